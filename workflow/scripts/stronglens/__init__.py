@@ -1,0 +1,1 @@
+"""Finding strong gravitational lenses in survey cutouts. Knows nothing of Snakemake."""

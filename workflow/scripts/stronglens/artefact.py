@@ -1,0 +1,94 @@
+"""Files that a step leaves behind: complete or absent, and recognisable by their content."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stronglens.errors import InputError
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Give a name to write to; the content takes its final name only once the block has ended well.
+
+    Parameters
+    ----------
+    path : Path
+        The final name. Its folder is made if need be.
+
+    Yields
+    ------
+    Path
+        A hidden name in the same folder (so that the rename stays on one file system). It is the same for
+        every try: what a killed process left is overwritten by the next instead of piling up.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        yield aside
+        with aside.open("rb") as written:
+            os.fsync(written.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, complete or not at all."""
+    with write_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, payload: Any) -> None:
+    """Write JSON with sorted keys, so that equal content gives equal bytes; NaN is refused."""
+    write_text(path, json.dumps(payload, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    InputError
+        The file is missing or holds no JSON object.
+    """
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a JSON file, found none") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, found something else ({error})") from error
+    if not isinstance(payload, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(payload).__name__}")
+    return payload
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, expected: str, stated_in: Path) -> None:
+    """Refuse a large artefact whose content is not what the small JSON beside it states.
+
+    Snakemake compares only the time of files above 1 MB; this is what makes a changed one known.
+
+    Raises
+    ------
+    InputError
+        The file is missing or its content differs.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: expected the file that {stated_in} describes, found none")
+    found = sha256_of(path)
+    if found != expected:
+        raise InputError(
+            f"{path}: expected sha256 {expected[:12]}… as {stated_in} states, found {found[:12]}…; "
+            f"the file was changed or cut short since it was made: remove it and run again"
+        )
