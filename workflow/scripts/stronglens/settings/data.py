@@ -1,0 +1,97 @@
+"""Settings of the data: where the cutouts lie, and what they must look like."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from stronglens.settings.base import Settings
+
+BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
+"""The four folders of the challenge, in the order in which they are packed."""
+
+
+class LabelledSettings(Settings):
+    """The four labelled buckets: each a folder of FITS files, or a list file with one path a line."""
+
+    slsim_lenses: str = Field(min_length=1, examples=["/data/slsim_lenses"])
+    """Simulated lenses."""
+    slsim_nonlenses: str = Field(min_length=1, examples=["/data/slsim_nonlenses"])
+    """Simulated galaxies that are no lenses."""
+    hsc_lenses: str = Field(min_length=1, examples=["/data/hsc_lenses"])
+    """Lenses painted on HSC images."""
+    hsc_nonlenses: str = Field(min_length=1, examples=["/data/hsc_nonlenses"])
+    """Galaxies of HSC that are no lenses."""
+
+
+class CutoutSettings(Settings):
+    """What every cutout of a data set must be, and how many may fail to be."""
+
+    size_px: int = Field(41, ge=8, le=1024, examples=[41])
+    """Side of a cutout in pixels."""
+    bands: list[str] = Field(["g", "r", "i", "z", "y"], min_length=1, examples=["[g, r, i, z, y]"])
+    """Bands, in the order in which they are packed; a file name ends in `_{band}`."""
+    max_rejected: float = Field(0.01, ge=0, le=1, examples=[0.01])
+    """Share of a data set's files that may be unreadable before packing fails."""
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_are_suffixes(cls, bands: list[str]) -> list[str]:
+        wrong = [band for band in bands if not (band.isascii() and band.isalnum())]
+        if wrong or len(set(bands)) < len(bands):
+            raise ValueError(f"bands must be different words of letters and digits, found {bands}")
+        return bands
+
+
+class DataSettings(CutoutSettings):
+    """The labelled data, and what every cutout (of test sets too) must be."""
+
+    labelled: LabelledSettings
+    """Where the labelled cutouts lie."""
+
+
+class TestSetSettings(Settings):
+    """A set to be scored: one folder or list file (`path`), or four of them (`buckets`)."""
+
+    __test__ = False  # not a test, whatever pytest thinks of its name
+
+    path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
+    """A folder of FITS files, or a list file with one path a line."""
+    buckets: LabelledSettings | None = None
+    """Four folders or list files, as for labelled data. Their names mean nothing unless `labelled` is true."""
+    labelled: bool = False
+    """Whether the buckets' names are the truth, so that the result can be scored."""
+    parts: int = Field(1, ge=1, le=100_000, examples=[1])
+    """Number of parts in which the set is packed and predicted, one job each. Changes no result."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.buckets is None):
+            raise ValueError("give either path or buckets; for example path: /data/test_dataset_updated")
+        if self.labelled and self.buckets is None:
+            raise ValueError("labelled is true, but only buckets carry labels; give buckets instead of path")
+        return self
+
+
+class SplitSettings(Settings):
+    """Shares of the labelled objects for training, validation and test, and the seed that draws them."""
+
+    train: float = Field(0.70, gt=0, lt=1, examples=[0.70])
+    """Share for training."""
+    val: float = Field(0.15, gt=0, lt=1, examples=[0.15])
+    """Share for validation: early stopping and the threshold t*."""
+    test: float = Field(0.15, gt=0, lt=1, examples=[0.15])
+    """Share held out: an honest score before submitting."""
+    seed: int = Field(42, ge=0, le=2**32 - 1, examples=[42])
+    """Seed of the split, the same for all members."""
+
+    @model_validator(mode="after")
+    def _shares_make_one(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(
+                f"train + val + test must be 1, found {total:g}; for example train: 0.70, val: 0.15, test: 0.15"
+            )
+        return self
+
+
+DataSetKind = Literal["labelled", "unlabelled"]

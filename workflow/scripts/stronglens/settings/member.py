@@ -1,0 +1,36 @@
+"""Settings that make a member: a network, what it sees, and how it is trained."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from stronglens.settings.base import Settings
+from stronglens.settings.network import NetworkSettings
+from stronglens.settings.preprocess import PreprocessSettings
+from stronglens.settings.train import TrainSettings
+
+
+class MemberSettings(Settings):
+    """All that decides a member's weights but its seed and its data."""
+
+    network: NetworkSettings = Field(NetworkSettings(), examples=["convnextv2_nano"])
+    """The network: a name in timm, or a block with `name`, `drop_path`, …."""
+    bands: Literal["each"] | list[str] = Field("each", examples=["[g, r, i, z, y]"])
+    """`each`: every cutout is a sample of one channel. A list such as `[g, r, i, z, y]`: the object is the
+    sample, its bands are channels in this order, and a missing band is 0 after normalisation."""
+    preprocess: PreprocessSettings = PreprocessSettings()
+    """From raw pixels to what the network sees."""
+    train: TrainSettings = TrainSettings()
+    """Training."""
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _name_for_short(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_differ(cls, bands: str | list[str]) -> str | list[str]:
+        if not bands or len(set(bands)) < len(bands):
+            raise ValueError("found no band, or one twice; for example bands: [g, r, i, z, y]")
+        return bands

@@ -1,0 +1,46 @@
+"""Settings of the way from raw pixels to what a network sees."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from stronglens.settings.base import Settings
+
+
+class PreprocessSettings(Settings):
+    """Smoothing, then normalisation, then padding; each can be left out."""
+
+    smoothing: Literal["none", "gaussian", "guided", "psf"] = Field("none", examples=["gaussian"])
+    """Smoothing of each cutout: `none`; `gaussian` of width `gaussian_sigma_px`; `guided`, an edge-preserving
+    filter of `guided_radius_px` and `guided_eps`; `psf`, a gaussian that brings the seeing of each domain
+    (`psf_input_fwhm_px`) to `psf_target_fwhm_px`."""
+    gaussian_sigma_px: float = Field(1.0, gt=0, le=20, examples=[1.0])
+    """Standard deviation of the gaussian smoothing, in pixels."""
+    guided_radius_px: int = Field(2, ge=1, le=20, examples=[2])
+    """Half-width of the guided filter's window, in pixels."""
+    guided_eps: float = Field(1e-2, gt=0, examples=[0.01])
+    """Regularisation of the guided filter, in squared counts: variance below it is smoothed away."""
+    psf_target_fwhm_px: float | None = Field(None, gt=0, le=41, examples=[4.5])
+    """Full width at half maximum of the seeing after `psf` smoothing, in pixels."""
+    psf_input_fwhm_px: dict[str, float] = Field({}, examples=["{slsim: 4.0, hsc: 3.6}"])
+    """Full width at half maximum of the seeing before `psf` smoothing, in pixels, for each domain;
+    a domain that is not named is left as it is."""
+    normalise: bool = True
+    """Subtract the background, clip, and scale each cutout."""
+    clip_quantile: float | None = Field(0.997, gt=0.5, le=1, examples=[0.997])
+    """Quantile of a cutout's pixels above which they are clipped; `null` clips nothing."""
+    low_clip_quantile: float | None = Field(None, ge=0, lt=0.5, examples=[0.005])
+    """Quantile of a cutout's pixels below which they are clipped; `null` clips nothing."""
+    scale: Literal["std", "mad"] = Field("std", examples=["std"])
+    """Centre and scale: `std`, mean and standard deviation; `mad`, median and 1.4826 times the median
+    absolute deviation."""
+    pad_to_px: int | None = Field(None, ge=1, le=512, examples=[64])
+    """Side of the image after padding with zeros around the centre, in pixels; `null` pads nothing."""
+
+    @model_validator(mode="after")
+    def _psf_needs_a_target(self) -> Self:
+        if self.smoothing == "psf" and self.psf_target_fwhm_px is None:
+            raise ValueError(
+                "smoothing is psf, but psf_target_fwhm_px is missing; for example psf_target_fwhm_px: 4.5"
+            )
+        return self
