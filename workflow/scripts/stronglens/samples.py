@@ -31,7 +31,12 @@ class Samples:
         return len(self.rows)
 
 
-def make_samples(index: pd.DataFrame, bands: Literal["each"] | Sequence[str], chosen: npt.NDArray[np.bool_]) -> Samples:
+def make_samples(
+    index: pd.DataFrame,
+    bands: Literal["each"] | Sequence[str],
+    chosen: npt.NDArray[np.bool_],
+    known_bands: Sequence[str],
+) -> Samples:
     """Arrange cutouts as samples.
 
     Parameters
@@ -43,36 +48,35 @@ def make_samples(index: pd.DataFrame, bands: Literal["each"] | Sequence[str], ch
         bands as channels, in this order.
     chosen : ndarray of bool, shape (n_cutouts,)
         The cutouts that take part; the order of the index is kept.
+    known_bands : sequence of str
+        The bands of the data set, as its `summary.json` states them.
 
     Returns
     -------
     Samples
-        Empty if nothing was chosen. Objects that have none of the bands are no samples.
+        Empty if nothing was chosen. An object that has none of the bands is a sample all the same: no object is
+        ever dropped.
 
     Raises
     ------
     InputError
-        A band is asked for that no cutout of the index has.
+        A band is asked for that the data set does not have.
     """
-    columns = ["path", "domain", "label", "object", "band"]
+    part = index.loc[chosen, ["path", "domain", "label", "object", "band"]].reset_index(drop=True)
     numbers = np.flatnonzero(chosen)
     if isinstance(bands, str):
-        return Samples(numbers[:, None].astype(np.int64), index.loc[chosen, columns].reset_index(drop=True))
-    unknown = sorted(set(bands) - set(index["band"].unique()))
-    if unknown and len(index):
-        raise InputError(f"bands: no cutout has band {', '.join(unknown)}; there are {sorted(index['band'].unique())}")
-    part = index.loc[chosen, columns]
+        return Samples(numbers[:, None], part)
+    unknown = [band for band in bands if band not in known_bands]
+    if unknown:
+        raise InputError(f"bands: expected some of {', '.join(known_bands)}, found {', '.join(unknown)}")
+    sample, objects = pd.factorize(part["object"])
     channel = part["band"].map({band: number for number, band in enumerate(bands)})
     used = channel.notna().to_numpy()
-    part, numbers, channel = part[used], numbers[used], channel[used].astype(np.int64)
-    objects, first = np.unique(part["object"].to_numpy(dtype=object), return_index=True)
-    order = np.argsort(first)  # np.unique sorts by key; samples follow the index
-    place = np.empty(len(objects), dtype=np.int64)
-    place[order] = np.arange(len(objects))
-    sample = place[np.searchsorted(objects, part["object"].to_numpy(dtype=object))]
     rows = np.full((len(objects), len(bands)), -1, dtype=np.int64)
-    rows[sample, channel.to_numpy()] = numbers
-    lead = np.where(rows >= 0, np.arange(len(bands)), len(bands)).argmin(axis=1)
-    table = index.loc[rows[np.arange(len(rows)), lead], columns].reset_index(drop=True)
+    rows[sample[used], channel[used].to_numpy(dtype=np.int64)] = numbers[used]
+    # The path of a sample is that of its first channel; an object without any has the path of its first cutout.
+    order = np.lexsort((channel.fillna(len(bands)).to_numpy(), sample))
+    first = order[np.searchsorted(sample[order], np.arange(len(objects)))]
+    table = part.iloc[first].reset_index(drop=True)
     table["band"] = "".join(bands)
     return Samples(rows, table)

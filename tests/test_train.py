@@ -1,0 +1,180 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from packed_files import write_objects, write_packed, write_splits
+from stronglens import fit, train_member
+from stronglens.artefact import sha256_of
+from stronglens.train_member import share_of_objects
+from train import main
+
+SETTINGS = {
+    "network": {"name": "convnextv2_atto", "drop_path": 0.1, "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}},
+    "train": {"epochs": 3, "batch_size": 16, "lr": 2e-3, "schedule": "cosine"},
+}
+PRODUCTS = ("best.pt", "last.pt", "best.json", "training_log.csv", "results.json")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    packed = write_packed(root / "packed", missing=[("hsc_lenses/D_00000001", "z")])
+    return packed, write_splits(root / "splits", packed)
+
+
+def train(data, out_dir, settings=SETTINGS, seed=42, *more):
+    packed, splits = data
+    arguments = ["--packed", str(packed), "--splits", str(splits), "--out-dir", str(out_dir), "--seed", str(seed)]
+    return main([*arguments, "--settings", json.dumps(settings), "--device", "cpu", "--threads", "1", *more])
+
+
+def with_train(**changes):
+    return SETTINGS | {"train": SETTINGS["train"] | changes}
+
+
+@pytest.mark.parametrize("bands", ["each", ["g", "r", "i", "z", "y"], ["i"]])
+def test_writes_a_complete_member(data, tmp_path, bands):
+    assert train(data, tmp_path, SETTINGS | {"bands": bands}) == 0
+    log = pd.read_csv(tmp_path / "training_log.csv")
+    assert list(log) == ["epoch", "train_loss", "train_acc", "val_loss", "val_acc", "val_auc", "lr"]
+    assert list(log["epoch"]) == [1, 2, 3]
+    assert np.isfinite(log).all(axis=None)
+    described = json.loads((tmp_path / "best.json").read_text())
+    assert described["weights_sha256"] == sha256_of(tmp_path / "best.pt")
+    assert described["in_chans"] == (1 if bands == "each" else len(bands))
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["best"]["val_auc"] == log["val_auc"].max()
+    assert results["settings"]["train"]["lr"] == 2e-3
+    # 6 training objects a bucket: 5 cutouts each, one of them missing
+    assert results["n_samples"]["train"] == (119 if bands == "each" else 24)
+    assert not (tmp_path / "resume").exists()
+    weights = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_learns_rings(data, tmp_path):
+    assert train(data, tmp_path, with_train(epochs=8)) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["test"]["auc"] > 0.95
+
+
+def test_same_seed_gives_the_same_bytes_and_another_does_not(data, tmp_path):
+    assert train(data, tmp_path / "a") == train(data, tmp_path / "b") == train(data, tmp_path / "c", seed=43) == 0
+    for name in PRODUCTS:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    assert (tmp_path / "a/best.pt").read_bytes() != (tmp_path / "c/best.pt").read_bytes()
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2])
+def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkeypatch, n_epochs):
+    settings = with_train(schedule="plateau", plateau_patience=0)
+    assert train(data, tmp_path / "whole", settings) == 0
+    save = train_member.save_state
+
+    def save_then_die(folder, identity, state):
+        save(folder, identity, state)
+        if len(state["records"]) == n_epochs:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_member, "save_state", save_then_die)
+        train(data, tmp_path / "cut", settings)
+    assert not (tmp_path / "cut/best.pt").exists()
+    seen = []
+    with monkeypatch.context() as patch:
+        run_epoch = fit._run_epoch
+        patch.setattr(fit, "_run_epoch", lambda *given: seen.append(given) or run_epoch(*given))
+        assert train(data, tmp_path / "cut", settings) == 0
+    assert len(seen) == 3 - n_epochs
+    for name in PRODUCTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_state_of_other_settings_is_not_used(data, tmp_path, monkeypatch, caplog):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        save = train_member.save_state
+
+        def save_then_die(*given):
+            save(*given)
+            raise KeyboardInterrupt
+
+        patch.setattr(train_member, "save_state", save_then_die)
+        train(data, tmp_path / "a", with_train(lr=1e-4))
+    assert train(data, tmp_path / "a") == train(data, tmp_path / "b") == 0
+    assert "other settings" in caplog.text
+    assert (tmp_path / "a/resume.stale/state.pt").is_file()
+    assert (tmp_path / "a/best.pt").read_bytes() == (tmp_path / "b/best.pt").read_bytes()
+
+
+def test_stops_early(data, tmp_path):
+    assert train(data, tmp_path, with_train(epochs=40, patience=1, lr=1e-9, min_delta=0.2)) == 0
+    assert len(pd.read_csv(tmp_path / "training_log.csv")) == 2
+
+
+def test_fractions_take_whole_objects_and_nest():
+    objects = pd.Series([f"object_{number:05d}" for number in range(2000) for _ in range(5)])
+    small, large = share_of_objects(objects, 0.1), share_of_objects(objects, 0.4)
+    assert (large | ~small).all()
+    assert objects[large].value_counts().eq(5).all()
+    assert large.mean() == pytest.approx(0.4, abs=0.03)
+
+
+def complain(caplog, out_dir):
+    assert not list(out_dir.glob("best*"))
+    return caplog.text
+
+
+def test_refuses_changed_pixels(data, tmp_path, caplog):
+    packed = write_packed(tmp_path / "packed")
+    splits = write_splits(tmp_path / "splits", packed)
+    pixels = np.load(packed / "cutouts.npy", mmap_mode="r+")
+    pixels[3, 2, 1] += 1
+    pixels.flush()
+    assert train((packed, splits), tmp_path / "out") == 1
+    assert "cutouts.npy: expected sha256" in complain(caplog, tmp_path / "out")
+
+
+def test_refuses_a_split_of_other_data(data, tmp_path, caplog):
+    other = write_packed(tmp_path / "packed", seed=1)
+    assert train((other, data[1]), tmp_path / "out") == 1
+    assert "found one of other data" in complain(caplog, tmp_path / "out")
+
+
+def test_refuses_a_group_in_two_splits(tmp_path, caplog):
+    packed = write_packed(tmp_path / "packed")
+    splits = write_splits(tmp_path / "splits", packed)
+    objects = pd.read_parquet(splits / "objects.parquet")
+    write_objects(splits, objects.assign(group=np.arange(len(objects)) // 5), packed)
+    assert train((packed, splits), tmp_path / "out") == 1
+    assert "is in more than one split" in complain(caplog, tmp_path / "out")
+
+
+def test_refuses_a_split_with_one_class(tmp_path, caplog):
+    packed = write_packed(tmp_path / "packed")
+    splits = write_splits(tmp_path / "splits", packed)
+    objects = pd.read_parquet(splits / "objects.parquet")
+    objects.loc[(objects["split"] == "val") & (objects["label"] == 1), "split"] = "test"
+    write_objects(splits, objects, packed)
+    assert train((packed, splits), tmp_path / "out") == 1
+    assert "validation split: expected lenses and non-lenses, found 0 samples of lenses" in caplog.text
+
+
+def test_divergence_is_an_error(data, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(fit, "score", lambda *given: fit.Scores(math.nan, 0.5, math.nan))
+    assert train(data, tmp_path) == 1
+    assert "training has diverged: a lower lr (now 0.002)" in complain(caplog, tmp_path)
+
+
+def test_demanded_gpu_must_be_there(data, tmp_path, caplog):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert train(data, tmp_path, SETTINGS, 42, "--device", "cuda") == 1
+    assert "PyTorch sees 0 CUDA devices" in complain(caplog, tmp_path)
+
+
+def test_wrong_settings_are_a_usage_error(data, tmp_path, capsys):
+    assert train(data, tmp_path, with_train(lr=-1)) == 2
+    assert "settings.train.lr" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,52 @@
+"""Train one member: rule `train`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stronglens.cli import Command, run
+from stronglens.settings.member import MemberSettings
+
+
+class Train(Command):
+    """Train one member of an ensemble on packed, labelled cutouts."""
+
+    packed: Path
+    """Folder of the packed labelled data, from build_buckets."""
+    splits: Path
+    """Folder of the split, from split_objects."""
+    out_dir: Path
+    """Folder for weights, log and results."""
+    model: str = "by_hand"
+    """Name of the model, for the records."""
+    seed: int = 42
+    """Seed of the initial weights, the order of samples and augmentation."""
+    settings: MemberSettings = MemberSettings()
+    """The member's settings."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    threads: int | None = None
+    """Threads on a CPU; all cores if not given."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(Train, _train, argv)
+
+
+def _train(options: Train) -> None:
+    from stronglens.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
+
+    train_member(
+        options.packed,
+        options.splits,
+        options.out_dir,
+        options.settings,
+        model=options.model,
+        seed=options.seed,
+        device_name=options.device,
+        n_threads=options.threads,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
