@@ -72,6 +72,42 @@ class TestSetSettings(Settings):
         return self
 
 
+class PackSettings(CutoutSettings):
+    """A data set to be packed: where it lies, and what its cutouts must be.
+
+    Exactly one of `labelled`, `path` and `buckets` is given.
+    """
+
+    dataset: str = Field("labelled", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["challenge"])
+    """Name of the data set, for the records."""
+    labelled: LabelledSettings | None = None
+    """Four buckets whose names are the truth; each a folder or a list file."""
+    path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
+    """A set without labels: a folder of FITS files, or a list file with one path a line."""
+    buckets: LabelledSettings | None = None
+    """A set without labels in four folders or list files, whose names mean nothing."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(place is not None for place in (self.labelled, self.path, self.buckets)) != 1:
+            raise ValueError(
+                "give exactly one of labelled, path and buckets; for example path: /data/test_dataset_updated"
+            )
+        return self
+
+    @classmethod
+    def of_labelled(cls, data: DataSettings) -> Self:
+        """The labelled data of a config."""
+        return cls(**data.model_dump())
+
+    @classmethod
+    def of_testset(cls, name: str, testset: TestSetSettings, data: CutoutSettings) -> Self:
+        """A test set of a config; its cutouts are like those of the labelled data."""
+        cutouts = {key: getattr(data, key) for key in CutoutSettings.model_fields}
+        place = {"labelled": testset.buckets} if testset.labelled else {"buckets": testset.buckets}
+        return cls(**cutouts, dataset=name, path=testset.path, **place)
+
+
 class SplitSettings(Settings):
     """Shares of the labelled objects for training, validation and test, and the seed that draws them."""
 
