@@ -11,7 +11,7 @@ BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
 
 
 def write_packed(
-    folder: Path, *, n_per_bucket: int = 12, size_px: int = 21, bands: str = "grizy", seed: int = 0, missing=()
+    folder: Path, *, n_per_bucket: int = 12, size_px: int = 33, bands: str = "grizy", seed: int = 0, missing=()
 ) -> Path:
     """Write a labelled set in which lenses have a ring, so that a network can learn it.
 

@@ -41,7 +41,7 @@ def predict(member, data, out_dir, *more, split="test"):
 
 def test_every_cutout_of_the_split_gets_a_probability(data, members, tmp_path):
     assert predict(members / "each", data, tmp_path) == 0
-    table = pd.read_csv(tmp_path / "pred_test.csv", float_precision="round_trip")
+    table = pd.read_csv(tmp_path / "pred_test.csv")
     assert list(table) == COLUMNS
     index = pd.read_parquet(data[0] / "index.parquet")
     splits = pd.read_parquet(data[1] / "objects.parquet").set_index("object")["split"]
@@ -67,14 +67,14 @@ def test_a_stack_gives_one_row_an_object_also_where_a_band_is_missing(data, memb
 
 def test_probabilities_are_those_of_the_network_on_its_own(data, members, tmp_path):
     assert predict(members / "each", data, tmp_path, split="val") == 0
-    table = pd.read_csv(tmp_path / "pred_val.csv", float_precision="round_trip")
+    table = pd.read_csv(tmp_path / "pred_val.csv")
     from stronglens.network import build_network
     from stronglens.preprocess import preprocess
     from stronglens.settings.member import MemberSettings
 
     description, weights = read_member(members / "each")
     settings = MemberSettings.model_validate(description["settings"])
-    network = build_network(settings.network, 1, 21).eval()
+    network = build_network(settings.network, 1, 33).eval()
     network.load_state_dict(weights)
     index = pd.read_parquet(data[0] / "index.parquet")
     cutouts = np.load(data[0] / "cutouts.npy")[index["path"].isin(table["path"])]
@@ -122,9 +122,9 @@ def test_refuses_changed_weights(data, members, tmp_path, caplog):
 
 
 def test_refuses_cutouts_of_another_size(members, tmp_path, caplog):
-    blind = write_packed(tmp_path / "blind", n_per_bucket=1, size_px=25)
+    blind = write_packed(tmp_path / "blind", n_per_bucket=1, size_px=35)
     assert predict(members / "each", (blind, None), tmp_path / "out", split=None) == 1
-    assert "expected cutouts of 21 px" in caplog.text
+    assert "expected cutouts of 33 px" in caplog.text
 
 
 def test_refuses_a_band_that_is_not_there(members, tmp_path, caplog):

@@ -1,0 +1,82 @@
+rule predict_val:
+    input:
+        code=sources("predict.py"),
+        member="results/models/{model}/seed_{seed}/best.json",
+        weights=ancient("results/models/{model}/seed_{seed}/best.pt"),
+        summary=f"{LABELLED}/summary.json",
+        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
+        index=ancient(f"{LABELLED}/index.parquet"),
+        split=f"{SPLITS}/objects.json",
+        objects=ancient(f"{SPLITS}/objects.parquet"),
+    output:
+        predictions="results/predictions/{model}/seed_{seed}/val/pred_val.csv",
+        description="results/predictions/{model}/seed_{seed}/val/pred_val.json",
+        labels="results/predictions/{model}/seed_{seed}/val/labels_val.npy",
+        probs="results/predictions/{model}/seed_{seed}/val/probs_val.npy",
+        preds="results/predictions/{model}/seed_{seed}/val/preds_val.npy",
+    log:
+        "logs/predict_val/{model}/seed_{seed}.log",
+    benchmark:
+        "benchmarks/predict_val/{model}/seed_{seed}.tsv"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
+        runtime=12 * 60,
+        device="auto",
+        batch_size=512,
+    params:
+        split="val",
+    shell:
+        'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
+        ' --splits "$(dirname {input.split:q})" --split {params.split} --out-dir "$(dirname {output.description:q})"'
+        ' --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}'
+
+
+rule predict_test:
+    input:
+        code=sources("predict.py"),
+        member="results/models/{model}/seed_{seed}/best.json",
+        weights=ancient("results/models/{model}/seed_{seed}/best.pt"),
+        summary="results/buckets/{testset}/part_{part}/summary.json",
+        cutouts=ancient("results/buckets/{testset}/part_{part}/cutouts.npy"),
+        index=ancient("results/buckets/{testset}/part_{part}/index.parquet"),
+    output:
+        predictions="results/predictions/{model}/seed_{seed}/{testset}/part_{part}/pred_test.csv",
+        description="results/predictions/{model}/seed_{seed}/{testset}/part_{part}/pred_test.json",
+        labels="results/predictions/{model}/seed_{seed}/{testset}/part_{part}/labels_test.npy",
+        probs="results/predictions/{model}/seed_{seed}/{testset}/part_{part}/probs_test.npy",
+        preds="results/predictions/{model}/seed_{seed}/{testset}/part_{part}/preds_test.npy",
+    log:
+        "logs/predict_test/{model}/seed_{seed}/{testset}_part_{part}.log",
+    benchmark:
+        "benchmarks/predict_test/{model}/seed_{seed}/{testset}_part_{part}.tsv"
+    wildcard_constraints:
+        testset=one_of(CONFIG.testsets),
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
+        runtime=12 * 60,
+        device="auto",
+        batch_size=512,
+    shell:
+        'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
+        ' --which test --out-dir "$(dirname {output.description:q})"'
+        ' --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}'
+
+
+# The held-out test set: the labelled objects that no member has learnt from and t* was not chosen on.
+use rule predict_val as predict_heldout with:
+    output:
+        predictions="results/predictions/{model}/seed_{seed}/heldout/part_0/pred_test.csv",
+        description="results/predictions/{model}/seed_{seed}/heldout/part_0/pred_test.json",
+        labels="results/predictions/{model}/seed_{seed}/heldout/part_0/labels_test.npy",
+        probs="results/predictions/{model}/seed_{seed}/heldout/part_0/probs_test.npy",
+        preds="results/predictions/{model}/seed_{seed}/heldout/part_0/preds_test.npy",
+    log:
+        "logs/predict_test/{model}/seed_{seed}/heldout_part_0.log",
+    benchmark:
+        "benchmarks/predict_test/{model}/seed_{seed}/heldout_part_0.tsv"
+    params:
+        split="test",

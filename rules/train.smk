@@ -1,0 +1,54 @@
+rule train:
+    input:
+        code=sources("train.py"),
+        summary=f"{LABELLED}/summary.json",
+        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
+        index=ancient(f"{LABELLED}/index.parquet"),
+        split=f"{SPLITS}/objects.json",
+        objects=ancient(f"{SPLITS}/objects.parquet"),
+    output:
+        best="results/models/{model}/seed_{seed}/best.pt",
+        last="results/models/{model}/seed_{seed}/last.pt",
+        description="results/models/{model}/seed_{seed}/best.json",
+        training_log="results/models/{model}/seed_{seed}/training_log.csv",
+        results="results/models/{model}/seed_{seed}/results.json",
+    log:
+        "results/models/{model}/seed_{seed}/train.log",
+    benchmark:
+        "benchmarks/train/{model}/seed_{seed}.tsv"
+    wildcard_constraints:
+        model=one_of(TRAINED),
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 48_000 * attempt,
+        runtime=lambda wildcards, attempt: 72 * 60,
+        device="auto",
+    params:
+        settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
+    shell:
+        'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
+        ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
+        ' --settings {params.settings:q} --device {resources.device:q} --threads {threads} --log {log:q}'
+
+
+rule import_member:
+    input:
+        code=sources("import_member.py"),
+        checkpoint=lambda wildcards: ancient(CONFIG.models[wildcards.model].checkpoints[int(wildcards.seed)]),
+    output:
+        best="results/models/{model}/seed_{seed}/best.pt",
+        description="results/models/{model}/seed_{seed}/best.json",
+    log:
+        "results/models/{model}/seed_{seed}/import_member.log",
+    wildcard_constraints:
+        model=one_of(READY),
+    resources:
+        mem_mb=8_000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
+    shell:
+        'python {input.code[0]:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
+        ' --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}'
+        ' --size-px {CONFIG.data.size_px} --log {log:q}'
