@@ -1,0 +1,160 @@
+"""What is known about submitted jobs, in files that the submitting host and the nodes share.
+
+A job is known by a unique id made when it is submitted. The ids of a PBS server will not do: they start anew
+when a server is set up again.
+"""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+FOLDER = Path(".snakemake/pbs")
+"""Relative to the folder that Snakemake works in, which is where it starts the scripts of a profile."""
+
+KEPT_S = 7 * 24 * 3600
+"""For how long the files of a job are kept after its end."""
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """The files of one job, and what they say.
+
+    Attributes
+    ----------
+    uid : str
+        The unique id.
+    """
+
+    uid: str
+
+    @property
+    def record(self) -> Path:
+        """The `Record`. The job's script ends at once where it is gone: the job is not wanted."""
+        return FOLDER / f"{self.uid}.json"
+
+    @property
+    def script(self) -> Path:
+        """What the server runs."""
+        return FOLDER / f"{self.uid}.sh"
+
+    @property
+    def job_id(self) -> Path:
+        """The server's id: empty while qsub runs, absent before."""
+        return FOLDER / f"{self.uid}.id"
+
+    @property
+    def exit_code(self) -> Path:
+        """The job's exit code, written by the job as its last deed."""
+        return FOLDER / f"{self.uid}.exit"
+
+    @property
+    def doubt(self) -> Path:
+        """Since when the job is missing or the server silent, while that lasts."""
+        return FOLDER / f"{self.uid}.doubt"
+
+    def read_job_id(self) -> str:
+        """The server's id, or nothing if there is none yet."""
+        try:
+            return self.job_id.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return ""
+
+    def read_exit_code(self) -> int | None:
+        """The code that the job left; None if it left none."""
+        # Listing the folder makes a network file system look again, instead of repeating what it last knew.
+        if not FOLDER.is_dir() or self.exit_code.name not in os.listdir(FOLDER):  # noqa: PTH208
+            return None
+        return int(self.exit_code.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job that was submitted and is wanted.
+
+    Attributes
+    ----------
+    uid : str
+        The unique id.
+    run : str
+        The run of Snakemake that wants it: the uid of its sidecar; empty without one.
+    name : str
+        Rule and wildcards, for messages.
+    identity : str
+        Equal for the same job of different runs.
+    log : str
+        The job's log, relative to the working folder; its name holds the uid.
+    """
+
+    uid: str
+    run: str
+    name: str
+    identity: str
+    log: str
+
+    @property
+    def files(self) -> JobFiles:
+        return JobFiles(self.uid)
+
+    def write(self) -> None:
+        path = self.files.record
+        aside = path.with_suffix(".part")
+        aside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        aside.replace(path)
+
+    def forget(self) -> None:
+        """Say that the job is not wanted: should it still start, it ends at once."""
+        self.files.record.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ExternalId:
+    """What Snakemake calls a job, in all its messages: the server's id, and where the job's log is."""
+
+    job_id: str
+    log: str
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.log}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        job_id, _, log = text.partition(" ")
+        return cls(job_id, log)
+
+    @property
+    def uid(self) -> str:
+        return self.log.removesuffix(".log").rpartition(".")[2]
+
+
+def new_uid() -> str:
+    """An id that no other job and no other run has; sorts by time."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
+
+
+def read_records() -> list[Record]:
+    """All records of this working folder, of all its runs, by time of submission."""
+    records = []
+    for path in sorted(FOLDER.glob("*.json")):
+        try:
+            records.append(Record(**json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:  # forgotten by another process just now
+            continue
+    return records
+
+
+def unfinished(records: Iterable[Record]) -> list[Record]:
+    """Those jobs that have left no exit code."""
+    return [record for record in records if record.files.read_exit_code() is None]
+
+
+def prune(now: float) -> None:
+    """Remove the files of jobs that ended long ago."""
+    for path in FOLDER.glob("*.exit"):
+        if now - path.stat().st_mtime > KEPT_S:
+            for old in FOLDER.glob(f"{path.stem}.*"):
+                old.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""What a job asks a PBS server for, in the words of Torque or of OpenPBS."""
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class RequestError(Exception):
+    """A resource of a rule or a profile that cannot be asked for; the message says which and why."""
+
+
+class Flavour(StrEnum):
+    """The two families of PBS servers, which do not understand each other's requests.
+
+    Slurm's wrapper commands speak Torque's language; PBS Pro is OpenPBS.
+    """
+
+    TORQUE = "torque"
+    OPENPBS = "openpbs"
+
+
+_NAME_LIMITS = {Flavour.TORQUE: 15, Flavour.OPENPBS: 230}
+"""Characters of a job's name that the server keeps; more are an error."""
+
+
+@dataclass(frozen=True)
+class JobProperties:
+    """What Snakemake says about a job in its job script.
+
+    Attributes
+    ----------
+    label : tuple of str
+        The rule (or the group) and the values of the wildcards, such as ("train", "nano", "42").
+    outputs : tuple of str
+        Files that the job makes; empty if they are too many for Snakemake to list.
+    threads : int
+        Cores to ask for.
+    resources : dict
+        The rule's resources, with those of the profile.
+    """
+
+    label: tuple[str, ...]
+    outputs: tuple[str, ...]
+    threads: int
+    resources: dict[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """The same text for the same job in any run: it tells a leftover of an earlier run."""
+        return json.dumps([self.label, sorted(self.outputs)])
+
+
+def read_properties(jobscript: str) -> JobProperties:
+    """Read the line `# properties = {json}` that Snakemake writes into a job script.
+
+    Raises
+    ------
+    RequestError
+        There is no such line.
+    """
+    found = re.search(r"^# properties = (\{.*\})$", jobscript, flags=re.MULTILINE)
+    if found is None:
+        raise RequestError("job script: expected a line '# properties = {…}', found none")
+    properties = json.loads(found[1])
+    if properties["type"] == "group":
+        # The id tells two groups of one name apart; the files that Snakemake lists do not always.
+        label = (properties["groupid"], properties["jobid"][:8])
+    else:
+        label = (properties["rule"], *(str(value) for value in properties["wildcards"].values()))
+    return JobProperties(
+        label=label,
+        outputs=tuple(properties["output"] or ()),
+        threads=int(properties["threads"]),
+        resources=properties["resources"],
+    )
+
+
+def job_name(label: tuple[str, ...], flavour: Flavour) -> str:
+    """A name for the queue's listing: rule, model, seed, shortened to what the server takes.
+
+    Words lose letters at their ends, the longest first; numbers stay whole, since they tell members apart.
+    """
+    parts = [re.sub(r"[^A-Za-z0-9_.]", "_", part) for part in label]
+    limit = _NAME_LIMITS[flavour]
+    while len("-".join(parts)) > limit:
+        longest = max(range(len(parts)), key=lambda i: 0 if parts[i].isdigit() else len(parts[i]))
+        if parts[longest].isdigit() or len(parts[longest]) == 1:
+            return "-".join(parts)[:limit]
+        parts[longest] = parts[longest][:-1]
+    return "-".join(parts)
+
+
+def qsub_arguments(properties: JobProperties, flavour: Flavour, log: Path) -> list[str]:
+    """The arguments of `qsub` for a job, all but the script.
+
+    Parameters
+    ----------
+    properties : JobProperties
+        Understood resources: `gpu` (number), `mem_mb` (MB), `runtime` (minutes), `queue`, `account`,
+        `pbs_node` (properties of the node, as the server writes them: `v100:bigmem` on Torque,
+        `gpu_model=a100` on OpenPBS), `pbs_extra` (more options of qsub, quoted as for a shell). Others are
+        Snakemake's business.
+    flavour : Flavour
+        Whose words to use.
+    log : Path
+        Where the server writes the job's output; relative to the folder that qsub is called in, so that no
+        blank or colon of the folder's path reaches the server, which reads `host:path`.
+
+    Raises
+    ------
+    RequestError
+        A resource is not what it must be.
+    """
+    resources = properties.resources
+    arguments = ["-N", job_name(properties.label, flavour), "-j", "oe", "-o", str(log)]
+    arguments += ["-S", "/bin/sh"]  # else the user's login shell, which may be no relative of sh
+    if queue := _word(resources, "queue"):
+        arguments += ["-q", queue]
+    if account := _word(resources, "account"):
+        arguments += ["-A", account]
+    n_gpus, mem_mb = _number(resources, "gpu"), _number(resources, "mem_mb")
+    walltime = _walltime(resources)
+    node = _word(resources, "pbs_node")
+    if flavour is Flavour.TORQUE:
+        # One -l for all: Slurm's wrapper keeps only the last.
+        gpus = f":gpus={n_gpus}" if n_gpus else ""
+        request = f"nodes=1:ppn={properties.threads}{gpus}" + (f":{node}" if node else "")
+        request += (f",mem={mem_mb}mb" if mem_mb else "") + (f",walltime={walltime}" if walltime else "")
+        arguments += ["-l", request]
+    else:
+        gpus = f":ngpus={n_gpus}" if n_gpus else ""
+        chunk = f"select=1:ncpus={properties.threads}{gpus}" + (f":mem={mem_mb}mb" if mem_mb else "")
+        arguments += ["-l", chunk + (f":{node}" if node else "")]
+        if walltime:
+            arguments += ["-l", f"walltime={walltime}"]
+    return arguments + shlex.split(str(resources.get("pbs_extra", "")))
+
+
+def _walltime(resources: dict[str, Any]) -> str:
+    minutes = _number(resources, "runtime")
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:00" if minutes else ""
+
+
+def _number(resources: dict[str, Any], name: str) -> int:
+    value = resources.get(name, 0)
+    if not isinstance(value, int) or value < 0:
+        raise RequestError(f"resource {name}: expected a whole number, found {value!r}")
+    return value
+
+
+def _word(resources: dict[str, Any], name: str) -> str:
+    """A value without blanks or anything else that a shell reads: Slurm's wrapper calls one."""
+    value = str(resources.get(name, ""))
+    if not re.fullmatch(r"[\w.:=@+/-]*", value, flags=re.ASCII):
+        raise RequestError(
+            f"resource {name}: expected letters, digits and . : = @ + / - _ only, found {value!r}"
+        )
+    return value

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Say how a job is doing: prints running, success or failed; the reason goes to stderr.
+
+Usage: status.py EXTERNAL_ID
+"""
+
+import signal
+import sys
+import time
+from enum import StrEnum
+
+import pbs_server
+from pbs_records import ExternalId, JobFiles
+from pbs_server import Seen
+
+GRACE_S = 30
+"""How long a job may be missing before it counts as failed: its exit code may still be on its way through a
+shared file system."""
+
+
+class Verdict(StrEnum):
+    """The words that Snakemake knows."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
+def main(arguments: list[str]) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl-C means is Snakemake's decision
+    job = ExternalId.parse(arguments[0])
+    verdict, reason = judge(job, time.time())
+    if reason:
+        print(f"pbs: job {job.job_id} {verdict}: {reason}; log {job.log}", file=sys.stderr)
+    print(verdict)
+    return 0
+
+
+def judge(job: ExternalId, now: float) -> tuple[Verdict, str]:
+    """The verdict about a job, and its reason where the user should hear it.
+
+    The exit code that the job left is asked first, then the server. No server alone will do: some do not know
+    how a job ended, and some forget it soon.
+
+    Parameters
+    ----------
+    job : ExternalId
+        The job.
+    now : float
+        Seconds since the epoch.
+    """
+    files = JobFiles(job.uid)
+    code = files.read_exit_code()
+    if code is not None:
+        return (Verdict.SUCCESS, "") if code == 0 else (Verdict.FAILED, f"exit code {code}{_signal(code)}")
+    answer = pbs_server.ask(job.job_id)
+    if answer.seen is Seen.ALIVE:
+        files.doubt.unlink(missing_ok=True)
+        return Verdict.RUNNING, ""
+    if answer.seen is Seen.SILENT:
+        # Said once: the server may be down for hours, and is asked for every job.
+        first = _doubted_s(files, "silent", now) == 0
+        return Verdict.RUNNING, f"the server is silent ({answer.message}), the job may be well" if first else ""
+    if answer.exit_status:
+        return Verdict.FAILED, f"exit status {answer.exit_status}{_signal(answer.exit_status)}"
+    if _doubted_s(files, "missing", now) < GRACE_S:
+        return Verdict.RUNNING, ""
+    if answer.exit_status == 0:
+        return Verdict.SUCCESS, ""
+    return Verdict.FAILED, (
+        "it left no exit code: deleted, over its walltime or memory, or its node was lost"
+    )
+
+
+def _doubted_s(files: JobFiles, doubt: str, now: float) -> float:
+    """For how many seconds this has been so; starts counting if it was not so when last asked."""
+    if files.doubt.exists():
+        kind, since = files.doubt.read_text(encoding="utf-8").split()
+        if kind == doubt:
+            return now - float(since)
+    files.doubt.parent.mkdir(parents=True, exist_ok=True)
+    files.doubt.write_text(f"{doubt} {now!r}", encoding="utf-8")
+    return 0.0
+
+
+def _signal(code: int) -> str:
+    """What a code means that a shell (128 + signal) or OpenPBS (256 + signal, or negative) gives."""
+    number = code - (256 if code > 256 else 128)
+    try:
+        return f" ({signal.Signals(number).name}: killed by hand, or for walltime or memory)"
+    except ValueError:
+        return " (ended by the server: walltime, or it could not run the job)" if code < 0 else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

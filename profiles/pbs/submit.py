@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Submit a job script of Snakemake to PBS and print how Snakemake is to call the job.
+
+Usage: submit.py JOBSCRIPT
+"""
+
+import os
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pbs_records
+import pbs_request
+import pbs_server
+from pbs_records import ExternalId, Record
+from pbs_request import Flavour, JobProperties, RequestError
+from pbs_server import Seen, ServerError
+
+LOGS = Path("logs/pbs")
+
+END_TIMEOUT_S = 60
+"""How long to wait for a deleted leftover of an earlier run to end."""
+
+_SCRIPT = """\
+#!/bin/sh
+# {name}
+cd {workdir} || exit 1
+if [ ! -e {wanted} ]; then
+    echo "Not wanted any more: {name}"
+    exit 75
+fi
+echo "{name}: job ${{PBS_JOBID:-}} on $(hostname), $(date)"
+# Torque names the devices in a file, node-gpuN on each line; nothing is changed where they are set already.
+if [ -z "${{CUDA_VISIBLE_DEVICES+set}}" ] && [ -s "${{PBS_GPUFILE:-}}" ]; then
+    CUDA_VISIBLE_DEVICES=$(sed -n 's/.*-gpu\\([0-9][0-9]*\\)$/\\1/p' "$PBS_GPUFILE" | sort -n | paste -s -d , -)
+    export CUDA_VISIBLE_DEVICES
+fi
+# Servers signal every process of a job. This shell outlives the others, to say how they ended.
+trap : HUP INT TERM USR1 USR2 XCPU
+(
+{jobscript}
+)
+code=$?
+echo "$code" > {marker}.part && mv {marker}.part {marker}
+exit "$code"
+"""
+
+
+def main(arguments: list[str]) -> int:
+    for hush in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(hush, signal.SIG_IGN)  # a job half submitted is one that nobody cancels
+    (jobscript,) = arguments
+    try:
+        print(submit(Path(jobscript).read_text(encoding="utf-8")))
+    except (RequestError, ServerError) as error:
+        print(f"pbs: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def submit(jobscript: str) -> str:
+    """Submit a job and give what Snakemake is to call it.
+
+    Raises
+    ------
+    RequestError
+        Its resources cannot be asked for.
+    ServerError
+        The server refuses it.
+    """
+    properties = pbs_request.read_properties(jobscript)
+    flavour = _flavour(properties)
+    uid = pbs_records.new_uid()
+    name = pbs_request.job_name(properties.label, Flavour.OPENPBS)
+    record = Record(
+        uid=uid,
+        run=os.environ.get("SNAKEMAKE_CLUSTER_SIDECAR_VARS", ""),
+        name=name,
+        identity=properties.identity,
+        log=str(LOGS / properties.label[0] / f"{name}.{uid}.log"),
+    )
+    request = pbs_request.qsub_arguments(properties, flavour, Path(record.log))
+    pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
+    # OpenPBS lets a job hang whose log has no folder.
+    Path(record.log).parent.mkdir(parents=True, exist_ok=True)
+    _end_leftovers(properties.identity)
+    files = record.files
+    files.script.write_text(job_script(record, jobscript, Path.cwd()), encoding="utf-8")
+    record.write()
+    try:
+        job_id = pbs_server.submit([*request, str(files.script)], files.job_id)
+    except ServerError:
+        record.forget()
+        raise
+    return str(ExternalId(job_id, record.log))
+
+
+def job_script(record: Record, jobscript: str, workdir: Path) -> str:
+    """The script that the server runs: Snakemake's own, and around it what leaves the exit code behind."""
+    return _SCRIPT.format(
+        name=record.name,
+        workdir=shlex.quote(str(workdir)),
+        wanted=record.files.record,
+        marker=record.files.exit_code,
+        jobscript=jobscript.rstrip(),
+    )
+
+
+def _flavour(properties: JobProperties) -> Flavour:
+    setting = str(properties.resources.get("pbs_flavour", "auto"))
+    if setting == "auto":
+        return pbs_server.detect_flavour()
+    try:
+        return Flavour(setting)
+    except ValueError as error:
+        raise RequestError(f"resource pbs_flavour: expected auto, torque or openpbs, found {setting!r}") from error
+
+
+def _end_leftovers(identity: str) -> None:
+    """Delete the same job of a run that died without a word, and wait until it is over.
+
+    Two of them would write the same files.
+    """
+    same = (record for record in pbs_records.read_records() if record.identity == identity)
+    for record in pbs_records.unfinished(same):
+        record.forget()
+        job_id = record.files.read_job_id()
+        deadline = time.monotonic() + END_TIMEOUT_S
+        while job_id and pbs_server.ask(job_id).seen is Seen.ALIVE and time.monotonic() < deadline:
+            print(f"pbs: deleting job {job_id}, {record.name}, left by an earlier run", file=sys.stderr)
+            pbs_server.delete([job_id])
+            time.sleep(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
