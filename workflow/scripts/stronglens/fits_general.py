@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.fits_layout import BLOCK
 from stronglens.image_choice import (
     ID_KEYWORDS,
     Column,
@@ -81,6 +82,8 @@ def _first_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[n
             raise Rejected("no image", f"values of type {pixels.dtype}")
         header_id = header_id or _id_in(hdu.header) or _id_in(hdus[0].header)
         return pixels.astype(np.float64).ravel(), header_id
+    if len(content) % BLOCK:
+        raise Rejected("truncated", f"{len(content)} bytes, not whole blocks of {BLOCK}")
     raise Rejected("no image")
 
 
@@ -92,10 +95,10 @@ def _refuse_truncated(hdu: Any, content: bytes) -> None:
 
 
 def _refuse_rest(hdu: Any, content: bytes) -> None:
-    """What follows an image is another extension; anything else means that the header is wrong."""
+    """What follows an image are whole blocks of another extension; anything else means a wrong header."""
     place = hdu.fileinfo()
     rest = content[place["datLoc"] + place["datSpan"] :]
-    if rest.strip(b"\0 ") and not rest.startswith(b"XTENSION"):
+    if len(rest) % BLOCK or (rest.strip(b"\0 ") and not rest.startswith(b"XTENSION")):
         raise Rejected("inconsistent header", f"{len(rest)} bytes more than it states")
 
 
@@ -123,7 +126,8 @@ def _id_in_table(hdu: Any, content: bytes) -> str:
     if number is None:
         return ""
     if "A" not in hdu.columns[number].format:
-        return str(hdu.data.field(number)[0])
+        value = hdu.data.field(number)[0]
+        return str(value) if np.ndim(value) == 0 else ""
     # The raw bytes: astropy refuses ids that are not ASCII.
     _, offset = hdu.data.dtype.fields[hdu.data.dtype.names[number]][:2]
     start = hdu.fileinfo()["datLoc"] + offset

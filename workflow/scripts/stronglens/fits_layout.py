@@ -21,6 +21,10 @@ BLOCK, CARD = 2880, 80
 _END = b"END".ljust(CARD)
 _KEYWORD = re.compile(rb"[A-Z0-9_-]+ *\Z")
 _COMMENTS = frozenset({b"COMMENT ", b"HISTORY ", b"        "})
+# Text, logical, number or nothing; then perhaps a comment.
+_VALUE = re.compile(
+    rb" *('([ -&(-~]|'')*'|[TF]|[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([ED][+-]?[0-9]+)?|) *(/[ -~]*)?\Z"
+)
 _INTEGER = re.compile(rb" *([+-]?[0-9]+) *(/.*)?\Z")
 _TEXT = re.compile(rb" *'([^']*)' *(/.*)?\Z")
 _TRUE = re.compile(rb" {19}T *(/.*)?\Z")
@@ -116,7 +120,7 @@ def _read_header(content: bytes, start: int) -> tuple[dict[bytes, bytes], int]:
         if keyword in _COMMENTS:
             continue
         name = keyword.rstrip()
-        known = _KEYWORD.match(keyword) and card[8:10] == b"= " and card.isascii()
+        known = _KEYWORD.match(keyword) and card[8:10] == b"= " and _VALUE.match(card, 10)
         if not known or name in values or _BEYOND.match(name):
             raise _Unusual
         values[name] = card[10:]

@@ -1,0 +1,306 @@
+"""The files of a data set, whichever way it is given."""
+
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+
+import pytest
+
+from stronglens.errors import InputError
+from stronglens.find import bands_of, find_cutouts, part_of
+from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
+
+NAMES = [f"object_{number:05d}_{band}.fits" for number in range(12) for band in "grizy"]
+
+
+def fill(folder: Path, names: list[str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def one(path: Path) -> PackSettings:
+    return PackSettings(dataset="blind", path=str(path))
+
+
+def four(folders: dict[str, Path]) -> PackSettings:
+    return PackSettings(dataset="blind", buckets=LabelledSettings(**{b: str(p) for b, p in folders.items()}))
+
+
+def labelled(folder: Path, names: Callable[[str], list[str]] | None = None) -> PackSettings:
+    places = {}
+    for bucket in BUCKETS:
+        inner = [f"{bucket}_{number}_{band}.fits" for number in range(2) for band in "gr"]
+        places[bucket] = str(fill(folder / bucket, names(bucket) if names else inner))
+    return PackSettings(labelled=LabelledSettings(**places))
+
+
+def write_list(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+# the same set, given in every way
+
+
+def as_folder(data: Path, _: Path) -> PackSettings:
+    return one(data)
+
+
+def as_link_to_the_folder(data: Path, work: Path) -> PackSettings:
+    (work / "link").symlink_to(data)
+    return one(work / "link")
+
+
+def as_folder_one_level_down(data: Path, work: Path) -> PackSettings:
+    (work / "outer").mkdir()
+    (work / "outer" / "inner").symlink_to(data)
+    return one(work / "outer")
+
+
+def as_list(data: Path, work: Path) -> PackSettings:
+    return one(write_list(work / "list.txt", [str(data / name) for name in reversed(NAMES)]))
+
+
+def as_list_of_relative_paths(data: Path, work: Path) -> PackSettings:
+    lines = [os.path.relpath(data / name, work) for name in NAMES]
+    return one(write_list(work / "list.txt", [*lines, "", *lines]))
+
+
+def as_four_folders_of_links(data: Path, work: Path) -> PackSettings:
+    folders = {bucket: fill(work / bucket, []) for bucket in BUCKETS}
+    for name in NAMES:
+        bucket = BUCKETS[blake2b(name.encode()).digest()[0] % 4]
+        (folders[bucket] / name).symlink_to(data / name)
+    return four(folders)
+
+
+def as_four_folders_that_hold_everything(data: Path, work: Path) -> PackSettings:
+    folders = {bucket: fill(work / bucket, []) for bucket in BUCKETS}
+    for folder in folders.values():
+        for name in NAMES:
+            (folder / name).symlink_to(os.path.relpath(data / name, folder))
+    return four(folders)
+
+
+def as_four_lists_of_links_to_links(data: Path, work: Path) -> PackSettings:
+    first, second = fill(work / "first", []), fill(work / "second", [])
+    for name in NAMES:
+        (first / name).symlink_to(data / name)
+        (second / name).symlink_to(f"../first/{name}")
+    lists = {}
+    for number, bucket in enumerate(BUCKETS):
+        lists[bucket] = write_list(work / bucket, [f"second/{name}" for name in NAMES[number::4]])
+    return four(lists)
+
+
+WAYS = [
+    as_folder,
+    as_link_to_the_folder,
+    as_folder_one_level_down,
+    as_list,
+    as_list_of_relative_paths,
+    as_four_folders_of_links,
+    as_four_folders_that_hold_everything,
+    as_four_lists_of_links_to_links,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_set_is_the_same_whichever_way_it_is_given(
+    way: Callable[[Path, Path], PackSettings], tmp_path: Path
+) -> None:
+    data, work = fill(tmp_path / "data", NAMES), fill(tmp_path / "work", [])
+    found = find_cutouts(way(data, work))
+    assert [Path(file.path).name for file in found.files] == NAMES
+    assert [file.path for file in found.files] == [str(data / name) for name in NAMES]
+    assert [(file.object, file.band) for file in found.files[:6]] == [
+        *(("object_00000", band) for band in range(5)),
+        ("object_00001", 0),
+    ]
+
+
+def test_files_that_a_content_store_keeps_bear_the_name_of_the_link(tmp_path: Path) -> None:
+    store, data, work = (fill(tmp_path / name, []) for name in ("store", "data", "work"))
+    for name in NAMES:
+        key = f"SHA256-{blake2b(name.encode()).hexdigest()}"
+        (store / key).write_bytes(name.encode())
+        (data / name).symlink_to(store / key)
+        (work / name).symlink_to(data / name)
+    found = find_cutouts(one(work))
+    assert [file.path for file in found.files] == [str(data / name) for name in NAMES]
+    assert {Path(file.real_path).parent for file in found.files} == {store}
+
+
+def test_two_names_for_one_file_are_two_objects(tmp_path: Path) -> None:
+    fill(tmp_path, ["a_g.fits"])
+    (tmp_path / "b_g.fits").symlink_to("a_g.fits")
+    assert [file.object for file in find_cutouts(one(tmp_path)).files] == ["a", "b"]
+
+
+def test_names_of_all_kinds(tmp_path: Path) -> None:
+    names = [
+        "with space_g.fits",
+        'it\'s "quoted"_g.fits',
+        "ünï_g.fits",
+        "new\nline_g.fits",
+        "$(touch x)_g.fits",
+    ]
+    found = find_cutouts(one(fill(tmp_path, names)))
+    assert {Path(file.path).name for file in found.files} == set(names)
+
+
+# labelled sets
+
+
+def test_labelled_objects_are_named_by_bucket_and_come_in_its_order(tmp_path: Path) -> None:
+    settings = labelled(tmp_path)
+    found = find_cutouts(settings)
+    assert [file.bucket for file in found.files] == sorted(file.bucket for file in found.files)
+    assert found.files[0].object == "slsim_lenses/slsim_lenses_0"
+    assert [bands_of(settings)[file.band] for file in found.files[:4]] == ["g", "r", "g", "r"]
+
+
+def test_the_same_name_in_two_buckets_is_two_objects(tmp_path: Path) -> None:
+    found = find_cutouts(labelled(tmp_path, lambda _: ["object_0_g.fits"]))
+    assert [file.object for file in found.files] == [f"{bucket}/object_0" for bucket in BUCKETS]
+
+
+def test_flat_nested_and_mixed_buckets(tmp_path: Path) -> None:
+    settings = labelled(tmp_path)
+    fill(tmp_path / "hsc_lenses" / "hsc_lenses", ["nested_0_g.fits"])
+    found = find_cutouts(settings)
+    assert "hsc_lenses/nested_0" in [file.object for file in found.files]
+    assert len(found.files) == 17
+    assert found.folders[2] == [str(tmp_path / "hsc_lenses"), str(tmp_path / "hsc_lenses" / "hsc_lenses")]
+
+
+def test_a_file_in_two_buckets_is_an_error_that_names_both(tmp_path: Path) -> None:
+    settings = labelled(tmp_path)
+    link = tmp_path / "hsc_nonlenses" / "other_name_g.fits"
+    link.symlink_to(tmp_path / "slsim_lenses" / "slsim_lenses_0_g.fits")
+    with pytest.raises(InputError, match=r"in slsim_lenses and .*in hsc_nonlenses"):
+        find_cutouts(settings)
+
+
+def test_an_empty_bucket_is_an_error_that_says_what_lies_there(tmp_path: Path) -> None:
+    settings = labelled(tmp_path, lambda bucket: [] if bucket == "hsc_lenses" else ["a_g.fits"])
+    with pytest.raises(InputError, match=r"hsc_lenses: expected FITS cutouts.*found nothing"):
+        find_cutouts(settings)
+    fill(tmp_path / "hsc_lenses", ["_manifest.txt"])
+    with pytest.raises(InputError, match=r"found 1 other files, '.*_manifest.txt' first"):
+        find_cutouts(settings)
+
+
+# what is wrong with a source
+
+
+def test_a_missing_source(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: expected a folder of FITS files or a list file"):
+        find_cutouts(one(tmp_path / "nowhere"))
+
+
+def test_an_empty_set(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected FITS cutouts"):
+        find_cutouts(one(tmp_path))
+    with pytest.raises(InputError, match="expected FITS cutouts"):
+        find_cutouts(four(dict.fromkeys(BUCKETS, tmp_path)))
+
+
+def test_three_of_four_folders_of_a_blind_set_may_be_empty(tmp_path: Path) -> None:
+    folders = {bucket: fill(tmp_path / bucket, []) for bucket in BUCKETS}
+    fill(folders["hsc_lenses"], NAMES)
+    assert len(find_cutouts(four(folders)).files) == len(NAMES)
+
+
+def test_lines_that_name_no_file(tmp_path: Path) -> None:
+    fill(tmp_path, NAMES)
+    lines = [*NAMES, *(f"gone_{number}_g.fits" for number in range(12))]
+    with pytest.raises(InputError) as caught:
+        find_cutouts(one(write_list(tmp_path / "list.txt", lines)))
+    message = str(caught.value)
+    assert "list.txt: expected a file in every line, found 12 that name none" in message
+    assert "line 61: " in message
+    assert "gone_9_g.fits" in message
+    assert "gone_10_g.fits" not in message
+    assert message.endswith("and 2 more")
+
+
+def test_a_list_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(b"SIMPLE  =\xff\xfe")
+    with pytest.raises(InputError, match="expected a list file"):
+        find_cutouts(one(tmp_path / "list"))
+
+
+def test_a_list_from_windows(tmp_path: Path) -> None:
+    fill(tmp_path, NAMES)
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(NAMES).encode())
+    assert len(find_cutouts(one(tmp_path / "list")).files) == len(NAMES)
+
+
+def test_two_files_for_one_band_of_an_object(tmp_path: Path) -> None:
+    fill(tmp_path, NAMES)
+    fill(tmp_path / "again", NAMES[:1])
+    with pytest.raises(InputError) as caught:
+        find_cutouts(one(tmp_path))
+    assert str(tmp_path / NAMES[0]) in str(caught.value)
+    assert str(tmp_path / "again" / NAMES[0]) in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="Permission denied"):
+        find_cutouts(one(tmp_path))
+
+
+# leftovers, odd entries, parts
+
+
+def test_leftovers_are_listed_with_reasons(tmp_path: Path) -> None:
+    fill(tmp_path, [*NAMES, "_manifest.txt", ".DS_Store", "parameters.fits", "object_00000_u.fits"])
+    fill(tmp_path / "one" / "two", ["deep_g.fits"])
+    fill(tmp_path / ".hidden", ["hidden_g.fits"])
+    found = find_cutouts(one(tmp_path))
+    assert len(found.files) == len(NAMES)
+    reasons = {left.path.removeprefix(f"{tmp_path}/"): left.reason for left in found.leftovers}
+    assert set(reasons) == {
+        "_manifest.txt",
+        ".DS_Store",
+        "parameters.fits",
+        "object_00000_u.fits",
+        "one/two/",
+        ".hidden/",
+    }
+    assert "not configured" in reasons["object_00000_u.fits"]
+
+
+def test_broken_links_are_found_and_left_to_the_reader(tmp_path: Path) -> None:
+    fill(tmp_path, NAMES)
+    (tmp_path / "broken_g.fits").symlink_to("nowhere")
+    (tmp_path / "loop_g.fits").symlink_to("loop_g.fits")
+    objects = {file.object for file in find_cutouts(one(tmp_path)).files}
+    assert {"broken", "loop"} < objects
+
+
+def test_a_folder_that_links_to_itself(tmp_path: Path) -> None:
+    fill(tmp_path, NAMES)
+    (tmp_path / "again").symlink_to(".")
+    found = find_cutouts(one(tmp_path))
+    assert [file.path for file in found.files] == [str(tmp_path / name) for name in NAMES]
+    assert found.n_repeated == len(NAMES)
+
+
+def test_parts_make_the_whole_and_keep_bands_together(tmp_path: Path) -> None:
+    fill(tmp_path, [*NAMES, ".DS_Store"])
+    whole = find_cutouts(one(tmp_path))
+    parts = [find_cutouts(one(tmp_path), part, 3) for part in range(3)]
+    assert sorted(file for part in parts for file in part.files) == whole.files
+    for number, part in enumerate(parts):
+        assert part.files
+        assert {part_of(file.object, 3) for file in part.files} == {number}
+    assert [len(part.leftovers) for part in parts] == [1, 0, 0]

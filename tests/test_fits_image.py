@@ -1,0 +1,374 @@
+"""Reading a cutout: every form that is right, every way to be wrong, and two readers that agree."""
+
+import gzip
+import os
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from astropy.io import fits
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from fits_files import hdus_bytes, primary_bytes, table_bytes
+from stronglens import fits_image
+from stronglens.fits_general import read_general
+from stronglens.fits_image import CutoutReader
+from stronglens.fits_layout import find_layout
+from stronglens.rejected import Rejected
+
+SIZE = 41
+IMAGE = np.random.default_rng(0).normal(0, 3, (SIZE, SIZE))
+INTEGERS = np.random.default_rng(1).integers(-900, 900, (SIZE, SIZE)).astype(np.int16)
+N_MUTATIONS = 500
+
+
+def read(content: bytes, folder: Path, size_px: int = SIZE) -> tuple[npt.NDArray[np.float32], str]:
+    path = folder / "x.fits"
+    path.write_bytes(content)
+    return CutoutReader(size_px).read(str(path))
+
+
+def reason(content: bytes, folder: Path) -> str:
+    with pytest.raises(Rejected) as caught:
+        read(content, folder)
+    return str(caught.value)
+
+
+def table(*columns: fits.Column, **header: str) -> bytes:
+    hdu = fits.BinTableHDU.from_columns(list(columns))
+    hdu.header.update(header)
+    return hdus_bytes(fits.PrimaryHDU(), hdu)
+
+
+def image_column(name: str, form: str = "1681D", dim: str | None = "(41,41)", n_rows: int = 1) -> fits.Column:
+    array = np.stack([IMAGE] * n_rows) if dim else np.stack([IMAGE.ravel()] * n_rows)
+    return fits.Column(name, form, dim=dim, array=array)
+
+
+def other_column(name: str = "other") -> fits.Column:
+    return fits.Column(name, "E", array=[1.0])
+
+
+# files of the ordinary kind: read without astropy
+
+
+ORDINARY = {
+    "labelled": table_bytes(IMAGE, "GG-LENS_-0.2455_0.0251"),
+    "no id": table_bytes(IMAGE, "", id_column="other"),
+    "primary": primary_bytes(IMAGE),
+    "primary float32": hdus_bytes(fits.PrimaryHDU(IMAGE.astype(np.float32))),
+    "extension": hdus_bytes(fits.PrimaryHDU(), fits.ImageHDU(IMAGE)),
+    "column image": table(other_column(), image_column("IMAGE"), image_column("band_g")),
+    "column of any name": table(other_column(), image_column("flux")),
+    "flat column": table(image_column("band_r", dim=None)),
+    "float32 column": table(image_column("image", "1681E")),
+}
+
+
+@pytest.mark.parametrize("form", ORDINARY)
+def test_ordinary_files_take_the_fast_way_to_the_same_result(form: str, tmp_path: Path) -> None:
+    content = ORDINARY[form]
+    assert find_layout(content, SIZE) is not None
+    image, header_id = read(content, tmp_path)
+    np.testing.assert_array_equal(image, IMAGE.astype(np.float32))
+    pixels, id_of_general = read_general(content, SIZE)
+    np.testing.assert_array_equal(pixels.astype(np.float32).reshape(SIZE, SIZE), image)
+    assert header_id == id_of_general
+
+
+def test_the_id_is_read_without_blanks_and_nul(tmp_path: Path) -> None:
+    assert read(table_bytes(IMAGE, "75339120850791805"), tmp_path)[1] == "75339120850791805"
+    assert read(table_bytes(IMAGE, "  GG 1 \0\0junk"), tmp_path)[1] == "GG 1"
+    assert read(table_bytes(IMAGE, "GG-7", id_column="Lens ID"), tmp_path)[1] == "GG-7"
+    with_keyword = hdus_bytes(fits.PrimaryHDU(IMAGE, fits.Header({"OBJECT": "field 7", "OBJID": "17 "})))
+    assert find_layout(with_keyword, SIZE) is not None
+    assert read(with_keyword, tmp_path)[1] == "17"
+    assert read(primary_bytes(IMAGE), tmp_path)[1] == ""
+
+
+def test_one_reader_takes_files_of_many_layouts(tmp_path: Path) -> None:
+    reader = CutoutReader(SIZE)
+    for _ in range(2):
+        for number, content in enumerate(ORDINARY.values()):
+            path = tmp_path / str(number)
+            path.write_bytes(content)
+            np.testing.assert_array_equal(reader.read(str(path)).image, IMAGE.astype(np.float32))
+    for number in range(300):  # each header differs: more of them than a reader remembers
+        header = fits.Header({"OBJID": str(number)})
+        path.write_bytes(hdus_bytes(fits.PrimaryHDU(IMAGE + number, header)))
+        image, header_id = reader.read(str(path))
+        np.testing.assert_array_equal(image, (IMAGE + number).astype(np.float32))
+        assert header_id == str(number)
+
+
+def test_a_truncated_file_of_a_known_layout_is_rejected(tmp_path: Path) -> None:
+    reader, path = CutoutReader(SIZE), tmp_path / "x.fits"
+    for content in (ORDINARY["labelled"], ORDINARY["primary"]):
+        path.write_bytes(content)
+        reader.read(str(path))
+        path.write_bytes(content[:-1])
+        with pytest.raises(Rejected, match=rf"truncated \({len(content) - 1} of {len(content)} bytes\)"):
+            reader.read(str(path))
+
+
+@given(
+    hnp.arrays(np.float64, (9, 9), elements=st.floats(-1e15, 1e15)),
+    st.text(string.printable[:95], max_size=30),
+)
+def test_both_readers_give_what_was_written(image: npt.NDArray[np.float64], header_id: str) -> None:
+    for content in (table_bytes(image, header_id), primary_bytes(image)):
+        layout = find_layout(content, 9)
+        assert layout is not None
+        fast = np.frombuffer(content, layout.dtype, 81, layout.pixels_at)
+        slow, id_of_general = read_general(content, 9)
+        np.testing.assert_array_equal(fast, image.ravel())
+        np.testing.assert_array_equal(slow, image.ravel())
+        assert id_of_general == ("" if b"-64" in content[:2880] else header_id.strip())
+
+
+# files of other kinds: read by astropy
+
+
+def scaled() -> bytes:
+    hdu = fits.PrimaryHDU(INTEGERS.copy())
+    hdu.scale("int16", bscale=0.5, bzero=100)
+    return hdus_bytes(hdu)
+
+
+def scaled_column() -> bytes:
+    table = fits.BinTableHDU.from_columns(
+        [fits.Column("band_g", "1681I", dim="(41,41)", array=INTEGERS[None])]
+    )
+    table.header.update({"TSCAL1": 2.0, "TZERO1": 1.0})
+    return hdus_bytes(fits.PrimaryHDU(), table)
+
+
+OTHER: dict[str, tuple[Callable[[], bytes], npt.NDArray[np.floating | np.integer]]] = {
+    "integers": (lambda: hdus_bytes(fits.PrimaryHDU(INTEGERS)), INTEGERS),
+    "unsigned": (
+        lambda: hdus_bytes(fits.PrimaryHDU((INTEGERS + 900).astype(np.uint16))),
+        INTEGERS.astype(np.int64) + 900,
+    ),
+    "scaled integers": (scaled, INTEGERS.astype(np.float64)),
+    "scaled column": (scaled_column, 2.0 * INTEGERS + 1),
+    "integer column": (
+        lambda: table(fits.Column("image", "1681J", dim="(41,41)", array=INTEGERS[None].astype(np.int32))),
+        INTEGERS,
+    ),
+    "compressed image": (
+        lambda: hdus_bytes(fits.PrimaryHDU(), fits.CompImageHDU(INTEGERS)),
+        INTEGERS,
+    ),
+    "a third axis": (lambda: hdus_bytes(fits.PrimaryHDU(IMAGE[None])), IMAGE),
+    "extensions that follow": (
+        lambda: hdus_bytes(fits.PrimaryHDU(IMAGE), fits.ImageHDU(INTEGERS), fits.BinTableHDU()),
+        IMAGE,
+    ),
+    "extensions before": (
+        lambda: hdus_bytes(
+            fits.PrimaryHDU(),
+            fits.BinTableHDU.from_columns([other_column()]),
+            fits.BinTableHDU.from_columns([image_column("band_g")]),
+        ),
+        IMAGE,
+    ),
+    "gzip": (lambda: gzip.compress(ORDINARY["labelled"]), IMAGE),
+    "a long file": (
+        lambda: hdus_bytes(fits.PrimaryHDU(IMAGE), fits.ImageHDU(np.zeros((300, 300)))),
+        IMAGE,
+    ),
+    "little-endian array": (lambda: hdus_bytes(fits.PrimaryHDU(IMAGE.astype("<f4"))), IMAGE),
+}
+
+
+@pytest.mark.parametrize("form", OTHER)
+def test_whatever_else_the_standard_allows_is_read(form: str, tmp_path: Path) -> None:
+    write, expected = OTHER[form]
+    image, _ = read(write(), tmp_path)
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image, expected.astype(np.float32))
+
+
+def test_an_id_that_is_a_number(tmp_path: Path) -> None:
+    content = table(fits.Column("Object ID", "K", array=[75339120850791805]), image_column("band_g"))
+    assert read(content, tmp_path)[1] == "75339120850791805"
+
+
+def test_an_id_that_is_not_ascii(tmp_path: Path) -> None:
+    content = table_bytes(IMAGE, "caf_").replace(b"caf_", b"caf\xe9")
+    assert read(content, tmp_path)[1] == r"caf\xe9"
+    assert read_general(content, SIZE)[1] == r"caf\xe9"
+
+
+# files that give no cutout
+
+
+def with_pixel(value: float) -> npt.NDArray[np.float64]:
+    image = IMAGE.copy()
+    image[3, 4] = value
+    return image
+
+
+def declared_larger() -> bytes:
+    return primary_bytes(IMAGE).replace(
+        b"NAXIS2  =                   41", b"NAXIS2  =              9999999", 1
+    )
+
+
+BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "empty file"),
+    "web page": (lambda: b"<html><body>502 Bad Gateway</body></html>", "not FITS (begins with b'<html>"),
+    "pixels cut": (lambda: ORDINARY["labelled"][:10_760], "truncated (10760 of 20160 bytes)"),
+    "header cut": (lambda: ORDINARY["labelled"][:4000], "truncated (4000 bytes"),
+    "only an empty PRIMARY": (lambda: ORDINARY["labelled"][:2880], "no image"),
+    "wrong shape in PRIMARY": (
+        lambda: primary_bytes(IMAGE[:40, :40]),
+        "wrong shape (expected 41 x 41, found 40 x 40)",
+    ),
+    "wrong shape in a table": (
+        lambda: table_bytes(IMAGE[:40, :39]),
+        "wrong shape (expected 41 x 41, found 40 x 39)",
+    ),
+    "a cube": (
+        lambda: hdus_bytes(fits.PrimaryHDU(np.stack([IMAGE, IMAGE]))),
+        "wrong shape (expected 41 x 41, found 2 x 41 x 41)",
+    ),
+    "NaN": (lambda: table_bytes(with_pixel(np.nan)), "non-finite pixels (1)"),
+    "infinity": (lambda: primary_bytes(with_pixel(-np.inf)), "non-finite pixels (1)"),
+    "absurd value": (lambda: primary_bytes(with_pixel(1e30)), "absurd values (from "),
+    "beyond float32": (lambda: table_bytes(with_pixel(-1e300)), "absurd values (from -1e+300"),
+    "wrong byte order": (lambda: primary_bytes(IMAGE.byteswap()), "absurd values ("),
+    "floats said to be integers": (
+        lambda: primary_bytes(IMAGE).replace(
+            b"BITPIX  =                  -64", b"BITPIX  =                   64"
+        ),
+        "absurd values (",
+    ),
+    "constant": (lambda: primary_bytes(np.full((SIZE, SIZE), 2.5)), "constant image (2.5 everywhere)"),
+    "zeros": (lambda: table_bytes(np.zeros((SIZE, SIZE))), "constant image (0 everywhere)"),
+    "table without an image": (lambda: table(other_column()), "no image"),
+    "two images": (
+        lambda: table(image_column("band_g"), image_column("band_r")),
+        "several images (band_g, band_r)",
+    ),
+    "two nameless images": (lambda: table(image_column("a"), image_column("b")), "several images (a, b)"),
+    "two rows": (lambda: table(image_column("band_g", n_rows=2)), "several images (2 rows)"),
+    "complex": (
+        lambda: table(fits.Column("image", "1681M", dim="(41,41)", array=IMAGE[None].astype(complex))),
+        "wrong shape",
+    ),
+    "declared larger": (declared_larger, "truncated (17280 of "),
+    "junk at the end": (lambda: ORDINARY["primary"] + b"junk", "inconsistent header (4 bytes"),
+    "blocks of junk at the end": (lambda: ORDINARY["labelled"] + b"junk" * 720, "inconsistent header (2880"),
+    "broken gzip": (lambda: gzip.compress(ORDINARY["primary"])[:-100], "unreadable (gzip: "),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_files_that_give_no_cutout_say_why(fault: str, tmp_path: Path) -> None:
+    make, expected = BROKEN[fault]
+    assert reason(make(), tmp_path).startswith(expected)
+
+
+def test_files_that_are_not_there_or_no_files(tmp_path: Path) -> None:
+    reader = CutoutReader(SIZE)
+    (tmp_path / "broken").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, expected in {
+        "broken": "broken link",
+        "gone": "removed while packing",
+        "loop": "unreadable (Too many levels of symbolic links)",
+        "folder": "unreadable (Is a directory)",
+        "pipe": "empty file",
+    }.items():
+        with pytest.raises(Rejected) as caught:
+            reader.read(str(tmp_path / name))
+        assert str(caught.value) == expected
+    with pytest.raises(Rejected, match="no regular file"):
+        reader.read("/dev/zero")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    # Not by mode bits: the superuser may read everything.
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(Rejected, match=r"unreadable \(Permission denied\)"):
+        CutoutReader(SIZE).read(str(tmp_path / "x.fits"))
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.fits"
+    with path.open("wb") as file:
+        file.write(ORDINARY["primary"])
+        file.truncate(fits_image.LARGEST_FILE + 1)
+    with pytest.raises(Rejected, match="too large"):
+        CutoutReader(SIZE).read(str(path))
+    bomb = gzip.compress(bytes(fits_image.LARGEST_FILE + 1), compresslevel=1)
+    assert "too large" in reason(bomb, tmp_path)
+
+
+# mutations
+
+
+def mutate(content: bytes, n_header: int, generator: np.random.Generator) -> bytes:
+    """Change a few bytes of the headers, or insert, remove or cut some anywhere."""
+    mutated = bytearray(content)
+    kind = generator.integers(5)
+    if kind <= 2:
+        # mostly characters that headers are made of, and mostly where something stands
+        letters = b"0123456789-+.'TFADEIJKLMPQ= /" if kind else bytes(range(256))
+        places = generator.integers(0, n_header, 60)
+        chosen = [at for at in places if mutated[at] != 0x20 or generator.random() < 0.1]
+        for at in chosen[: generator.integers(1, 4)]:
+            mutated[at] = generator.choice(list(letters))
+    elif kind == 3:
+        at, n = generator.integers(0, len(content)), int(generator.integers(1, 3000))
+        if generator.random() < 0.5:
+            del mutated[at : at + n]
+        else:
+            mutated[at:at] = generator.bytes(n)
+    else:
+        del mutated[generator.integers(0, len(content)) :]
+    return bytes(mutated)
+
+
+@pytest.mark.parametrize(("form", "n_header"), [("labelled", 5760), ("primary", 2880)])
+def test_mutated_files_give_the_right_image_or_a_rejection(form: str, n_header: int, tmp_path: Path) -> None:
+    generator = np.random.default_rng(5)
+    right = IMAGE.astype(np.float32)
+    n_read = n_rejected = 0
+    for _ in range(N_MUTATIONS):
+        content = mutate(ORDINARY[form], n_header, generator)
+        try:
+            image, _header_id = read(content, tmp_path)
+        except Rejected:
+            n_rejected += 1
+            continue
+        n_read += 1
+        np.testing.assert_array_equal(image, right)
+        np.testing.assert_array_equal(read_general(content, SIZE)[0].astype(np.float32), right.ravel())
+    assert n_read > N_MUTATIONS // 20
+    assert n_rejected > N_MUTATIONS // 3
+
+
+def test_mutated_pixels_and_compressed_files_never_crash(tmp_path: Path) -> None:
+    generator = np.random.default_rng(6)
+    files = [gzip.compress(ORDINARY["labelled"]), OTHER["compressed image"][0](), ORDINARY["primary"]]
+    for number in range(N_MUTATIONS):
+        content = bytearray(files[number % len(files)])
+        for at in generator.integers(0, len(content), 5):
+            content[at] = generator.integers(256)
+        try:
+            image, _ = read(bytes(content), tmp_path)
+        except Rejected:
+            continue
+        assert np.isfinite(image).all()
