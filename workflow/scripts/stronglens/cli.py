@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, CliApp, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from stronglens.errors import InputError
-from stronglens.settings.base import explain
+from stronglens.explain import Place, explain
 
 
 class Command(BaseSettings):
@@ -29,6 +35,7 @@ class Command(BaseSettings):
         cli_avoid_json=True,
         cli_enforce_required=True,
         cli_implicit_flags=True,
+        cli_exit_on_error=False,  # it would print all options before the error
         nested_model_default_partial_update=True,
     )
 
@@ -66,19 +73,30 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     -------
     int
         0 after success, 1 after an error in the input or the program, 2 after a wrong command line.
+
+    Raises
+    ------
+    SystemExit
+        With code 0, after `--help`.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = CliApp.run(command, cli_args=arguments)
+        options = CliApp.run(command, cli_args=list(sys.argv[1:] if argv is None else argv))
     except ValidationError as error:
-        sys.stderr.write(explain(error, command, "command line") + "\n")
+        sys.stderr.write(explain(error.errors(), command, "command line", _option) + "\n")
         return 2
     except SettingsError as error:
-        sys.stderr.write(f"command line: {error}\n")
+        text = str(error).removeprefix("error parsing CLI: ")
+        reason = f" ({error.__cause__})" if error.__cause__ else ""
+        sys.stderr.write(f"command line: {text}{reason}; --help lists all options\n")
         return 2
     log = logging.getLogger("stronglens")
-    handlers = _start_log(log, options.log)
+    log.setLevel(logging.INFO)
+    handlers = [_message_handler()]
+    log.addHandler(handlers[0])
     try:
+        if options.log is not None:
+            handlers.append(_file_handler(options.log))
+            log.addHandler(handlers[1])
         step(options)
     except InputError as error:
         log.error("%s", error)
@@ -93,17 +111,24 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     return 0
 
 
-def _start_log(log: logging.Logger, path: Path | None) -> list[logging.Handler]:
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    handlers[0].setFormatter(logging.Formatter("%(message)s"))
-    if path is not None:
+def _option(place: Place) -> str:
+    return "--" + ".".join(str(part).replace("_", "-") for part in place)
+
+
+def _message_handler() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Snakemake keeps a log after a failure; the next try continues it, so that both stand there.
-        handlers.append(logging.FileHandler(path, encoding="utf-8"))
-        formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-        formatter.converter = time.gmtime
-        handlers[1].setFormatter(formatter)
-    log.setLevel(logging.INFO)
-    for handler in handlers:
-        log.addHandler(handler)
-    return handlers
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: expected a log file that can be written, found: {error}") from error
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    return handler

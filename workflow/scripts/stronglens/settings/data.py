@@ -57,7 +57,7 @@ class TestSetSettings(Settings):
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
     """A folder of FITS files, or a list file with one path a line."""
     buckets: LabelledSettings | None = None
-    """Four folders or list files, as for labelled data. Their names mean nothing unless `labelled` is true."""
+    """Four folders or list files, as for labelled data; names mean nothing unless `labelled` is true."""
     labelled: bool = False
     """Whether the buckets' names are the truth, so that the result can be scored."""
     parts: int = Field(1, ge=1, le=100_000, examples=[1])
@@ -125,7 +125,8 @@ class SplitSettings(Settings):
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(
-                f"train + val + test must be 1, found {total:g}; for example train: 0.70, val: 0.15, test: 0.15"
+                f"train + val + test must be 1, found {total:g}; "
+                "for example train: 0.70, val: 0.15, test: 0.15"
             )
         return self
 

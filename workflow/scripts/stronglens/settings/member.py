@@ -23,7 +23,7 @@ class MemberSettings(Settings):
     train: TrainSettings = TrainSettings()
     """Training."""
 
-    @field_validator("network", mode="before")
+    @field_validator("network", mode="before", json_schema_input_type=str | NetworkSettings)
     @classmethod
     def _name_for_short(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
@@ -34,3 +34,8 @@ class MemberSettings(Settings):
         if not bands or len(set(bands)) < len(bands):
             raise ValueError("found no band, or one twice; for example bands: [g, r, i, z, y]")
         return bands
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of the network's input: one for single cutouts, else the number of bands."""
+        return 1 if isinstance(self.bands, str) else len(self.bands)

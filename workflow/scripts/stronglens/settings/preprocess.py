@@ -1,6 +1,6 @@
 """Settings of the way from raw pixels to what a network sees."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -22,18 +22,21 @@ class PreprocessSettings(Settings):
     """Regularisation of the guided filter, in squared counts: variance below it is smoothed away."""
     psf_target_fwhm_px: float | None = Field(None, gt=0, le=41, examples=[4.5])
     """Full width at half maximum of the seeing after `psf` smoothing, in pixels."""
-    psf_input_fwhm_px: dict[str, float] = Field({}, examples=["{slsim: 4.0, hsc: 3.6}"])
+    psf_input_fwhm_px: dict[Literal["slsim", "hsc", "unknown"], Annotated[float, Field(gt=0, le=41)]] = Field(
+        {}, examples=["{slsim: 4.0, hsc: 3.6}"]
+    )
     """Full width at half maximum of the seeing before `psf` smoothing, in pixels, for each domain;
-    a domain that is not named is left as it is."""
+    a domain that is not named, or whose seeing is no better than the target, is left as it is. Cutouts of
+    unlabelled sets have domain `unknown`."""
     normalise: bool = True
-    """Subtract the background, clip, and scale each cutout."""
+    """Subtract the background (the quantile 0.1), clip, centre and scale each cutout by itself."""
     clip_quantile: float | None = Field(0.997, gt=0.5, le=1, examples=[0.997])
     """Quantile of a cutout's pixels above which they are clipped; `null` clips nothing."""
     low_clip_quantile: float | None = Field(None, ge=0, lt=0.5, examples=[0.005])
     """Quantile of a cutout's pixels below which they are clipped; `null` clips nothing."""
     scale: Literal["std", "mad"] = Field("std", examples=["std"])
     """Centre and scale: `std`, mean and standard deviation; `mad`, median and 1.4826 times the median
-    absolute deviation."""
+    absolute deviation (the standard deviation where more than half of the pixels are equal)."""
     pad_to_px: int | None = Field(None, ge=1, le=512, examples=[64])
     """Side of the image after padding with zeros around the centre, in pixels; `null` pads nothing."""
 
