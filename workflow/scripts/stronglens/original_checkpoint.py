@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
@@ -56,7 +55,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: refused: expected tensors in plain containers, found a pickle that would run code "
             "or is damaged; save the state dict alone, with torch.save(model.state_dict(), path)"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, BadZipFile) as error:
+    except Exception as error:
         raise InputError(
             f"{path}: expected a checkpoint of PyTorch, found something else ({error})"
         ) from error
@@ -64,7 +63,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
-        raise InputError(f"{path}: expected a state dict, found {type(content).__name__}")
+        found = "an empty dict" if isinstance(content, Mapping) else type(content).__name__
+        raise InputError(f"{path}: expected a state dict, found {found}")
     wrong = [name for name, value in content.items() if not isinstance(value, Tensor)]
     if wrong:
         raise InputError(

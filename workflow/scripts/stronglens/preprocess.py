@@ -53,7 +53,8 @@ def preprocess(
     Returns
     -------
     Tensor of float32, shape (n, height, width), or (n, pad_to_px, pad_to_px) where larger
-        In units of each cutout's scale if normalised (a constant cutout is 0 everywhere), else in counts.
+        In units of each cutout's scale if normalised (0 everywhere for a cutout that is constant after
+        smoothing), else in counts.
 
     Raises
     ------
@@ -158,6 +159,9 @@ def smooth_guided(images: Tensor, radius_px: int, eps: float) -> Tensor:
     He, Sun & Tang 2013, IEEE TPAMI 35, 1397, equations 5, 6 and 8 with the image as its own guide. At the
     borders, means run over that part of the window which lies inside the image.
     """
+    # A constant passes unchanged; without it a flat image stays exactly flat, and fewer digits cancel below.
+    constant = images.amin(dim=(1, 2), keepdim=True)
+    images = images - constant
     ones = [1.0] * (radius_px + 1)
     n_inside = _convolve(torch.ones_like(images[:1]), ones)
     mean = _convolve(images, ones) / n_inside
@@ -165,7 +169,7 @@ def smooth_guided(images: Tensor, radius_px: int, eps: float) -> Tensor:
     variance = (_convolve(images * images, ones) / n_inside - mean * mean).clamp_(min=0)
     slope = variance / (variance + eps)
     offset = mean - slope * mean
-    return (_convolve(slope, ones) / n_inside) * images + _convolve(offset, ones) / n_inside
+    return (_convolve(slope, ones) / n_inside) * images + _convolve(offset, ones) / n_inside + constant
 
 
 def _smooth_to_psf(images: Tensor, settings: PreprocessSettings, domains: npt.NDArray[np.object_]) -> Tensor:

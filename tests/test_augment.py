@@ -1,0 +1,115 @@
+"""Augmentation: which changes occur, how often, and what never changes."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from stronglens.augment import augment
+from stronglens.settings.train import TrainSettings
+
+NOTHING = TrainSettings(augment=False)
+
+
+def images(n: int, n_channels: int = 2, size: int = 7) -> torch.Tensor:
+    return torch.randn(n, n_channels, size, size, generator=torch.Generator().manual_seed(3))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_all_symmetries_of_the_square_occur_equally_often_and_nothing_else() -> None:
+    n = 8000
+    image = images(1)
+    symmetries = {
+        (turns, mirrored): np.rot90(image[0] if not mirrored else image[0].flip(2), turns, axes=(1, 2))
+        for turns in range(4)
+        for mirrored in (False, True)
+    }
+    names = {symmetry.tobytes(): name for name, symmetry in symmetries.items()}
+    assert len(names) == 8
+    # A KeyError here would be a change that is no symmetry.
+    counts = Counter(
+        names[result.numpy().tobytes()]
+        for result in augment(image.expand(n, -1, -1, -1), TrainSettings(), generator())
+    )
+    assert len(counts) == 8
+    # Binomial with p = 1/8: five standard deviations.
+    assert max(abs(count - n / 8) for count in counts.values()) < 5 * (n / 8 * 7 / 8) ** 0.5
+
+
+def test_each_image_is_changed_by_itself() -> None:
+    before = images(64)
+    after = augment(before, TrainSettings(), generator())
+    assert after.shape == before.shape
+    torch.testing.assert_close(
+        after.flatten(1).sort(dim=1).values, before.flatten(1).sort(dim=1).values, rtol=0, atol=0
+    )
+
+
+@pytest.mark.parametrize(
+    "settings", [TrainSettings(), TrainSettings(augment_noise=0.1, augment_gamma=0.2)], ids=["turns", "all"]
+)
+def test_the_generator_decides_alone(settings: TrainSettings) -> None:
+    torch.manual_seed(1)
+    first = augment(images(32), settings, generator(5))
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    second = augment(images(32), settings, generator(5))
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(first, augment(images(32), settings, generator(6)))
+
+
+def test_nothing_is_changed_where_all_is_off() -> None:
+    before = images(8)
+    used = generator()
+    state = used.get_state()
+    assert augment(before, NOTHING, used) is before
+    assert torch.equal(used.get_state(), state)
+
+
+def test_the_input_is_not_changed() -> None:
+    before = images(8)
+    copy = before.clone()
+    augment(before, TrainSettings(augment_noise=0.1, augment_gamma=0.2), generator())
+    assert torch.equal(before, copy)
+
+
+def test_noise_has_the_width_asked_for() -> None:
+    before = images(200, size=41)
+    noise = augment(before, NOTHING.model_copy(update={"augment_noise": 0.05}), generator()) - before
+    assert noise.mean().item() == pytest.approx(0, abs=5 * 0.05 / noise.numel() ** 0.5)
+    assert noise.std().item() == pytest.approx(0.05, rel=0.01)
+    assert noise[0, 0].std().item() == pytest.approx(noise[1, 1].std().item(), rel=0.2)
+    assert not torch.equal(noise[0, 0], noise[0, 1])
+
+
+def test_contrast_keeps_signs_and_one_exponent_a_sample() -> None:
+    before = images(500)
+    after = augment(before, NOTHING.model_copy(update={"augment_gamma": 0.2}), generator())
+    assert torch.equal(after.sign(), before.sign())
+    exponents = (after.abs().log() / before.abs().log())[:, :, 3, 3]
+    torch.testing.assert_close(exponents[:, 0], exponents[:, 1], rtol=1e-3, atol=1e-3)
+    assert 0.8 < exponents.min() < 0.82
+    assert 1.18 < exponents.max() < 1.2
+
+
+def test_a_missing_band_stays_missing() -> None:
+    before = images(4, n_channels=3)
+    before[1, 2] = 0
+    after = augment(before, TrainSettings(augment_noise=0.1, augment_gamma=0.2), generator())
+    assert (after[1, 2] == 0).all()
+    assert (after.flatten(2).abs().amax(dim=2) == 0).sum() == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_generator_on_the_gpu_works_there() -> None:
+    settings = TrainSettings(augment_noise=0.1, augment_gamma=0.2)
+    on_gpu = images(16).to("cuda")
+    first = augment(on_gpu, settings, torch.Generator("cuda").manual_seed(1))
+    assert first.device.type == "cuda"
+    assert torch.equal(first, augment(on_gpu, settings, torch.Generator("cuda").manual_seed(1)))

@@ -1,0 +1,89 @@
+"""Networks: what they give, what the settings change, and how wrong settings are told."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from stronglens.errors import InputError
+from stronglens.network import build_network
+from stronglens.settings.network import NetworkSettings
+
+
+def build(in_chans: int = 1, size_px: int = 41, seed: int = 0, **settings: Any) -> nn.Module:
+    torch.manual_seed(seed)
+    return build_network(NetworkSettings.model_validate(settings), in_chans, size_px)
+
+
+@pytest.mark.parametrize("name", ["convnextv2_atto", "convnextv2_nano", "convnextv2_tiny", "resnet10t"])
+@pytest.mark.parametrize("in_chans", [1, 5])
+def test_one_logit_and_a_gradient_for_every_parameter(name: str, in_chans: int) -> None:
+    network = build(in_chans, name=name)
+    assert network.training
+    images = torch.randn(3, in_chans, 41, 41, generator=torch.Generator().manual_seed(0))
+    logits = network(images)
+    assert logits.shape == (3, 1)
+    assert logits.isfinite().all()
+    logits.square().sum().backward()
+    for parameter_name, parameter in network.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+
+
+def test_equal_seeds_give_equal_weights() -> None:
+    first, second, other = (build(seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_network_sees_neither_the_batch_nor_chance_when_evaluated() -> None:
+    network = build(drop_path=0.5).eval()
+    images = torch.randn(4, 1, 41, 41, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images)[2:3], network(images[2:3]), rtol=0, atol=1e-6)
+
+
+def test_drop_path_acts_in_training() -> None:
+    images = torch.randn(1, 1, 41, 41, generator=torch.Generator().manual_seed(0))
+    for drop_path, differs in ((0.0, False), (0.9, True)):
+        network = build(drop_path=drop_path)
+        with torch.no_grad():
+            logits = torch.stack([network(images) for _ in range(4)])
+        assert (logits.std() > 1e-6) == differs
+
+
+@pytest.mark.parametrize("name", ["convnextv2_atto", "resnet10t"])
+def test_head_init_scale_multiplies_the_last_layer(name: str) -> None:
+    usual, scaled = build(name=name).eval(), build(name=name, head_init_scale=0.25).eval()
+    images = torch.randn(2, 1, 41, 41, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(scaled(images), 0.25 * usual(images))
+
+
+def test_keywords_of_timm_pass_through() -> None:
+    assert build(timm={"patch_size": 2}).get_submodule("stem.0").stride == (2, 2)
+    vit = build(name="vit_tiny_patch16_224", timm={"img_size": 41, "patch_size": 8})
+    assert vit(torch.zeros(2, 1, 41, 41)).shape == (2, 1)
+
+
+def test_an_unknown_network_is_told_with_names_close_to_it() -> None:
+    with pytest.raises(InputError, match=r"no network 'convnextv2_nanno'; it has convnextv2_nano"):
+        build(name="convnextv2_nanno")
+    with pytest.raises(InputError, match=r"no network 'zzzzzzzz'; for example convnextv2_nano"):
+        build(name="zzzzzzzz")
+
+
+@pytest.mark.parametrize(
+    ("settings", "size_px", "message"),
+    [
+        ({"timm": {"patch_sise": 2}}, 41, "cannot be built with patch_sise=2: .*unexpected keyword"),
+        ({"name": "vgg11", "drop_path": 0.1}, 41, r"vgg11 cannot be built with drop_path_rate=0\.1: "),
+        ({"name": "vit_tiny_patch16_224"}, 41, r"does not take images of 1 x 41 x 41 .*: .*41.*224"),
+        ({}, 3, r"convnextv2_atto does not take images of 1 x 3 x 3 \(channel, y, x\)"),
+        ({"timm": {"global_pool": ""}}, 64, r"expected one logit for each, found an output of shape"),
+    ],
+)
+def test_what_a_network_does_not_take_is_told(settings: dict[str, Any], size_px: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(1, size_px, **settings)

@@ -1,0 +1,267 @@
+"""Preprocessing against a slow version of each step in NumPy and SciPy, and against known values."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+from stronglens.preprocess import preprocess, preprocess_all, quantile
+from stronglens.settings.preprocess import PreprocessSettings
+
+Images = npt.NDArray[np.float32]
+Image = npt.NDArray[np.float64]
+
+
+def make_images(n: int = 6, size: int = 41, seed: int = 0) -> Images:
+    """Noise with a bright source in the middle, on backgrounds that differ."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] - size // 2
+    peak = generator.uniform(1, 80, (n, 1, 1))
+    width = generator.uniform(1, 4, (n, 1, 1))
+    source = peak * np.exp(-np.hypot(x, y) / width)
+    noise = generator.normal(generator.uniform(-0.5, 0.5, (n, 1, 1)), 0.3, (n, size, size))
+    return np.asarray(source + noise, dtype=np.float32)
+
+
+def slow_gaussian(image: Image, sigma: float) -> Image:
+    radius = math.ceil(3 * sigma)
+    return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant", cval=0, radius=radius))
+
+
+def slow_guided(image: Image, radius: int, eps: float) -> Image:
+    def mean(values: Image) -> Image:
+        surrounded = np.pad(values, radius, constant_values=np.nan)
+        windows = sliding_window_view(surrounded, (2 * radius + 1, 2 * radius + 1))
+        return np.asarray(np.nanmean(windows, axis=(2, 3)))
+
+    variance = mean(image**2) - mean(image) ** 2
+    slope = variance / (variance + eps)
+    return mean(slope) * image + mean(mean(image) * (1 - slope))
+
+
+def slow_normalise(image: Image, *, high: float | None, low: float | None, mad: bool) -> Image:
+    image = image - np.quantile(image, 0.1)
+    # The rank is rounded as the pipeline has to: q is a float32 there.
+    top = math.inf if high is None else np.quantile(image, float(np.float32(high)))
+    bottom = -math.inf if low is None else np.quantile(image, float(np.float32(low)))
+    image = np.clip(image, bottom, top)
+    if mad:
+        centre = np.median(image)
+        return np.asarray((image - centre) / (1.4826 * np.median(np.abs(image - centre)) + 1e-6))
+    return np.asarray((image - image.mean()) / (image.std() + 1e-6))
+
+
+def slow_pad(image: Image, side: int) -> Image:
+    padded = np.zeros((side, side))
+    start = (side - len(image)) // 2
+    padded[start : start + len(image), start : start + len(image)] = image
+    return padded
+
+
+def slow(image: npt.NDArray[np.float32], settings: PreprocessSettings, domain: str) -> Image:
+    result = image.astype(np.float64)
+    if settings.smoothing == "gaussian":
+        result = slow_gaussian(result, settings.gaussian_sigma_px)
+    if settings.smoothing == "guided":
+        result = slow_guided(result, settings.guided_radius_px, settings.guided_eps)
+    if settings.smoothing == "psf":
+        before = next((fwhm for name, fwhm in settings.psf_input_fwhm_px.items() if name == domain), math.inf)
+        after = settings.psf_target_fwhm_px or 0.0
+        if before < after:
+            result = slow_gaussian(result, math.sqrt(after**2 - before**2) / 2.354820045)
+    if settings.normalise:
+        result = slow_normalise(
+            result,
+            high=settings.clip_quantile,
+            low=settings.low_clip_quantile,
+            mad=settings.scale == "mad",
+        )
+    return result if settings.pad_to_px is None else slow_pad(result, settings.pad_to_px)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "raw": {"normalise": False},
+    "norm": {},
+    "norm_noclip": {"clip_quantile": None},
+    "norm_lowclip": {"low_clip_quantile": 0.005},
+    "norm_lowclip_only": {"clip_quantile": None, "low_clip_quantile": 0.3},
+    "norm_clip_lowest": {"clip_quantile": 0.6},
+    "norm_mad": {"scale": "mad"},
+    "gauss1_norm": {"smoothing": "gaussian", "gaussian_sigma_px": 1.0},
+    "gauss08_norm_pad64": {"smoothing": "gaussian", "gaussian_sigma_px": 0.8, "pad_to_px": 64},
+    "gauss_wider_than_image": {"smoothing": "gaussian", "gaussian_sigma_px": 20.0},
+    "guided_norm": {"smoothing": "guided"},
+    "guided_raw": {"smoothing": "guided", "guided_radius_px": 3, "guided_eps": 0.5, "normalise": False},
+    "psf_norm": {
+        "smoothing": "psf",
+        "psf_target_fwhm_px": 4.5,
+        "psf_input_fwhm_px": {"hsc": 3.6, "slsim": 4.5},
+    },
+    "pad64_raw": {"normalise": False, "pad_to_px": 64},
+    "all": {
+        "smoothing": "gaussian",
+        "low_clip_quantile": 0.01,
+        "clip_quantile": 0.99,
+        "scale": "mad",
+        "pad_to_px": 50,
+    },
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equals_the_slow_version(variant: str) -> None:
+    settings = PreprocessSettings.model_validate(VARIANTS[variant])
+    images = make_images()
+    domains = ["hsc", "slsim", "unknown"] * 2
+    expected = np.stack(
+        [slow(image, settings, domain) for image, domain in zip(images, domains, strict=True)]
+    )
+    found = preprocess(torch.from_numpy(images), settings, domains)
+    assert found.dtype == torch.float32
+    # 1e-5 of the largest value: float32 has no more.
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+def test_the_input_is_not_changed() -> None:
+    images = torch.from_numpy(make_images())
+    before = images.clone()
+    for settings in VARIANTS.values():
+        preprocess(images, PreprocessSettings.model_validate(settings), ["hsc"] * len(images))
+    assert torch.equal(images, before)
+
+
+def test_gaussian_of_a_point_is_the_kernel() -> None:
+    images = torch.zeros(1, 9, 9)
+    images[0, 4, 4] = 1
+    smoothed = preprocess(images, PreprocessSettings(smoothing="gaussian", normalise=False))[0]
+    assert smoothed.sum().item() == pytest.approx(1, abs=1e-6)
+    assert smoothed[0].abs().max() == 0  # beyond three standard deviations
+    ratio = (smoothed[4, 5] / smoothed[4, 4]).item(), (smoothed[5, 5] / smoothed[4, 4]).item()
+    assert ratio == pytest.approx((math.exp(-0.5), math.exp(-1)), abs=1e-6)
+
+
+def test_gaussian_loses_flux_at_the_border() -> None:
+    smoothed = preprocess(torch.ones(1, 21, 21), PreprocessSettings(smoothing="gaussian", normalise=False))
+    assert smoothed[0, 10, 10].item() == pytest.approx(1, abs=1e-6)
+    kernel = [math.exp(-0.5 * offset**2) for offset in range(-3, 4)]
+    inside = sum(kernel[3:]) / sum(kernel)
+    assert smoothed[0, 0, 0].item() == pytest.approx(inside**2, abs=1e-6)
+
+
+def test_psf_smoothing_adds_widths_in_quadrature() -> None:
+    y, x = np.mgrid[:61, :61] - 30.0
+    before, after = 4.0, 7.0
+    sigma = before / 2.354820045
+    star = np.exp(-(x**2 + y**2) / (2 * sigma**2)).astype(np.float32)
+    settings = PreprocessSettings(
+        smoothing="psf", psf_target_fwhm_px=after, psf_input_fwhm_px={"hsc": before}, normalise=False
+    )
+    smoothed = preprocess(torch.from_numpy(star)[None], settings, ["hsc"])[0].numpy()
+    variance = (smoothed * x**2).sum() / smoothed.sum()
+    assert math.sqrt(variance) * 2.354820045 == pytest.approx(after, rel=0.01)
+
+
+def test_psf_smoothing_needs_domains() -> None:
+    settings = PreprocessSettings(smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6})
+    with pytest.raises(ValueError, match="domain of each cutout"):
+        preprocess(torch.from_numpy(make_images()), settings)
+
+
+def test_guided_filter_keeps_edges_and_smooths_noise() -> None:
+    generator = np.random.default_rng(3)
+    step = np.where(np.arange(41) < 20, 0.0, 100.0)[None, :] + generator.normal(0, 0.03, (41, 41))
+    images = torch.from_numpy(step.astype(np.float32))[None]
+    smoothed = preprocess(images, PreprocessSettings(smoothing="guided", normalise=False))[0]
+    assert (smoothed[:, 20] - smoothed[:, 19]).min() > 99
+    assert smoothed[:, 2:16].std() < 0.5 * images[0, :, 2:16].std()
+
+
+def test_guided_filter_of_a_flat_bright_image_is_the_image() -> None:
+    images = torch.full((1, 41, 41), 1234.567)
+    smoothed = preprocess(images, PreprocessSettings(smoothing="guided", normalise=False))
+    assert torch.equal(smoothed, images)
+
+
+@pytest.mark.parametrize("scale", ["std", "mad"])
+@pytest.mark.parametrize("smoothing", ["none", "guided"])
+@pytest.mark.parametrize("value", [0.0, -3.0, 1e6])
+def test_a_constant_image_becomes_zero(scale: str, smoothing: str, value: float) -> None:
+    settings = PreprocessSettings.model_validate({"scale": scale, "smoothing": smoothing})
+    assert preprocess(torch.full((2, 41, 41), value), settings).abs().max() == 0
+
+
+def test_images_that_are_mostly_constant_keep_a_finite_scale() -> None:
+    images = torch.zeros(1, 41, 41)
+    images[0, :10] = torch.from_numpy(make_images(1))[0, :10]
+    result = preprocess(images, PreprocessSettings(scale="mad"))
+    assert result.abs().max() < 100
+    assert result.std() > 0.1
+
+
+@pytest.mark.parametrize("size", [1, 2, 40, 41])
+def test_any_size_is_normalised(size: int) -> None:
+    result = preprocess(torch.from_numpy(make_images(4, size)), PreprocessSettings())
+    assert result.isfinite().all()
+    if size > 2:
+        torch.testing.assert_close(result.mean(dim=(1, 2)), torch.zeros(4), rtol=0, atol=1e-5)
+        torch.testing.assert_close(result.std(dim=(1, 2), correction=0), torch.ones(4), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("q", [0.0, 0.005, 0.1, 0.5, 0.6, 0.99, 0.997, 1.0])
+@pytest.mark.parametrize("n_pixels", [1, 2, 100, 1681])
+def test_quantile_is_that_of_torch(q: float, n_pixels: int) -> None:
+    pixels = torch.randn(5, n_pixels, generator=torch.Generator().manual_seed(n_pixels)).exp()
+    torch.testing.assert_close(
+        quantile(pixels, q), torch.quantile(pixels, q, dim=1, keepdim=True), rtol=1e-6, atol=0
+    )
+
+
+@pytest.mark.parametrize(("size", "side", "before"), [(41, 64, 11), (40, 64, 12), (41, 41, 0), (41, 32, 0)])
+def test_padding_is_centred_and_never_cuts(size: int, side: int, before: int) -> None:
+    images = torch.ones(1, size, size)
+    padded = preprocess(images, PreprocessSettings(normalise=False, pad_to_px=side))[0]
+    assert padded.shape == (max(size, side), max(size, side))
+    assert padded.sum() == size**2
+    assert padded[before : before + size, before : before + size].min() == 1
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 100, None])
+def test_chunks_change_nothing(chunk: int | None) -> None:
+    images = make_images(20)
+    domains = np.array(["hsc", "slsim", "slsim", "unknown"] * 5, dtype=object)
+    settings = PreprocessSettings(
+        smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}, pad_to_px=45
+    )
+    rows = np.array([3, 19, 0, 0, 7, 8, 12, 4, 5], dtype=np.int64)
+    result = preprocess_all(images, rows, settings, domains, torch.device("cpu"), chunk)
+    expected = preprocess(torch.from_numpy(images[rows]), settings, domains[rows])
+    assert torch.equal(result, expected)
+
+
+def test_rows_come_from_a_memory_map_in_another_type(tmp_path: Any) -> None:
+    images = make_images(5)
+    np.save(tmp_path / "cutouts.npy", images)
+    cutouts = np.load(tmp_path / "cutouts.npy", mmap_mode="r")
+    settings, rows = PreprocessSettings(), np.array([4, 1], dtype=np.int64)
+    cpu, domains = torch.device("cpu"), ["hsc"] * 5
+    half = preprocess_all(cutouts, rows, settings, domains, cpu, out_dtype=torch.float16)
+    assert half.dtype == torch.float16
+    assert torch.equal(half, preprocess(torch.from_numpy(images[rows]), settings).half())
+    assert preprocess_all(cutouts, rows[:0], settings, domains, cpu).shape == (0, 41, 41)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_gpu_computes_the_same(variant: str) -> None:
+    settings = PreprocessSettings.model_validate(VARIANTS[variant])
+    images = torch.from_numpy(make_images())
+    domains = ["hsc", "slsim", "unknown"] * 2
+    expected = preprocess(images, settings, domains)
+    found = preprocess(images.to("cuda"), settings, domains).cpu()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
