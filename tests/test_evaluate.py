@@ -1,0 +1,233 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+import evaluate
+from stronglens.artefact import sha256_of, write_json
+from stronglens.evaluation_plots import (
+    PLOTS,
+    plot_confusion_matrix,
+    plot_reliability,
+    plot_roc,
+    plot_score_histogram,
+)
+from stronglens.metrics import metrics_at, metrics_by_domain
+from stronglens.scored import Scored
+
+PICTURES = {
+    "roc.png",
+    "precision_recall.png",
+    "reliability.png",
+    "confusion_matrix.png",
+    "score_histogram.png",
+}
+
+
+def draw(n: int = 400) -> Scored:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, n)
+    probs = 1 / (1 + np.exp(-rng.normal(2 * labels - 1, 1.5)))
+    return Scored(labels, probs, np.where(rng.random(n) < 0.5, "hsc", "slsim").astype(object))
+
+
+def write_csv(path: Path, scored: Scored) -> Path:
+    with path.open("w", newline="") as text:
+        writer = csv.writer(text)
+        writer.writerow(["path", "domain", "label", "prob", "pred"])
+        assert scored.domains is not None
+        for number, row in enumerate(zip(scored.domains, scored.labels, scored.probs.tolist(), strict=True)):
+            writer.writerow([f"/data/{number}.fits", *row, 0])
+    return path
+
+
+def write_npy(folder: Path, scored: Scored) -> list[str]:
+    np.save(folder / "labels.npy", scored.labels)
+    np.save(folder / "probs.npy", scored.probs)
+    return [f"--labels={folder}/labels.npy", f"--probs={folder}/probs.npy"]
+
+
+def run(folder: Path, *options: str) -> int:
+    return evaluate.main([f"--out-dir={folder}/out", *options])
+
+
+def refused(capsys: pytest.CaptureFixture[str], folder: Path, *options: str, code: int = 1) -> str:
+    """The message of a run that must fail and leave nothing."""
+    assert run(folder, *options) == code
+    assert not list(folder.glob("out/*"))
+    return capsys.readouterr().err
+
+
+def test_csv_with_domains(tmp_path: Path) -> None:
+    scored = draw()
+    (tmp_path / "t.txt").write_text("0.4766\n")
+    table = write_csv(tmp_path / "pred.csv", scored)
+    assert run(tmp_path, f"--csv={table}", f"--threshold-file={tmp_path}/t.txt") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | {"metrics.json", "metrics.csv"}
+    expected = metrics_by_domain(scored.labels, scored.probs, 0.4766, scored.domains)
+    assert json.loads((tmp_path / "out/metrics.json").read_text()) == expected
+    with (tmp_path / "out/metrics.csv").open() as text:
+        rows = list(csv.DictReader(text))
+    assert [row.pop("objects") for row in rows] == ["global", "domain::hsc", "domain::slsim"]
+    assert [{name: float(value) for name, value in row.items()} for row in rows] == list(expected.values())
+
+
+def test_npy_by_hand(tmp_path: Path) -> None:
+    scored = draw()
+    assert run(tmp_path, *write_npy(tmp_path, scored), "--threshold=0.5") == 0
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert found == {"global": metrics_at(scored.labels, scored.probs, 0.5)}
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= PICTURES
+
+
+def test_optimised_threshold(tmp_path: Path) -> None:
+    scored = Scored(np.array([0, 0, 1, 1]), np.array([0.1, 0.3, 0.35, 0.9]), None)
+    assert run(tmp_path, *write_npy(tmp_path, scored), "--optimize-threshold") == 0
+    found = json.loads((tmp_path / "out/metrics.json").read_text())["global"]
+    assert (found["threshold"], found["accuracy"]) == (0.35, 1)
+
+
+def test_metrics_can_lie_elsewhere(tmp_path: Path) -> None:
+    options = write_npy(tmp_path, draw())
+    assert (
+        run(tmp_path, *options, "--threshold=0.5", f"--metrics-json={tmp_path}/ens/metrics_test_ens.json")
+        == 0
+    )
+    assert "global" in json.loads((tmp_path / "ens/metrics_test_ens.json").read_text())
+    assert not (tmp_path / "out/metrics.json").exists()
+
+
+def test_one_class_is_null_in_both_files(tmp_path: Path) -> None:
+    scored = Scored(np.zeros(3, dtype=np.int64), np.array([0.0, 0.5, 1.0]), None)
+    assert run(tmp_path, *write_npy(tmp_path, scored), "--threshold=0.5") == 0
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["global"]["roc_auc"] is None
+    with (tmp_path / "out/metrics.csv").open() as text:
+        assert next(csv.DictReader(text))["roc_auc"] == ""
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= PICTURES
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_pictures_are_drawn(tmp_path: Path, name: str) -> None:
+    figure = PLOTS[name](draw(), 0.4766)
+    figure.savefig(tmp_path / "picture.png")
+    pixels = imread(tmp_path / "picture.png")
+    assert min(pixels.shape[:2]) > 300
+    assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 10
+    for axes in figure.axes:
+        assert axes.get_ylabel() or axes.get_shared_y_axes().get_siblings(axes) != [axes]
+    assert any("0.4766" in text for text in texts_of(figure))
+
+
+def texts_of(figure: Figure) -> list[str]:
+    legends = [axes.get_legend() for axes in figure.axes]
+    of_legends = [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
+    return of_legends + [axes.get_title() for axes in figure.axes]
+
+
+def test_pictures_show_the_numbers() -> None:
+    scored = draw()
+    found = metrics_at(scored.labels, scored.probs, 0.5)
+    assert f"all, AUC = {found['roc_auc']:.4f}" in texts_of(plot_roc(scored, 0.5))
+    assert f"found, ECE = {found['ece']:.4f}" in texts_of(plot_reliability(scored, 0.5))
+    cells = [text.get_text().splitlines()[0] for text in plot_confusion_matrix(scored, 0.5).axes[0].texts]
+    assert cells == [str(found[name]) for name in ("tn", "fp", "fn", "tp")]
+    assert f"lenses ({scored.labels.sum()})" in texts_of(plot_score_histogram(scored, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--csv=a.csv"], "--optimize-threshold; found none"),
+        (["--csv=a.csv", "--threshold=0.5", "--optimize-threshold"], "found 2"),
+        (["--threshold=0.5"], "give either --csv FILE, or --labels FILE and --probs FILE"),
+        (["--csv=a.csv", "--labels=b.npy", "--threshold=0.5"], "give either --csv"),
+        (["--labels=b.npy", "--threshold=0.5"], "give either --csv"),
+        (["--csv=a.csv", "--labels=b.npy", "--probs=c.npy", "--threshold=0.5"], "give either --csv"),
+        (["--csv=a.csv", "--threshold=1.5"], '--threshold: found "1.5"'),
+        (["--csv=a.csv", "--threshold=nan"], '--threshold: found "nan"'),
+    ],
+)
+def test_wrong_command_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert message in refused(capsys, tmp_path, *options, code=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "expected a CSV file, found none"),
+        ("", "found an empty one"),
+        ("label,prob\n", "expected labelled objects, found none"),
+        ("label,pred\n1,0\n", "found none named prob"),
+        ("label,prob\n1,0.5\n-1,0.5\n", "line 3: expected label 1, a lens, or 0, found -1"),
+        ("label,prob\n1,0.5\n0,\n", "line 3: expected a number in column prob"),
+        ("label,prob\n1,0.5\n0,NaN\n", "line 3: expected a number in column prob"),
+        ("label,prob\n1,2\n", "line 2: expected a probability from 0 to 1"),
+        ("label,prob\n1,0.5,7\n", "found a malformed one"),
+    ],
+)
+def test_wrong_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, message: str
+) -> None:
+    if text is not None:
+        (tmp_path / "a.csv").write_text(text)
+    assert message in refused(capsys, tmp_path, f"--csv={tmp_path}/a.csv", "--threshold=0.5")
+
+
+@pytest.mark.parametrize(
+    ("labels", "probs", "message"),
+    [
+        ([1, 0], [0.5], r"found shapes (1,) and (2,)"),
+        ([[1, 0]], [[0.5, 0.5]], "found shapes (1, 2) and (1, 2)"),
+        ([], [], "expected labelled objects, found none"),
+        ([1, 2], [0.5, 0.5], "labels.npy: element 1: expected label 1, a lens, or 0, found 2"),
+        ([1, 0], [0.5, np.nan], "probs.npy: element 1: expected a probability from 0 to 1, found nan"),
+        ([1, 0], [-0.5, 0.5], "probs.npy: element 0: expected a probability from 0 to 1, found -0.5"),
+        ([1, 0], ["0.5", "0.5"], "probs.npy: expected an NPY file of numbers"),
+        ([1, 0], [None, 0.5], "probs.npy: expected an NPY file of numbers"),  # an object array: a pickle
+    ],
+)
+def test_wrong_arrays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], labels: list[Any], probs: list[Any], message: str
+) -> None:
+    np.save(tmp_path / "labels.npy", np.array(labels))
+    np.save(tmp_path / "probs.npy", np.array(probs), allow_pickle=True)
+    options = (f"--labels={tmp_path}/labels.npy", f"--probs={tmp_path}/probs.npy", "--threshold=0.5")
+    assert message in refused(capsys, tmp_path, *options)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY", b"0.5"])
+def test_files_that_are_no_arrays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    np.save(tmp_path / "labels.npy", np.array([0, 1]))
+    if content is not None:
+        (tmp_path / "probs.npy").write_bytes(content)
+    options = (f"--labels={tmp_path}/labels.npy", f"--probs={tmp_path}/probs.npy", "--threshold=0.5")
+    assert "probs.npy: expected an NPY file" in refused(capsys, tmp_path, *options)
+
+
+@pytest.mark.parametrize(
+    ("name", "described_in"), [("val_ens.csv", "val_ens.json"), ("pred_val.csv", "pred_val.json")]
+)
+def test_table_that_changed_since_it_was_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, described_in: str
+) -> None:
+    table = write_csv(tmp_path / name, draw())
+    write_json(tmp_path / described_in, {"sha256": {name: sha256_of(table)}})
+    assert run(tmp_path / "good", f"--csv={table}", "--threshold=0.5") == 0
+    table.write_text(table.read_text().replace("hsc", "slsim", 1))
+    capsys.readouterr()
+    assert f"{name}: expected sha256" in refused(capsys, tmp_path, f"--csv={table}", "--threshold=0.5")
+
+
+def test_missing_threshold_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = write_npy(tmp_path, draw())
+    message = refused(capsys, tmp_path, *options, f"--threshold-file={tmp_path}/none.txt")
+    assert "none.txt: expected a file with the threshold, found none" in message

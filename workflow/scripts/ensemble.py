@@ -1,0 +1,73 @@
+"""Combine the predictions of an ensemble's members: rules `ensemble_val` and `ensemble_test`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from stronglens.cli import Command, run
+from stronglens.ensemble import make_ensemble
+from stronglens.member_predictions import Level, Which
+from stronglens.packed_objects import parts_of
+from stronglens.threshold_file import read_threshold
+
+
+class Ensemble(Command):
+    """Combine the predictions of all members of an ensemble.
+
+    The probability of an object is the mean over its cutouts for each member, then the mean over members,
+    every member with the same weight. Writes val_ens.csv or test_ens.csv (test_ens_labeled.csv) and a JSON
+    file that describes it.
+    """
+
+    predictions: list[Path]
+    """Folder with the predictions of one member; give it once for each member, and for each part of the data
+    unless `--parts` is given."""
+    packed: list[Path]
+    """Folder of the packed data set that was predicted; may be given several times."""
+    parts: int | None = Field(None, ge=1)
+    """Number of parts in which every folder of `--predictions` and `--packed` is cut (`part_0`, `part_1`, …);
+    without it the folders themselves are taken."""
+    which: Which = "val"
+    """Which predictions: pred_val.csv or pred_test.csv."""
+    level: Level = "object"
+    """What a row is: an object, or a file (not for models that stack the bands)."""
+    threshold: Path | None = None
+    """File with the threshold t*, for `--which test` and only there: adds the column pred, 1 where
+    prob >= t*."""
+    labelled: bool = False
+    """The test set has labels: writes test_ens_labeled.csv."""
+    out_dir: Path
+    """Folder for the results."""
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        if (self.threshold is None) != (self.which == "val"):
+            raise ValueError(
+                "--threshold FILE is needed with --which test and means nothing with --which val"
+            )
+        if self.labelled and self.which == "val":
+            raise ValueError("--labelled is for --which test; validation predictions always have labels")
+        return self
+
+
+def _combine(options: Ensemble) -> None:
+    make_ensemble(
+        parts_of(options.predictions, options.parts),
+        parts_of(options.packed, options.parts),
+        options.out_dir,
+        which=options.which,
+        level=options.level,
+        threshold=None if options.threshold is None else read_threshold(options.threshold),
+        labelled=options.labelled,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(Ensemble, _combine, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

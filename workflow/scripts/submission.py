@@ -1,0 +1,58 @@
+"""Write a challenge submission: rule `submission`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from stronglens.cli import Command, run
+from stronglens.packed_objects import parts_of
+from stronglens.settings.decide import SubmissionSettings
+from stronglens.submission import make_submission
+
+
+class Submission(Command):
+    """Write a challenge submission: one row for each object of the test set, and a record of what made it."""
+
+    # The parser would ask for --settings.ensemble though it stands in --settings; the class checks it anyway.
+    model_config = SettingsConfigDict(cli_enforce_required=False)
+
+    ensemble_csv: Path
+    """test_ens.csv of the ensemble; test_ens.json lies beside it."""
+    packed: list[Path]
+    """Folder of the packed test set; may be given several times, once for each part."""
+    parts: int | None = Field(None, ge=1)
+    """Number of parts in which every folder of `--packed` is cut (`part_0`, `part_1`, …); without it the
+    folders themselves are taken."""
+    out: Path
+    """File for the submission."""
+    provenance: Path
+    """JSON file that says what made the submission."""
+    settings: SubmissionSettings
+    """Form, and the answer for objects that could not be read."""
+    simulated: bool = False
+    """Record that the data are simulated."""
+    config_sha256: str | None = None
+    """SHA-256 of the config, for the record."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(Submission, _submit, argv)
+
+
+def _submit(options: Submission) -> None:
+    make_submission(
+        options.ensemble_csv,
+        parts_of(options.packed, options.parts),
+        options.out,
+        options.provenance,
+        options.settings,
+        simulated=options.simulated,
+        config_sha256=options.config_sha256,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
