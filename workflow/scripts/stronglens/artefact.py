@@ -23,11 +23,12 @@ def write_aside(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A hidden name in the same folder (so that the rename stays on one file system). It is the same for
-        every try: what a killed process left is overwritten by the next instead of piling up.
+        A hidden name in the same folder (so that the rename stays on one file system), with the same ending
+        (some writers choose the format by it). It is the same for every try: what a killed process left is
+        overwritten by the next instead of piling up.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".part.{path.name}")
     try:
         yield aside
         with aside.open("rb") as written:
@@ -46,7 +47,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, payload: Any) -> None:
     """Write JSON with sorted keys, so that equal content gives equal bytes; NaN is refused."""
-    write_text(path, json.dumps(payload, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(
+        path, json.dumps(payload, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
         payload = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected a JSON file, found none") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected JSON, found something else ({error})") from error
     if not isinstance(payload, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(payload).__name__}")

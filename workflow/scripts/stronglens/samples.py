@@ -54,8 +54,8 @@ def make_samples(
     Returns
     -------
     Samples
-        Empty if nothing was chosen. An object that has none of the bands is a sample all the same: no object is
-        ever dropped.
+        Empty if nothing was chosen. An object that has none of the bands is a sample all the same: no object
+        is ever dropped.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def make_samples(
     used = channel.notna().to_numpy()
     rows = np.full((len(objects), len(bands)), -1, dtype=np.int64)
     rows[sample[used], channel[used].to_numpy(dtype=np.int64)] = numbers[used]
-    # The path of a sample is that of its first channel; an object without any has the path of its first cutout.
+    # The path of a sample is that of its first channel; an object without any has that of its first cutout.
     order = np.lexsort((channel.fillna(len(bands)).to_numpy(), sample))
     first = order[np.searchsorted(sample[order], np.arange(len(objects)))]
     table = part.iloc[first].reset_index(drop=True)

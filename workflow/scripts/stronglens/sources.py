@@ -72,11 +72,12 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
                 yield from _statements(statement)
 
 
-def _files_of(name: str, library: Path) -> Iterator[Path]:
+@cache
+def _files_of(name: str, library: Path) -> tuple[Path, ...]:
     """Files that run when a name such as `stronglens.settings.data.BUCKETS` is imported."""
-    parts = name.split(".")
-    if parts[0] != PACKAGE:
-        return
-    for length in range(1, len(parts) + 1):
-        module = library.joinpath(*parts[:length])
-        yield from filter(Path.is_file, (module / "__init__.py", module.with_suffix(".py")))
+    package, _, last = name.rpartition(".")
+    if name != PACKAGE and not name.startswith(f"{PACKAGE}."):
+        return ()
+    module = library.joinpath(*name.split("."))
+    own = (module / "__init__.py", module.with_name(f"{last}.py"))
+    return (*_files_of(package, library), *filter(Path.is_file, own))
