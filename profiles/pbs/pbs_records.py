@@ -132,14 +132,14 @@ class ExternalId:
 
 
 def new_uid() -> str:
-    """An id that no other job and no other run has; sorts by time."""
+    """An id that no other job and no other run has."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
 
 
 def read_records() -> list[Record]:
-    """All records of this working folder, of all its runs, by time of submission."""
+    """All records of this working folder, of all its runs."""
     records = []
-    for path in sorted(FOLDER.glob("*.json")):
+    for path in FOLDER.glob("*.json"):
         try:
             records.append(Record(**json.loads(path.read_text(encoding="utf-8"))))
         except FileNotFoundError:  # forgotten by another process just now

@@ -16,12 +16,19 @@ _FINISHED_JOB = 35
 _ENDED_STATES = "CF"
 """C on Torque, F on OpenPBS. E, exiting, may show an exit status too, but output is still being copied."""
 
+_SILENCE = re.compile(r"cannot connect|communicat|timed out|[Uu]nable to contact", flags=re.ASCII)
+"""What the commands of Torque, OpenPBS and Slurm say when their server is away."""
+
 QSTAT_TIMEOUT_S = 30
 QSUB_TIMEOUT_S = 120
 
 
 class ServerError(Exception):
     """A PBS command that could not be run or was refused; the message holds what it said."""
+
+
+class ServerSilentError(ServerError):
+    """The server did not answer; it may later."""
 
 
 class Seen(Enum):
@@ -82,12 +89,14 @@ def submit(arguments: Sequence[str], id_file: Path) -> str:
         Of qsub, with the script.
     id_file : Path
         Where qsub itself writes the id. It does so even if this process is killed while it waits (Snakemake
-        does that on Ctrl-C), since it runs in a session of its own: no job is submitted whose id is not known.
+        does that on Ctrl-C), since it runs in a session of its own: no job is submitted with its id unknown.
 
     Raises
     ------
+    ServerSilentError
+        The server did not answer.
     ServerError
-        The job was refused, or the server did not answer.
+        The job was refused.
     """
     with id_file.open("w", encoding="utf-8") as stdout:
         try:
@@ -100,39 +109,42 @@ def submit(arguments: Sequence[str], id_file: Path) -> str:
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            raise ServerError("qsub: no such command here; is this a submit host of a PBS cluster?") from error
+            raise ServerError(
+                "qsub: no such command here; is this a submit host of a PBS cluster?"
+            ) from error
     try:
         _, said = qsub.communicate(timeout=QSUB_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         qsub.kill()
-        raise ServerError(f"qsub: no answer within {QSUB_TIMEOUT_S} s") from error
+        raise ServerSilentError(f"qsub: no answer within {QSUB_TIMEOUT_S} s") from error
     job_id = id_file.read_text(encoding="utf-8").strip()
     # Slurm's wrapper reports some refusals on stdout, with exit code 0 or not.
     if qsub.returncode != 0 or not re.fullmatch(r"[\w.\[\]-]+", job_id):
-        raise ServerError(f"qsub {' '.join(arguments)}: exit code {qsub.returncode}, {said.strip()} {job_id}")
+        message = f"qsub {' '.join(arguments)}: exit code {qsub.returncode}, {said.strip()} {job_id}"
+        raise (ServerSilentError if _SILENCE.search(f"{said} {job_id}") else ServerError)(message)
     return job_id
 
 
 def ask(job_id: str) -> Answer:
-    """Ask the server about one job. Several at once would be cheaper, but OpenPBS then prints only the first."""
-    answer = _qstat(["-f", job_id])
-    if isinstance(answer, Answer):
-        return answer
-    if answer.returncode == _FINISHED_JOB:
-        # OpenPBS, with its history on; Torque's -x means XML.
-        answer = _qstat(["-x", "-f", job_id])
-        if isinstance(answer, Answer):
-            return answer
-    if answer.returncode in (_UNKNOWN_JOB, _FINISHED_JOB):
+    """Ask the server about one job; given several ids at once, OpenPBS may print only the first."""
+    try:
+        asked = _run(["qstat", "-f", job_id], QSTAT_TIMEOUT_S)
+        history = asked.returncode == _FINISHED_JOB
+        if history:
+            asked = _run(["qstat", "-x", "-f", job_id], QSTAT_TIMEOUT_S)  # on Torque, -x would mean XML
+    except subprocess.TimeoutExpired:
+        return Answer(Seen.SILENT, message=f"qstat: no answer within {QSTAT_TIMEOUT_S} s")
+    except FileNotFoundError:
+        return Answer(Seen.SILENT, message="qstat: no such command here")
+    state = re.search(r"^\s*job_state = (\w)", asked.stdout, flags=re.MULTILINE)
+    if asked.returncode in (_UNKNOWN_JOB, _FINISHED_JOB) or (history and asked.returncode == 0 and not state):
         return Answer(Seen.GONE)
-    state = re.search(r"^\s*job_state = (\w)", answer.stdout, flags=re.MULTILINE)
-    if answer.returncode != 0 or state is None:
-        return Answer(
-            Seen.SILENT, message=f"qstat: exit code {answer.returncode}, {(answer.stderr or answer.stdout).strip()}"
-        )
+    if asked.returncode != 0 or state is None:
+        said = (asked.stderr or asked.stdout).strip()
+        return Answer(Seen.SILENT, message=f"qstat: exit code {asked.returncode}, {said}")
     if state[1] not in _ENDED_STATES:
         return Answer(Seen.ALIVE)
-    status = re.search(r"^\s*exit_status = (-?\d+)", answer.stdout, flags=re.MULTILINE | re.IGNORECASE)
+    status = re.search(r"^\s*exit_status = (-?\d+)", asked.stdout, flags=re.MULTILINE | re.IGNORECASE)
     return Answer(Seen.ENDED, exit_status=int(status[1]) if status else None)
 
 
@@ -143,15 +155,6 @@ def delete(job_ids: Sequence[str], timeout_s: float = QSTAT_TIMEOUT_S) -> None:
             _run(["qdel", *job_ids], timeout_s)
         except (subprocess.TimeoutExpired, FileNotFoundError):
             return
-
-
-def _qstat(arguments: Sequence[str]) -> subprocess.CompletedProcess[str] | Answer:
-    try:
-        return _run(["qstat", *arguments], QSTAT_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return Answer(Seen.SILENT, message=f"qstat: no answer within {QSTAT_TIMEOUT_S} s")
-    except FileNotFoundError:
-        return Answer(Seen.SILENT, message="qstat: no such command here")
 
 
 def _run(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:

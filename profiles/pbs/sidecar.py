@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run beside Snakemake; when Snakemake ends, however it ends, delete those jobs of this run that go on.
 
-Snakemake cancels jobs itself, but forgets those whose status it is just asking for, and cancels none when it is
-killed. Prints the run's id, which Snakemake hands to the other scripts.
+Snakemake cancels jobs itself, but forgets those whose status it is just asking for, and cancels none when it
+is killed. Prints the run's id, which Snakemake hands to the other scripts.
 """
 
 import os
@@ -67,7 +67,7 @@ def cancel_run(run: str) -> Sequence[Record]:
 
 
 def _on_its_way(record: Record) -> bool:
-    """qsub runs, and has not given an id yet."""
+    """Whether qsub runs and has not given an id yet."""
     return record.files.record.exists() and record.files.job_id.exists() and not record.files.read_job_id()
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import pbs_server
 from pbs_records import ExternalId, JobFiles
-from pbs_server import Seen
+from pbs_server import Answer, Seen
 
 GRACE_S = 30
 """How long a job may be missing before it counts as failed: its exit code may still be on its way through a
@@ -53,23 +53,28 @@ def judge(job: ExternalId, now: float) -> tuple[Verdict, str]:
     code = files.read_exit_code()
     if code is not None:
         return (Verdict.SUCCESS, "") if code == 0 else (Verdict.FAILED, f"exit code {code}{_signal(code)}")
-    answer = pbs_server.ask(job.job_id)
+    return _judge_without_code(files, pbs_server.ask(job.job_id), now)
+
+
+def _judge_without_code(files: JobFiles, answer: Answer, now: float) -> tuple[Verdict, str]:
+    """The verdict by what the server says of a job that has left no exit code."""
     if answer.seen is Seen.ALIVE:
         files.doubt.unlink(missing_ok=True)
         return Verdict.RUNNING, ""
     if answer.seen is Seen.SILENT:
         # Said once: the server may be down for hours, and is asked for every job.
         first = _doubted_s(files, "silent", now) == 0
-        return Verdict.RUNNING, f"the server is silent ({answer.message}), the job may be well" if first else ""
+        return (
+            Verdict.RUNNING,
+            f"the server is silent ({answer.message}), the job may be well" if first else "",
+        )
     if answer.exit_status:
         return Verdict.FAILED, f"exit status {answer.exit_status}{_signal(answer.exit_status)}"
     if _doubted_s(files, "missing", now) < GRACE_S:
         return Verdict.RUNNING, ""
     if answer.exit_status == 0:
         return Verdict.SUCCESS, ""
-    return Verdict.FAILED, (
-        "it left no exit code: deleted, over its walltime or memory, or its node was lost"
-    )
+    return Verdict.FAILED, "it left no exit code: deleted, over its walltime or memory, or its node was lost"
 
 
 def _doubted_s(files: JobFiles, doubt: str, now: float) -> float:

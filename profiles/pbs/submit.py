@@ -16,9 +16,13 @@ import pbs_request
 import pbs_server
 from pbs_records import ExternalId, Record
 from pbs_request import Flavour, JobProperties, RequestError
-from pbs_server import Seen, ServerError
+from pbs_server import Seen, ServerError, ServerSilentError
 
 LOGS = Path("logs/pbs")
+
+SILENT_TRIES = 10
+SILENT_WAIT_S = 30
+"""How often, and after how long, to try again while the server does not answer."""
 
 END_TIMEOUT_S = 60
 """How long to wait for a deleted leftover of an earlier run to end."""
@@ -34,8 +38,8 @@ fi
 echo "{name}: job ${{PBS_JOBID:-}} on $(hostname), $(date)"
 # Torque names the devices in a file, node-gpuN on each line; nothing is changed where they are set already.
 if [ -z "${{CUDA_VISIBLE_DEVICES+set}}" ] && [ -s "${{PBS_GPUFILE:-}}" ]; then
-    CUDA_VISIBLE_DEVICES=$(sed -n 's/.*-gpu\\([0-9][0-9]*\\)$/\\1/p' "$PBS_GPUFILE" | sort -n | paste -s -d , -)
-    export CUDA_VISIBLE_DEVICES
+    gpus=$(sed -n 's/.*-gpu\\([0-9][0-9]*\\)$/\\1/p' "$PBS_GPUFILE" | sort -n | paste -s -d , -)
+    export CUDA_VISIBLE_DEVICES="$gpus"
 fi
 # Servers signal every process of a job. This shell outlives the others, to say how they ended.
 trap : HUP INT TERM USR1 USR2 XCPU
@@ -68,10 +72,24 @@ def submit(jobscript: str) -> str:
     RequestError
         Its resources cannot be asked for.
     ServerError
-        The server refuses it.
+        The server refuses it, or stays silent.
     """
     properties = pbs_request.read_properties(jobscript)
     flavour = _flavour(properties)
+    parent = os.getppid()
+    _end_leftovers(properties.identity)
+    for _ in range(SILENT_TRIES - 1):
+        try:
+            return _submit_once(properties, flavour, jobscript, parent)
+        except ServerSilentError as error:
+            print(f"pbs: {error}; trying again in {SILENT_WAIT_S} s", file=sys.stderr)
+            time.sleep(SILENT_WAIT_S)
+    return _submit_once(properties, flavour, jobscript, parent)
+
+
+def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, parent: int) -> str:
+    if os.getppid() != parent:
+        raise ServerError("Snakemake has ended meanwhile; nothing was submitted")
     uid = pbs_records.new_uid()
     name = pbs_request.job_name(properties.label, Flavour.OPENPBS)
     record = Record(
@@ -82,16 +100,16 @@ def submit(jobscript: str) -> str:
         log=str(LOGS / properties.label[0] / f"{name}.{uid}.log"),
     )
     request = pbs_request.qsub_arguments(properties, flavour, Path(record.log))
+    files = record.files
     pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
     # OpenPBS lets a job hang whose log has no folder.
     Path(record.log).parent.mkdir(parents=True, exist_ok=True)
-    _end_leftovers(properties.identity)
-    files = record.files
     files.script.write_text(job_script(record, jobscript, Path.cwd()), encoding="utf-8")
     record.write()
     try:
         job_id = pbs_server.submit([*request, str(files.script)], files.job_id)
     except ServerError:
+        # A silent server may have taken the job all the same; without its record it does nothing.
         record.forget()
         raise
     return str(ExternalId(job_id, record.log))
@@ -115,7 +133,9 @@ def _flavour(properties: JobProperties) -> Flavour:
     try:
         return Flavour(setting)
     except ValueError as error:
-        raise RequestError(f"resource pbs_flavour: expected auto, torque or openpbs, found {setting!r}") from error
+        raise RequestError(
+            f"resource pbs_flavour: expected auto, torque or openpbs, found {setting!r}"
+        ) from error
 
 
 def _end_leftovers(identity: str) -> None:
@@ -127,10 +147,12 @@ def _end_leftovers(identity: str) -> None:
     for record in pbs_records.unfinished(same):
         record.forget()
         job_id = record.files.read_job_id()
+        if not job_id or pbs_server.ask(job_id).seen is not Seen.ALIVE:
+            continue
+        print(f"pbs: deleting job {job_id}, {record.name}, left by an earlier run", file=sys.stderr)
+        pbs_server.delete([job_id])
         deadline = time.monotonic() + END_TIMEOUT_S
-        while job_id and pbs_server.ask(job_id).seen is Seen.ALIVE and time.monotonic() < deadline:
-            print(f"pbs: deleting job {job_id}, {record.name}, left by an earlier run", file=sys.stderr)
-            pbs_server.delete([job_id])
+        while pbs_server.ask(job_id).seen is Seen.ALIVE and time.monotonic() < deadline:
             time.sleep(2)
 
 
