@@ -132,7 +132,7 @@ def _pack_files(
         packed.truncate(end)
         packed.seek(0)
         _write_header(packed, (end - start) // n_bytes, size_px)
-    return pa.Table.from_batches(batches, SCHEMA).combine_chunks(), rejected
+    return pa.Table.from_batches(batches, SCHEMA), rejected
 
 
 def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:

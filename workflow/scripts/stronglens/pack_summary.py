@@ -53,9 +53,10 @@ def summarise(
         `missing_bands`: objects for which no file of a band was found. `n_objects_incomplete`: objects that
         lack a band for that reason or another.
     """
-    objects, present = _bands_present(found.files, settings)
-    packed_files = [file for number, file in enumerate(found.files) if number not in rejected]
-    packed_objects, packed = _bands_present(packed_files, settings)
+    readable = np.ones(len(found.files), dtype=bool)
+    readable[list(rejected)] = False
+    objects, on_disk, packed = _bands_of_objects(found.files, readable, settings)
+    lost = np.flatnonzero(~packed.any(axis=1))
     return {
         "format": 1,
         "dataset": settings.dataset,
@@ -65,9 +66,9 @@ def summarise(
         "n_files": len(found.files),
         "n_cutouts": len(index),
         "n_rejected": len(rejected),
-        "n_objects": len(packed_objects),
-        "n_objects_incomplete": int((~packed.all(axis=1)).sum()),
-        "unreadable_objects": sorted(printable(name) for name in set(objects) - set(packed_objects)),
+        "n_objects": len(objects) - len(lost),
+        "n_objects_incomplete": int((packed.any(axis=1) & ~packed.all(axis=1)).sum()),
+        "unreadable_objects": sorted(printable(objects[number]) for number in lost),
         "counts": {name: _count_rows(index[name]) for name in ("bucket", "domain", "label", "band")},
         "rejected": _count(kind_of(file.reason) for file in rejected.values()),
         "leftovers": _count(left.reason for left in found.leftovers),
@@ -78,7 +79,7 @@ def summarise(
                     printable(objects[number]) for number in np.flatnonzero(~has_band)[:_MOST_EXAMPLES]
                 ],
             }
-            for band, has_band in zip(settings.bands, present.T, strict=True)
+            for band, has_band in zip(settings.bands, on_disk.T, strict=True)
             if not has_band.all()
         },
         "shared_header_ids": _shared(index, "header_id", "object"),
@@ -138,28 +139,34 @@ def _count(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def _bands_present(
-    files: Sequence[FoundFile], settings: PackSettings
-) -> tuple[list[str], npt.NDArray[np.bool_]]:
-    """Objects in the order of their files, and which configured bands they have; a bare name has them all."""
-    n_bands = len(bands_of(settings))
-    objects: list[str] = []
+def _bands_of_objects(
+    files: Sequence[FoundFile], readable: npt.NDArray[np.bool_], settings: PackSettings
+) -> tuple[list[str], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Objects in the order of their files, which configured bands they have, and which of those are readable.
+
+    An object with a bare name has one cutout: it lacks no band.
+    """
+    names: list[str] = []
     numbers = np.empty(len(files), dtype=np.int64)
     for place, file in enumerate(files):
-        if not objects or objects[-1] != file.object:
-            objects.append(file.object)
-        numbers[place] = len(objects) - 1
-    present = np.zeros((len(objects), n_bands), dtype=bool)
-    present[numbers, [file.band for file in files]] = True
-    bare = present[:, bands_of(settings).index(NO_BAND)]
-    return objects, present[:, : len(settings.bands)] | bare[:, None]
+        if not names or names[-1] != file.object:
+            names.append(file.object)
+        numbers[place] = len(names) - 1
+    bands = np.fromiter((file.band for file in files), dtype=np.int64, count=len(files))
+    on_disk = np.zeros((len(names), len(bands_of(settings))), dtype=bool)
+    packed = np.zeros_like(on_disk)
+    on_disk[numbers, bands] = True
+    packed[numbers[readable], bands[readable]] = True
+    bare = bands_of(settings).index(NO_BAND)
+    configured = len(settings.bands)
+    return names, on_disk[:, :configured] | on_disk[:, [bare]], packed[:, :configured] | packed[:, [bare]]
 
 
 def _shared(index: pa.Table, column: str, member: str) -> dict[str, Any]:
     """Values of a column that several members have in common: how many, and the first of them."""
-    with_value = index.filter(compute.not_equal(index[column], ""))
+    repeated = _repeated(index, column, member)
     # One thread: groups come in the order in which they are met.
-    pairs = with_value.group_by([column, member], use_threads=False).aggregate([("label", "max")])
+    pairs = repeated.group_by([column, member], use_threads=False).aggregate([("label", "max")])
     groups = pairs.group_by(column, use_threads=False).aggregate(
         [(member, "count"), ("label_max", "min"), ("label_max", "max")]
     )
@@ -174,5 +181,21 @@ def _shared(index: pa.Table, column: str, member: str) -> dict[str, Any]:
         "n": len(groups),
         "n_members": compute.sum(groups[f"{member}_count"]).as_py() or 0,
         "n_both_labels": compute.sum(both).as_py() or 0,
-        "first": list(members.values()),
+        "first": [group[:_MOST_EXAMPLES] for group in members.values()],
     }
+
+
+def _repeated(index: pa.Table, column: str, member: str) -> pa.Table:
+    """Rows whose value several members may have: few of many, so that the memory stays small."""
+    values, members = _hashes(index[column]), _hashes(index[member])
+    new = np.ones(len(index), dtype=bool)  # not just another cutout of the same object
+    new[1:] = (values[1:] != values[:-1]) | (members[1:] != members[:-1])
+    new &= values != hash("")
+    distinct, counts = np.unique(values[new], return_counts=True)
+    chosen = new & np.isin(values, distinct[counts > 1])
+    return index.select([column, member, "label"]).filter(pa.array(chosen))
+
+
+def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    chunks = [np.fromiter(map(hash, chunk.to_pylist()), np.int64, len(chunk)) for chunk in column.chunks]
+    return np.concatenate([np.empty(0, dtype=np.int64), *chunks])
