@@ -33,6 +33,7 @@ class Command(BaseSettings):
         cli_kebab_case=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_parse_none_str="null",  # as in the config
         cli_enforce_required=True,
         cli_implicit_flags=True,
         cli_exit_on_error=False,  # it would print all options before the error

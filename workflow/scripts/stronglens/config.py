@@ -83,8 +83,8 @@ class ModelSettings(MemberSettings):
         stray = sorted(set(self.seed_overrides) - set(self.member_seeds))
         if stray:
             raise ValueError(
-                f"seed_overrides: found {', '.join(map(str, stray))}, expected seeds of the model: "
-                f"{', '.join(map(str, self.member_seeds))}"
+                f"seed_overrides: found {', '.join(map(str, stray))}, expected seeds of the model; "
+                f"for example {self.member_seeds[0]}"
             )
         return self
 
@@ -257,24 +257,24 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
 def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
     for name in RESERVED_TESTSETS:
         if name in config.testsets:
-            yield ("testsets", name), f"{name} is the name of other results; for example challenge"
+            yield ("testsets", name), f"{name} is the name of other results"
     for name, ensemble in config.ensembles.items():
         for model in ensemble.models:
             if model not in config.models:
-                yield ("ensembles", name, "models"), _unknown("model", model, config.models)
+                yield ("ensembles", name, "models"), _unknown("a model", model, config.models)
         if len(set(ensemble.models)) < len(ensemble.models):
             yield ("ensembles", name, "models"), f"found a model twice: {', '.join(ensemble.models)}"
     submission = config.submission
     if submission.ensemble not in config.ensembles:
-        yield ("submission", "ensemble"), _unknown("ensemble", submission.ensemble, config.ensembles)
+        yield ("submission", "ensemble"), _unknown("an ensemble", submission.ensemble, config.ensembles)
     if submission.testset not in config.testsets:
-        yield ("submission", "testset"), _unknown("test set", submission.testset, config.testsets)
+        yield ("submission", "testset"), _unknown("a test set", submission.testset, config.testsets)
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"the config has {', '.join(known)}"
-    return f"found {name}, expected the name of a {kind}; {hint}"
+    return f"found {name}, expected the name of {kind}; {hint}"
 
 
 def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Iterator[tuple[Place, str]]:
@@ -301,7 +301,7 @@ def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
             if ensemble.level == "file" and stacked:
                 yield (
                     ("ensembles", name, "level"),
-                    f"found file, but {model} stacks an object's bands and says nothing of single files; "
+                    f"found file, but {model} stacks an object's bands and says nothing of files; "
                     "for example level: object",
                 )
 

@@ -31,6 +31,8 @@ class MemberSettings(Settings):
     @field_validator("bands")
     @classmethod
     def _bands_differ(cls, bands: str | list[str]) -> str | list[str]:
+        if bands == ["each"]:  # a command line makes a list of any word
+            return "each"
         if not bands or len(set(bands)) < len(bands):
             raise ValueError("found no band, or one twice; for example bands: [g, r, i, z, y]")
         return bands
