@@ -6,10 +6,9 @@ min_version("9.27")
 
 # Exactly one config: Snakemake would merge a second one into the first, key by key.
 if not workflow.overwrite_configfiles:
+    own_config = Path("config/local.yaml")
 
-    configfile: (
-        "config/local.yaml" if Path("config/local.yaml").exists() else "config/config.yaml"
-    )
+    configfile: own_config if own_config.exists() else "config/config.yaml"
 
 
 include: "rules/common.smk"

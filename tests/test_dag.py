@@ -1,0 +1,247 @@
+"""What runs again after a change: read from dry runs of the real workflow over finished results, without training.
+
+Large artefacts are more than 1 MB here, since Snakemake compares the content of smaller files only.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parent.parent
+LARGE = ".npy", ".parquet", ".csv", ".pt"
+MEGABYTE = 1_000_000
+CONFIG = {
+    "data": {
+        "labelled": {
+            "slsim_lenses": "data/slsim_lenses",
+            "slsim_nonlenses": "data/slsim_nonlenses",
+            "hsc_lenses": "data/hsc_lenses",
+            "hsc_nonlenses": "data/hsc_nonlenses.txt",
+        }
+    },
+    "testsets": {"challenge": {"path": "data/test", "parts": 2}},
+    "models": {
+        "atto": {"network": "convnextv2_atto", "seeds": [1, 2]},
+        "nano": {"network": "convnextv2_nano", "seeds": [1], "bands": ["g", "r"]},
+    },
+    "ensembles": {"atto": {"models": ["atto"]}, "hybrid": {"models": ["atto", "nano"]}},
+    "submission": {"ensemble": "hybrid"},
+}
+AFTER_ENSEMBLES = {
+    *("ensemble_val", "threshold", "ensemble_test", "ensemble_test_labelled"),
+    *("evaluate_val", "evaluate_test", "submission", "submission_of_ensemble"),
+}
+PREDICTIONS = {"predict_val", "predict_test", "predict_heldout"}
+PACKING = {"build_buckets", "build_test_buckets"}
+
+
+def snakemake(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def jobs(folder: Path) -> set[tuple[str, str]]:
+    """Rule and wildcards of each job that a dry run lists."""
+    text = snakemake(folder, "-n")
+    found = set()
+    for block in re.split(r"\n(?=(?:local)?rule \w+:)", text)[1:]:
+        wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
+        found.add((re.match(r"(?:local)?rule (\w+):", block)[1], wildcards[1] if wildcards else ""))
+    assert found or "Nothing to be done" in text, text
+    return found - {("all", "")}
+
+
+def rules(folder: Path) -> set[str]:
+    return {rule for rule, _ in jobs(folder)}
+
+
+def write_config(folder: Path, config: dict) -> None:
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """The workflow with all its results there: empty files, but for the large ones."""
+    folder = tmp_path_factory.mktemp("dag") / "finished"
+    for part in ("rules", "workflow", "config"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "local.yaml"))
+    shutil.copy(PROJECT / "Snakefile", folder)
+    for path in CONFIG["data"]["labelled"].values():
+        path = folder / path
+        path.parent.mkdir(exist_ok=True)
+        if path.suffix:
+            path.write_text("".join(f"/data/{number:06d}.fits\n" for number in range(60_000)))
+        else:
+            path.mkdir()
+    write_config(folder, CONFIG)
+    for line in re.findall(r"^    output: (.*)$", snakemake(folder, "-n"), re.MULTILINE):
+        for name in line.split(", "):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x" * (MEGABYTE + 1) if path.suffix in LARGE else b"")
+    # Plain --touch does nothing for files that Snakemake has no record of.
+    snakemake(folder, "--touch", "--forceall", "--cores", "1")
+    assert jobs(folder) == set()
+    return folder
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Path:
+    return shutil.copytree(finished, tmp_path / "project", symlinks=True)
+
+
+def edit(folder: Path, module: str) -> None:
+    with (folder / "workflow/scripts" / module).open("a") as source:
+        source.write("\n# changed\n")
+
+
+def age(paths, seconds: float) -> None:
+    for path in paths:
+        changed = path.stat().st_mtime + seconds
+        os.utime(path, (changed, changed))
+
+
+def test_a_new_seed_trains_and_predicts_itself_alone(project):
+    config = CONFIG | {"models": CONFIG["models"] | {"atto": CONFIG["models"]["atto"] | {"seeds": [1, 2, 505]}}}
+    write_config(project, config)
+    found = jobs(project)
+    assert {rule for rule, _ in found} == {"train"} | PREDICTIONS | AFTER_ENSEMBLES
+    members = {where for rule, where in found if rule in {"train"} | PREDICTIONS}
+    assert all("model=atto, seed=505" in where for where in members)
+
+
+def test_settings_of_one_seed_concern_that_member(project):
+    atto = CONFIG["models"]["atto"] | {"seed_overrides": {2: {"train": {"lr": 1e-4}}}}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"atto": atto}})
+    found = jobs(project)
+    assert {where for rule, where in found if rule == "train"} == {"model=atto, seed=2"}
+    assert {rule for rule, _ in found} == {"train"} | PREDICTIONS | AFTER_ENSEMBLES
+
+
+def test_settings_of_one_model_concern_its_members(project):
+    nano = CONFIG["models"]["nano"] | {"preprocess": {"smoothing": "gaussian"}}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}})
+    found = jobs(project)
+    assert {where for rule, where in found if rule == "train"} == {"model=nano, seed=1"}
+    # the ensemble without nano stays as it is
+    assert {where for rule, where in found if rule == "ensemble_val"} == {"ensemble=hybrid"}
+
+
+@pytest.mark.parametrize("change", [{"seed": 7}, {"train": 0.6, "val": 0.2, "test": 0.2}])
+def test_another_split_never_packs_again(project, change):
+    write_config(project, CONFIG | {"split": change})
+    found = rules(project)
+    assert {"split_objects", "train"} | PREDICTIONS <= found
+    assert not found & PACKING
+
+
+def test_threshold_method_leaves_members_alone(project):
+    write_config(project, CONFIG | {"threshold": {"method": "mean_of_members"}})
+    found = rules(project)
+    assert {"threshold", "ensemble_test", "submission"} <= found
+    assert not found & ({"train", "split_objects", "ensemble_val"} | PREDICTIONS | PACKING)
+
+
+def test_form_of_the_submission_writes_submissions_alone(project):
+    write_config(project, CONFIG | {"submission": {"ensemble": "hybrid", "form": "short"}})
+    assert rules(project) == {"submission", "submission_of_ensemble"}
+
+
+@pytest.mark.parametrize(
+    ("module", "rerun"),
+    [
+        ("stronglens/metrics.py", {"threshold", "evaluate_val", "evaluate_test"}),
+        ("stronglens/threshold.py", {"threshold"}),
+        ("stronglens/evaluation_plots.py", {"evaluate_val", "evaluate_test"}),
+        ("stronglens/settings/decide.py", {"threshold"}),
+        ("evaluate.py", {"evaluate_val", "evaluate_test"}),
+        ("submission.py", {"submission", "submission_of_ensemble"}),
+        ("stronglens/config.py", set()),
+    ],
+)
+def test_editing_a_late_step_never_trains(project, module, rerun):
+    edit(project, module)
+    found = rules(project)
+    assert rerun <= found
+    assert not found & ({"train", "split_objects"} | PREDICTIONS | PACKING)
+    assert bool(found) == bool(rerun)
+
+
+@pytest.mark.parametrize(
+    ("module", "rerun", "kept"),
+    [
+        ("stronglens/fit.py", {"train"}, PACKING | {"split_objects"}),
+        ("stronglens/preprocess.py", {"train", "predict_val"}, PACKING | {"split_objects"}),
+        ("stronglens/split.py", {"split_objects", "train"}, PACKING),
+        ("stronglens/fits_image.py", PACKING, set()),
+    ],
+)
+def test_editing_an_early_step_reruns_it_and_what_follows(project, module, rerun, kept):
+    edit(project, module)
+    found = rules(project)
+    assert rerun <= found
+    assert not found & kept
+
+
+def test_times_mean_nothing(project):
+    """Touched files, a results folder copied without its times, branches switched and back."""
+    results = [path for path in (project / "results").rglob("*") if path.is_file()]
+    sources = [path for part in ("rules", "workflow") for path in (project / part).rglob("*") if path.is_file()]
+    for number, path in enumerate(sorted(results)):
+        age([path], 10 * (-1) ** number * number)
+    age(sources, 5000)
+    age((project / "data").iterdir(), 6000)
+    assert jobs(project) == set()
+
+
+def test_order_of_keys_means_nothing(project):
+    def turned(value):
+        return {key: turned(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+    write_config(project, turned(CONFIG))
+    assert jobs(project) == set()
+
+
+def test_a_changed_list_of_files_is_packed_again(project):
+    (project / "data/hsc_nonlenses.txt").write_text("/data/other.fits\n")
+    found = rules(project)
+    assert {"build_buckets", "train"} <= found
+    assert "build_test_buckets" not in found
+
+
+@pytest.mark.parametrize(
+    ("artefact", "rerun", "kept"),
+    [
+        ("buckets/labelled/summary.json", {"split_objects", "train", "predict_val"}, PACKING),
+        ("buckets/challenge/part_1/summary.json", {"predict_test", "submission"}, {"train", "predict_val"} | PACKING),
+        ("splits/objects.json", {"train", "predict_val"}, {"split_objects"} | PACKING),
+        ("models/atto/seed_1/best.json", PREDICTIONS, {"train"}),
+        ("predictions/atto/seed_1/val/pred_val.json", {"ensemble_val", "threshold"}, {"train"} | PREDICTIONS),
+        ("ensemble/hybrid/challenge/test_ens.json", {"submission"}, {"ensemble_test", "threshold"} | PREDICTIONS),
+    ],
+)
+def test_changed_content_reruns_what_reads_it(project, artefact, rerun, kept):
+    """A new large artefact comes with a new description beside it, which is what Snakemake compares."""
+    path = project / "results" / artefact
+    path.write_text("changed")
+    age([path], 100)
+    found = rules(project)
+    assert rerun <= found
+    assert not found & kept
+
+
+def test_one_config_is_loaded_and_nothing_of_the_default_survives():
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config/challenge.yaml", "-n"]
+    command += ["--directory", str(PROJECT)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=True)
+    trained = re.findall(r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", done.stdout + done.stderr, re.DOTALL)
+    assert sorted(trained) == sorted(("model=nano", seed) for seed in ("42", "101", "202", "303", "404"))
+    assert "simulate" not in done.stdout
