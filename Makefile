@@ -1,0 +1,64 @@
+# A fresh machine needs Python 3.11 or later and make; everything else is installed into .venv:
+#
+#   make submission    the main job on the embedded default, to submission.csv
+#   make test          all checks and tests
+#
+# Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements.lock
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+
+# Its name follows from what was installed and where: programs in an environment know their own path.
+INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' ' -f 1)
+
+# Steps and tests find the programs of the environment, and one another's cores are left alone.
+WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: help install submission test lint lock docs
+
+help:
+	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
+	@echo "make test         make lint, then the tests"
+	@echo "make lint         formatters, linters and the type checker"
+	@echo "make install      make the environment .venv, nothing else"
+	@echo "make lock         choose versions anew for what pyproject.toml asks; UPGRADE=--upgrade for the newest"
+	@echo "make docs         write config/README.md and config/schema.json from the classes of the config"
+
+install: $(INSTALLED)
+
+submission: $(INSTALLED)
+	$(WITHIN) snakemake --cores all
+
+test: lint
+	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4
+
+lint: $(INSTALLED)
+	$(WITHIN) ruff check
+	$(WITHIN) ruff format --check
+	$(WITHIN) snakefmt --check Snakefile rules
+	$(WITHIN) snakemake --lint --configfile config/config.yaml
+	$(WITHIN) mypy
+	$(WITHIN) codespell
+
+lock: $(INSTALLED)
+	$(WITHIN) uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(UPGRADE) --output-file $(LOCK)
+
+docs: $(INSTALLED)
+	$(WITHIN) python workflow/scripts/document_config.py
+
+# The environment is made from nothing, and the stamp comes last: an installation that was cut short is none.
+$(INSTALLED):
+	@for python in $(PYTHONS); do \
+	    if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then \
+	        echo "Installing into $(VENV) with $$($$python --version): 6 GB, some minutes"; \
+	        exec $$python -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	echo "expected Python 3.11 to 3.14, found none under the names $(PYTHONS);" \
+	    "install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
+	touch $@

@@ -1,0 +1,99 @@
+"""What is installed: the lock meets pyproject.toml, and every other statement of a version meets the lock."""
+
+import re
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+DEVELOPMENT = [Requirement(text) for text in PROJECT["dependency-groups"]["dev"]]
+LOCK = (ROOT / "requirements.lock").read_text()
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+def locked(python: str) -> dict[str, str]:
+    """Version of each package that the lock installs on Linux with a Python."""
+    versions: dict[str, str] = {}
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+    }
+    for text in re.findall(r"^([^\s#][^\\\n]*)", LOCK, flags=re.MULTILINE):
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            assert requirement.name not in versions
+            (pin,) = requirement.specifier
+            assert pin.operator == "=="
+            versions[canonicalize_name(requirement.name)] = pin.version
+    return versions
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_has_what_the_project_asks_for(python: str) -> None:
+    versions = locked(python)
+    for requirement in RUNTIME + DEVELOPMENT:
+        version = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement}: the lock has {version}; make lock"
+
+
+def test_the_versions_of_python_are_those_of_the_project() -> None:
+    allowed = SpecifierSet(PROJECT["project"]["requires-python"])
+    minors = [f"3.{minor}" for minor in range(8, 20)]
+    assert [python for python in minors if allowed.contains(f"{python}.1")] == PYTHONS
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 14)" in (ROOT / "Makefile").read_text()
+
+
+def test_every_package_is_known_by_its_content() -> None:
+    hashes: dict[str, int] = defaultdict(int)
+    package = ""
+    for line in LOCK.splitlines():
+        if not line.startswith(" "):
+            package = line.split("==")[0]
+            hashes[package] += 0
+        else:
+            assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line)
+            hashes[package] += 1
+    assert min(hashes.values()) > 0
+
+
+def test_the_lock_names_no_machine() -> None:
+    for word in ("://", "@ ", "file:", "--index", "--find-links", "--extra", "# via"):
+        assert word not in LOCK
+
+
+@pytest.fixture
+def conda() -> dict[str, str]:
+    """Version of each package of the environment for `--sdm conda`."""
+    environment = yaml.safe_load((ROOT / "envs" / "stronglens.yaml").read_text())
+    *from_conda, block = environment["dependencies"]
+    assert environment["channels"][0] == "conda-forge"
+    assert from_conda == ["python=3.11", "pip"]
+    return {name: version for name, _, version in (text.partition("==") for text in block["pip"])}
+
+
+def test_the_conda_environment_has_the_locked_versions(conda: dict[str, str]) -> None:
+    versions = locked("3.11")
+    assert {name: versions[name] for name in conda} == conda
+
+
+def test_the_conda_environment_has_what_the_steps_need(conda: dict[str, str]) -> None:
+    # Snakemake itself runs outside of it.
+    needed = {canonicalize_name(requirement.name) for requirement in RUNTIME}
+    assert set(conda) == {name for name in needed if not name.startswith("snakemake")}
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(citation["version"]) == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
