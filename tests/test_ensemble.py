@@ -215,12 +215,14 @@ def test_level_file_with_a_stack(tmp_path: Path, packed: Path, capsys: pytest.Ca
 
 def test_any_text_in_a_path_survives(tmp_path: Path) -> None:
     packed = write_packed_tables(
-        tmp_path / "packed", cutouts_of([LENS, OTHER], "g"), path_of=lambda key, band: f'/a, "b"/{key}.fits'
+        tmp_path / "packed", cutouts_of([LENS, OTHER], "g"), path_of=lambda key, band: f'/a, "b"/\n{key}.fits'
     )
     assert (
         run(tmp_path, [write_prediction(tmp_path / "a", packed, some_prob(1))], [packed], "--level=file") == 0
     )
-    assert set(read(tmp_path / "out/val_ens.csv")["path"]) == {f'/a, "b"/{key}.fits' for key in (LENS, OTHER)}
+    assert set(read(tmp_path / "out/val_ens.csv")["path"]) == {
+        f'/a, "b"/\n{key}.fits' for key in (LENS, OTHER)
+    }
 
 
 def test_member_that_lacks_objects(tmp_path: Path, packed: Path, capsys: pytest.CaptureFixture[str]) -> None:

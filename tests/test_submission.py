@@ -24,9 +24,9 @@ FULL = (
 )
 TEMPLATE = (
     "id,preds,ra,dec,zlens,mag_lens_g,mag_lens_r,mag_lens_i,mag_lens_z,mag_lens_y,ell_l,ell_l_PA,Rein,"
-    "vel disp,sh,sh_PA,srcx,srcy,mag_src_g,mag_src_r,mag_src_i,mag_src_z,mag_src_y,zsrc,ell_s,ell_s_PA,Reff_s,"
-    "n_s_sers,ell_m,ell_m_PA,Reff_l,n_l_sers,vel_disp,RA,Dec,mag_object_g,mag_object_r,mag_object_i,mag_object_z,"
-    "mag_object_y,z_central"
+    "vel disp,sh,sh_PA,srcx,srcy,mag_src_g,mag_src_r,mag_src_i,mag_src_z,mag_src_y,zsrc,ell_s,ell_s_PA,"
+    "Reff_s,n_s_sers,ell_m,ell_m_PA,Reff_l,n_l_sers,vel_disp,RA,Dec,mag_object_g,mag_object_r,mag_object_i,"
+    "mag_object_z,mag_object_y,z_central"
 )
 
 
@@ -200,7 +200,8 @@ def test_level_file_has_a_row_for_each_stem(tmp_path: Path, ending: str) -> None
         tmp_path,
         level="file",
         rejected=((f"/data/object_00003_x.v2{ending}", "object_00003"),),
-        path_of=lambda key, band: f"/data/a.fits.d/{key}_{band}{ending}",
+        # In the order of paths the objects come the other way round.
+        path_of=lambda key, band: f"/data/{99_999 - int(key[-5:])}.fits.d/{key}_{band}{ending}",
     )
     assert run(tmp_path, form="short") == 0
     expected = {f"{key}_{band}": pred for key, pred in expected_preds().items() for band in "grizy"}

@@ -69,6 +69,7 @@ def read_table(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     try:
         table = arrow_csv.read_csv(
             path,
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),  # a path may hold anything
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(types), column_types=dict(types), strings_can_be_null=False
             ),
