@@ -187,6 +187,16 @@ def test_guided_filter_of_a_flat_bright_image_is_the_image() -> None:
     assert torch.equal(smoothed, images)
 
 
+def test_guided_filter_survives_rounding_on_bright_plateaus() -> None:
+    # The variance, 1e-6, is far below the rounding of the squares, 1e-2, whose sign is anyone's guess.
+    generator = torch.Generator().manual_seed(0)
+    level = 300 + 100 * torch.rand(400, 1, 1, generator=generator)
+    images = torch.zeros(400, 41, 41)
+    images[:, 8:33, 8:33] = level + 0.001 * torch.randn(400, 25, 25, generator=generator)
+    smoothed = preprocess(images, PreprocessSettings(smoothing="guided", normalise=False))
+    assert (smoothed - images)[:, 14:27, 14:27].abs().max() < 0.005  # five standard deviations
+
+
 @pytest.mark.parametrize("scale", ["std", "mad"])
 @pytest.mark.parametrize("smoothing", ["none", "guided"])
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e6])

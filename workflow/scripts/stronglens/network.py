@@ -40,21 +40,34 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.
             f"network: timm {timm.__version__} has no network {settings.name!r}"
             + (f"; it has {', '.join(close)}" if close else "; for example convnextv2_nano")
         )
-    # Networks without residual branches do not know the keyword at all.
+    # Networks without residual branches do not know this keyword at all.
     drop_path = {"drop_path_rate": settings.drop_path} if settings.drop_path > 0 else {}
-    keywords: dict[str, Any] = {**drop_path, **settings.timm}
+    keywords: dict[str, Any] = {"num_classes": 1, "in_chans": in_chans, **drop_path, **settings.timm}
     try:
-        network: nn.Module = timm.create_model(
-            settings.name, pretrained=settings.pretrained, in_chans=in_chans, num_classes=1, **keywords
-        )
+        network: nn.Module = timm.create_model(settings.name, **{**_faster_form(settings.name), **keywords})
+        if settings.pretrained:
+            # Published weights have the shapes of timm's own form.
+            published = timm.create_model(settings.name, pretrained=True, **keywords).state_dict()
+            shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+            network.load_state_dict({name: published[name].reshape(shape) for name, shape in shapes.items()})
     except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
-        told = ", ".join(f"{key}={value!r}" for key, value in keywords.items()) or "defaults"
+        told = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
         source = " and pretrained weights" if settings.pretrained else ""
         raise InputError(f"network: {settings.name} cannot be built with {told}{source}: {error}") from error
     if settings.head_init_scale != 1:
         _scale_head(network, settings)
     _check_input(network, settings.name, in_chans, size_px)
     return network
+
+
+def _faster_form(name: str) -> dict[str, bool]:
+    """Keywords for the faster of two forms that compute the same, where timm has two.
+
+    ConvNeXt's layers over channels can be linear layers or convolutions of 1 x 1 pixel. Measured: one AVX-512
+    core, convnextv2_atto, batches of 128, linear against convolution: inference 710 against 418 images/s as
+    built, 1,720 against 1,230 channels-last and compiled; training 234 against 234, and 363 against 331.
+    """
+    return {"conv_mlp": False} if name.startswith("convnext") else {}
 
 
 def _scale_head(network: Any, settings: NetworkSettings) -> None:
