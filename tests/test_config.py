@@ -104,8 +104,8 @@ def test_configs_meet_the_schema(name: str) -> None:
     schema = json.loads((CONFIG_FOLDER / "schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.Draft202012Validator(schema).validate(read(name))
-    with pytest.raises(jsonschema.ValidationError, match="tresholds"):
-        jsonschema.Draft202012Validator(schema).validate({**read(name), "tresholds": {}})
+    with pytest.raises(jsonschema.ValidationError, match="tags"):
+        jsonschema.Draft202012Validator(schema).validate({**read(name), "tags": {}})
 
 
 @pytest.mark.parametrize("written", ["1e-3", "1.0e-3", ".001", "0.001"])
@@ -315,8 +315,8 @@ def test_the_raw_config_is_left_alone() -> None:
         ),
         (
             "submission.testset",
-            "challange",
-            "submission.testset: found challange, expected the name of a test set; did you mean challenge?",
+            "challeng",
+            "submission.testset: found challeng, expected the name of a test set; did you mean challenge?",
         ),
         ("testsets.heldout", {"path": "t"}, "testsets.heldout: heldout is the name of other results"),
         ("testsets.val", {"path": "t"}, "testsets.val: val is the name of other results"),
