@@ -1,0 +1,146 @@
+"""The look at a packed data set: numbers against a slow count, pictures that are there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+import inspect_data as step
+from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
+from stronglens.inspection import choose_cutouts, describe_pixels
+from stronglens.inspection_plots import arrange_cutouts
+from stronglens.pack import build_buckets
+from stronglens.packed import open_packed
+from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
+from stronglens.split import split_objects
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled set with faults in one bucket, packed and split."""
+    folder = tmp_path_factory.mktemp("inspect")
+    places = write_labelled(folder / "data", 10)
+    plant_faults(Path(places["hsc_lenses"]) / "hsc_lenses")
+    settings = PackSettings(labelled=LabelledSettings(**places), max_rejected=0.05)
+    build_buckets(settings, folder / "packed")
+    split_objects(folder / "packed", folder / "splits", SplitSettings())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspected(folder: Path) -> dict[str, Any]:
+    return inspect(folder, folder / "inspection", "--splits", str(folder / "splits"))
+
+
+def inspect(folder: Path, out: Path, *options: str) -> dict[str, Any]:
+    assert step.main(["--packed", str(folder / "packed"), "--out-dir", str(out), *options]) == 0
+    content: dict[str, Any] = json.loads((out / "summary.json").read_text())
+    return content
+
+
+def test_the_summary_says_what_is_there_and_what_was_bad(inspected: dict[str, Any]) -> None:
+    found = inspected
+    assert found["n_files"] == 199
+    assert found["cutouts"]["slsim_lenses"] == dict.fromkeys(BANDS, 10)
+    assert found["cutouts"]["hsc_lenses"] == dict.fromkeys(BANDS, 10) | {"r": 3}
+    assert found["counts"]["label"] == {"0": 100, "1": 93}
+    assert found["counts"]["domain"] == {"hsc": 93, "slsim": 100}
+    assert len(found["bad_files"]) == 6
+    assert all(row["bucket"] == "hsc_lenses" and row["reason"] for row in found["bad_files"])
+    assert found["missing_bands"]["r"]["first"] == ["hsc_lenses/D2_L_00000006"]
+    splits = found["splits"]["split"]
+    assert sum(splits.values()) == found["splits"]["n_objects"] == 40
+    assert splits == {"train": 28, "val": 6, "test": 6}
+
+
+def test_pixels_are_described_as_a_slow_count_does(folder: Path, inspected: dict[str, Any]) -> None:
+    found = inspected["pixels"]
+    packed = open_packed(folder / "packed")
+    assert list(found) == sorted(BUCKETS)
+    rows = (packed.index["bucket"] == "slsim_lenses") & (packed.index["band"] == "i")
+    cutouts = packed.cutouts[rows].astype(np.float64)
+    values = found["slsim_lenses"]["i"]
+    assert values["n_cutouts"] == 10
+    for name in ("mean", "std", "min", "max", "median"):
+        assert values[name] == pytest.approx(getattr(np, name)(cutouts), rel=1e-6)
+
+
+def test_noise_is_that_of_the_border() -> None:
+    generator = np.random.default_rng(0)
+    cutouts = generator.normal(3, 0.7, (200, 41, 41)).astype(np.float32)
+    cutouts[:, 10:30, 10:30] += 500
+    assert describe_pixels(cutouts)["noise"] == pytest.approx(0.7, rel=0.02)
+
+
+def test_at_most_so_many_cutouts_are_taken_evenly_spaced(folder: Path) -> None:
+    packed = open_packed(folder / "packed")
+    few, all_of_them = choose_cutouts(packed, 4), choose_cutouts(packed, 5000)
+    rows = few["slsim_nonlenses"]["g"]
+    assert len(rows) == 4
+    assert set(packed.index["band"][rows]) == {"g"}
+    assert packed.index["object"][rows].str[-2:].tolist() == ["00", "03", "06", "09"]
+    assert sorted(np.concatenate([r for bands in all_of_them.values() for r in bands.values()])) == [
+        *range(193)
+    ]
+
+
+def test_the_same_is_written_each_time(folder: Path, inspected: dict[str, Any], tmp_path: Path) -> None:
+    again = inspect(folder, tmp_path)
+    assert again["splits"] is None
+    assert again | {"splits": inspected["splits"]} == inspected
+    for name in ("cutouts.png", "histograms.png"):
+        content = (tmp_path / name).read_bytes()
+        assert content == (folder / "inspection" / name).read_bytes()
+        picture = imread(tmp_path / name)
+        assert min(picture.shape[:2]) > 300
+        assert picture[..., :3].std() > 0.05
+
+
+def test_cutouts_are_arranged_by_object_and_band_the_right_way_up(folder: Path) -> None:
+    packed = open_packed(folder / "packed")
+    objects = ["hsc_lenses/D2_L_00000003", "hsc_lenses/D2_L_00000009"]  # the first lacks band r
+    picture = arrange_cutouts(packed, packed.index, objects, ["g", "r"])
+    assert picture.shape == (84, 84)
+    assert np.isnan(picture[43:, 43:]).all()
+    assert np.isnan(picture[41:43]).all()
+    for name, band, place in [
+        (objects[0], "g", picture[43:, :41]),
+        (objects[1], "g", picture[:41, :41]),
+        (objects[1], "r", picture[:41, 43:]),
+    ]:
+        row = np.flatnonzero((packed.index["object"] == name) & (packed.index["band"] == band)).item()
+        order = np.argsort(packed.cutouts[row], axis=None)
+        assert (np.diff(place.ravel()[order]) >= 0).all()
+        assert (place.min(), place.max()) == (0, 1)
+
+
+def test_sets_without_labels_and_bands(tmp_path: Path) -> None:
+    write_single_band(tmp_path / "set")
+    build_buckets(PackSettings(dataset="blind", path=str(tmp_path / "set")), tmp_path / "packed")
+    found = inspect(tmp_path, tmp_path / "out")
+    assert found["cutouts"] == {"blind": {"single": 4}}
+    assert list(found["pixels"]) == ["blind"]
+    assert (tmp_path / "out" / "cutouts.png").stat().st_size > 1000
+
+
+def test_an_empty_part(tmp_path: Path) -> None:
+    write_test_set(tmp_path / "set", 1)
+    settings = PackSettings(dataset="blind", path=str(tmp_path / "set"))
+    for part in range(2):
+        build_buckets(settings, tmp_path / str(part) / "packed", part=part, n_parts=2)
+        found = inspect(tmp_path / str(part), tmp_path / str(part) / "out")
+        assert bool(found["pixels"]) == bool(found["n_cutouts"])
+
+
+def test_changed_cutouts_are_refused(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for path in (folder / "packed").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    content = bytearray((tmp_path / "cutouts.npy").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "cutouts.npy").write_bytes(content)
+    assert step.main(["--packed", str(tmp_path), "--out-dir", str(tmp_path / "out")]) == 1
+    assert "cutouts.npy: expected sha256" in caplog.text
+    assert not (tmp_path / "out").exists()

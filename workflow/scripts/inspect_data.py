@@ -1,0 +1,43 @@
+"""Describe a packed data set in numbers and pictures: rule `inspect_data`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from stronglens.cli import Command, run
+from stronglens.inspection import inspect_data
+
+
+class InspectData(Command):
+    """Describe a packed data set in numbers and pictures: summary.json, cutouts.png, histograms.png."""
+
+    packed: Path
+    """Folder of the packed data, from build_buckets."""
+    splits: Path | None = None
+    """Folder of the split, from split_objects; its counts are given too."""
+    out_dir: Path
+    """Folder for the files."""
+    cutouts: int = Field(5000, ge=1)
+    """Cutouts of each bucket and band from which pixel values are taken."""
+    objects: int = Field(6, ge=1, le=50)
+    """Objects of each bucket in the contact sheet."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(InspectData, _inspect_data, argv)
+
+
+def _inspect_data(options: InspectData) -> None:
+    inspect_data(
+        options.packed,
+        options.out_dir,
+        splits_folder=options.splits,
+        n_cutouts=options.cutouts,
+        n_objects=options.objects,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
