@@ -28,7 +28,30 @@ except InputError as error:
     # The message stands for itself; a traceback of the Snakefile would hide it.
     raise WorkflowError(str(error)) from None
 
-SOURCE_PROBLEMS = check_sources(CONFIG)
+LABELLED = "results/buckets/labelled"
+SPLITS = "results/splits"
+HELDOUT = "heldout"
+
+
+def n_parts(testset):
+    return 1 if testset == HELDOUT else CONFIG.testsets[testset].parts
+
+
+def packed_folders(testset):
+    """The folders of a test set's parts, packed; the held-out test set lies in the labelled data."""
+    if testset == HELDOUT:
+        return [LABELLED]
+    return [f"results/buckets/{testset}/part_{part}" for part in range(n_parts(testset))]
+
+
+PACKED = [
+    name
+    for name, folders in {"labelled": [LABELLED], **{name: packed_folders(name) for name in CONFIG.testsets}}.items()
+    if all(Path(folder, "summary.json").exists() for folder in folders)
+]
+"""Data sets that need no reading any more."""
+
+SOURCE_PROBLEMS = check_sources(CONFIG, PACKED)
 """Data paths that are not there: a warning while the graph is looked at, an error before anything runs."""
 
 if workflow.is_main_process:
@@ -49,9 +72,6 @@ onstart:
         raise WorkflowError("\n".join(SOURCE_PROBLEMS))
 
 
-LABELLED = "results/buckets/labelled"
-SPLITS = "results/splits"
-HELDOUT = "heldout"
 TRAINED = [name for name, model in CONFIG.models.items() if not model.checkpoints]
 READY = [name for name, model in CONFIG.models.items() if model.checkpoints]
 SCORED = [HELDOUT, *(name for name, testset in CONFIG.testsets.items() if testset.labelled)]
@@ -91,14 +111,3 @@ def as_parameter(settings):
     if hasattr(settings, "model_dump"):
         settings = settings.model_dump(mode="json")
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
-
-
-def packed_folders(testset):
-    """The folders of a test set's parts, packed; the held-out test set lies in the labelled data."""
-    if testset == HELDOUT:
-        return [LABELLED]
-    return [f"results/buckets/{testset}/part_{part}" for part in range(n_parts(testset))]
-
-
-def n_parts(testset):
-    return 1 if testset == HELDOUT else CONFIG.testsets[testset].parts

@@ -1,7 +1,7 @@
 """The whole config: read by the workflow alone, which hands each step no more than that step's settings."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Self
 
@@ -181,11 +181,18 @@ def check_config(raw: Mapping[str, Any], where: str) -> Config:
     return config
 
 
-def check_sources(config: Config) -> list[str]:
+def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
     """Find data that are not where the config says.
 
     Looks no further than needed: a folder is listed up to its first cutout, and of a list file only the
     first lines are tried. What the simulator makes may be missing.
+
+    Parameters
+    ----------
+    config : Config
+        What says where the data are.
+    packed : collection of str
+        Data sets that are packed already, `labelled` or the name of a test set: their files may be gone.
 
     Returns
     -------
@@ -195,6 +202,8 @@ def check_sources(config: Config) -> list[str]:
     parser = NameParser(config.data.bands)
     problems = []
     for place, sources in _sources(config).items():
+        if ("labelled" if place == LABELLED else place[1]) in packed:
+            continue
         empty = []
         for name, path in sources.items():
             if config.simulate is not None and _is_simulated(path):
