@@ -268,7 +268,16 @@ def test_same_predictions_twice(tmp_path: Path, packed: Path, capsys: pytest.Cap
 
 def test_same_data_twice(tmp_path: Path, packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = write_prediction(tmp_path / "a", packed, some_prob(1))
-    assert "found one twice" in refused(capsys, tmp_path, [one], [packed, packed])
+    empty = write_packed_tables(tmp_path / "empty", [])
+    assert "found one twice" in refused(capsys, tmp_path, [one], [packed, empty, packed])
+
+
+def test_part_that_no_member_predicted(
+    tmp_path: Path, packed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = write_prediction(tmp_path / "a", packed, some_prob(1))
+    other = write_packed_tables(tmp_path / "other", cutouts_of([LENS], "g"))
+    assert "other: expected predictions of every member" in refused(capsys, tmp_path, [one], [packed, other])
 
 
 @pytest.mark.parametrize(
@@ -348,6 +357,14 @@ def test_repeated_path_at_level_file(
 
 def test_no_predictions_at_all(tmp_path: Path, packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = write_prediction(tmp_path / "a", packed, some_prob(1), keep=lambda key: False)
+    assert "expected predictions of every member, found none of nano" in refused(
+        capsys, tmp_path, [one], [packed]
+    )
+
+
+def test_no_cutouts_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = write_packed_tables(tmp_path / "packed", [])
+    one = write_prediction(tmp_path / "a", packed, some_prob(1))
     assert "found none in any of 1 tables" in refused(capsys, tmp_path, [one], [packed])
 
 

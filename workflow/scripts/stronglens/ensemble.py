@@ -106,11 +106,12 @@ def _match_parts(
 ) -> list[tuple[PackedObjects, list[Prediction]]]:
     """Bring together each part of the data and its predictions, one by each member in order of members.
 
-    They know each other by the SHA-256 of the cutouts. Predictions without rows take no part: several parts
-    of a small data set may be empty, and then have the same SHA-256.
+    They know each other by the SHA-256 of the cutouts. Parts without cutouts are left out: a small data set
+    may have several, and they all have the same SHA-256.
     """
+    filled = [part for part in packed if part.n_cutouts]
     found: dict[str, dict[Member, Prediction]] = {part.cutouts_sha256: {} for part in packed}
-    if len(found) < len([part for part in packed if part.n_cutouts]):
+    if len({part.cutouts_sha256 for part in filled}) < len(filled):
         raise InputError(f"packed: expected different data sets, found one twice in {_names(packed)}")
     for prediction in predictions:
         if prediction.cutouts_sha256 not in found:
@@ -127,10 +128,8 @@ def _match_parts(
                 )
             of_part[prediction.member] = prediction
     parts = []
-    for part in packed:
+    for part in filled:
         of_part = found[part.cutouts_sha256]
-        if not of_part:
-            continue
         lacking = [str(member) for member in members if member not in of_part]
         if lacking:
             raise InputError(
