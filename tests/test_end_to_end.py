@@ -1,0 +1,161 @@
+"""The whole workflow, from FITS files to a submission, with two seeds of small networks."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from fits_files import write_labelled, write_test_set
+
+PROJECT = Path(__file__).parent.parent
+SMALL = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
+TRAIN = {"epochs": 3, "batch_size": 16, "lr": 2e-3}
+
+pytestmark = pytest.mark.e2e
+
+
+def snakemake(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "2", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "project with a space"
+    for part in ("rules", "workflow"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "Snakefile", folder)
+    labelled = write_labelled(folder / "data/it's $(touch pwned)", 20)
+    write_test_set(folder / "data/blind", 12)
+    for band in "grizy":
+        (folder / f"data/blind/object_00003_{band}.fits").write_bytes(b"")
+    (folder / "data/blind/object_00004_g.fits").unlink()
+    config = {
+        "data": {"labelled": {name: str(Path(path)) for name, path in labelled.items()}, "max_rejected": 0.1},
+        "testsets": {"challenge": {"path": "data/blind", "parts": 2}},
+        "models": {
+            "each": {"network": SMALL, "seeds": [1, 2], "train": TRAIN},
+            "stack": {"network": SMALL, "seeds": [1], "bands": list("grizy"), "train": TRAIN},
+        },
+        "ensembles": {"each": {"models": ["each"]}, "both": {"models": ["each", "stack"]}},
+        "submission": {"ensemble": "both"},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    snakemake(folder)
+    return folder
+
+
+def test_every_object_of_the_test_set_has_one_row(project):
+    header = (project / "submission.csv").read_text().splitlines()[0]
+    assert header.startswith("id,preds,RA,Dec,zlens,vel disp,ell_m,")
+    table = pd.read_csv(project / "submission.csv")
+    assert list(table["id"]) == [f"object_{number:05d}" for number in range(12)]
+    assert table.shape == (12, 32)
+    assert set(table["preds"]) <= {0, 1}
+    assert (table.drop(columns=["id", "preds"]) == -99).all(axis=None)
+
+
+def test_an_object_that_cannot_be_read_is_answered_and_named(project):
+    table = pd.read_csv(project / "submission.csv", index_col="id")
+    assert table.loc["object_00003", "preds"] == 0
+    provenance = json.loads((project / "submission.json").read_text())
+    assert "object_00003" in json.dumps(provenance)
+    assert "object_00003" in (project / "logs/submission.log").read_text()
+    ensemble = pd.read_csv(project / "results/ensemble/both/challenge/test_ens.csv", index_col="object")
+    assert "object_00003" not in ensemble.index
+    assert ensemble.loc["object_00004", "n_cutouts"] == 4
+
+
+def test_answers_follow_from_probabilities_and_the_threshold(project):
+    folder = project / "results/ensemble/both"
+    threshold = float((folder / "val/threshold.txt").read_text())
+    assert threshold == json.loads((folder / "val/metrics_val_ens.json").read_text())["global"]["threshold"]
+    ensemble = pd.read_csv(folder / "challenge/test_ens.csv", index_col="object")
+    assert (ensemble["n_members"] == 3).all()
+    assert ((ensemble["prob"] >= threshold) == ensemble["pred"]).all()
+    submitted = pd.read_csv(project / "submission.csv", index_col="id")["preds"]
+    assert (submitted[ensemble.index] == ensemble["pred"]).all()
+
+
+def test_bands_are_averaged_first_then_members(project):
+    name = "results/predictions/{}/seed_{}/heldout/part_0/pred_test.csv"
+    members = [
+        pd.read_csv(project / name.format(*member)).groupby("object")["prob"].mean()
+        for member in (("each", 1), ("each", 2), ("stack", 1))
+    ]
+    ensemble = pd.read_csv(project / "results/ensemble/both/heldout/test_ens_labeled.csv", index_col="object")
+    expected = pd.concat(members, axis=1).loc[ensemble.index]
+    assert np.allclose(ensemble["prob"], expected.mean(axis=1), rtol=1e-12)
+    assert np.allclose(ensemble["prob_std"], expected.std(axis=1), rtol=1e-9)
+    assert "roc_auc" in json.loads(
+        (project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text()
+    )["global"]
+
+
+def test_a_second_run_does_nothing(project):
+    assert "Nothing to be done" in snakemake(project)
+
+
+def test_a_new_seed_runs_alone_and_leaves_others_as_they_are(project, tmp_path):
+    folder = shutil.copytree(project, tmp_path / "more", symlinks=True)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["models"]["stack"]["seeds"].append(7)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    before = (folder / "results/models/stack/seed_1/best.pt").stat().st_mtime_ns
+    text = snakemake(folder, "results/ensemble/both/val/threshold.txt")
+    assert text.count("localrule train:") + text.count("\nrule train:") == 1
+    assert (folder / "results/models/stack/seed_1/best.pt").stat().st_mtime_ns == before
+    described = json.loads((folder / "results/ensemble/both/val/val_ens.json").read_text())
+    assert len(described["members"]) == 4
+
+
+def test_names_with_commands_in_them_run_none(project):
+    assert not list(project.rglob("pwned"))
+
+
+def test_changed_pixels_are_found_before_they_are_learnt_from(project, tmp_path):
+    """Snakemake does not see it, since a large file counts by its time only; the step does."""
+    folder = shutil.copytree(project, tmp_path / "changed", symlinks=True)
+    pixels = np.load(folder / "results/buckets/labelled/cutouts.npy", mmap_mode="r+")
+    pixels[0, 20, 20] += 1
+    pixels.flush()
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "2"]
+    target = "results/models/each/seed_1/best.pt"
+    done = subprocess.run(
+        [*command, target, "--forcerun", "train"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "cutouts.npy: expected sha256" in done.stderr
+    assert not (folder / target).exists()
+
+
+def test_a_wrong_config_stops_before_the_graph_and_says_what_to_write(project, tmp_path):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["models"]["each"]["train"]["lr"] = "fast"
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", str(tmp_path / "wrong.yaml")]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "models.each.train.lr" in said
+    assert "'fast'" in said
+    assert "for example lr:" in said
+    assert "Building DAG" not in said
+
+
+def test_a_missing_folder_stops_before_anything_runs(project, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns("results", ".snakemake", "submission*"))
+    shutil.rmtree(folder / "data/blind")
+    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "testsets.challenge.path: data/blind" in done.stderr
+    assert not (folder / "results").exists()
