@@ -1,0 +1,16 @@
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from slurm_cluster import SlurmCluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SlurmCluster]:
+    """A scheduler, if one is up; what a failed test leaves on it is removed."""
+    if "CLUSTER_DIR" not in os.environ:
+        pytest.skip("no scheduler: tests/cluster/up.sh starts one")
+    yield SlurmCluster()
+    subprocess.run(["scancel", "--me"], timeout=20, check=False)

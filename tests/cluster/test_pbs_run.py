@@ -1,0 +1,78 @@
+"""`--profile pbs` on a real scheduler: the literal command, five seeds, two GPUs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from slurm_cluster import SEEDS, SlurmCluster
+from workflow_run import WorkflowRun
+
+pytestmark = pytest.mark.cluster
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a member's job wrote: when it ran, on which device, with how many cores."""
+
+    started: float
+    device: str
+    n_cores: str
+    ended: float
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone whose name needs quotes."""
+    return tmp_path_factory.mktemp("five") / "it's a clone"
+
+
+@pytest.fixture(scope="module")
+def described(cluster: SlurmCluster, folder: Path, run: WorkflowRun) -> str:
+    """What Slurm knows about one of the jobs of train."""
+    return cluster.describe(cluster.wait_for(folder, 5)[0])
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, cluster: SlurmCluster) -> WorkflowRun:
+    command = "date +%s.%N; echo $CUDA_VISIBLE_DEVICES $SLURM_NTASKS; sleep 3; date +%s.%N"
+    return WorkflowRun(folder, dict.fromkeys(SEEDS, command), "scores.txt", profile="pbs", affinity={0})
+
+
+@pytest.fixture(scope="module")
+def members(described: str, run: WorkflowRun) -> list[Member]:
+    """All members, after the run."""
+    assert run.wait(180) == 0, run.said
+    assert (run.folder / "scores.txt").exists()
+    texts = [path.read_text().split() for path in run.folder.glob("results/models/toy/*/best.txt")]
+    return [Member(float(started), device, n, float(ended)) for started, device, n, ended in texts]
+
+
+def test_never_more_than_two_at_once_each_on_its_device(members: list[Member]) -> None:
+    assert len(members) == 5
+    for member in members:
+        together = [other for other in members if other.started <= member.started < other.ended]
+        assert len(together) <= 2
+        assert len({other.device for other in together}) == len(together)
+        assert member.device in ("0", "1")
+
+
+def test_asks_for_eight_cores_from_a_host_with_one(members: list[Member]) -> None:
+    assert {member.n_cores for member in members} == {"8"}
+
+
+def test_asks_for_memory_and_time(described: str) -> None:
+    assert "mem=1000M" in described
+    assert "TimeLimit=00:10:00" in described
+
+
+def test_jobs_are_named(described: str) -> None:
+    assert re.search(r"JobName=train-toy-(42|101|202|303|404)\b", described)
+
+
+def test_one_log_a_job_named_in_the_output(run: WorkflowRun, members: list[Member]) -> None:
+    logs = re.findall(r"external jobid '\d+ (logs/pbs/\S+\.log)'", run.said)
+    assert len(logs) == 6
+    assert all("Finished" in (run.folder / log).read_text() for log in logs)
+    assert len(list(run.folder.glob("logs/pbs/*/*"))) == 6

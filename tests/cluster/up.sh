@@ -1,0 +1,98 @@
+#!/bin/bash
+# Start a Slurm of one node on this machine, with Torque's commands (qsub, qstat, qdel) and two pretended GPUs:
+#
+#     apt-get install -y --no-install-recommends munge slurmctld slurmd slurm-client slurm-wlm-torque
+#     tests/cluster/up.sh && . /tmp/stronglens-cluster/env.sh
+#     pytest tests/cluster
+#     tests/cluster/down.sh
+#
+# Needs root, but neither systemd nor a database. All its files lie in $CLUSTER_DIR.
+set -euo pipefail
+dir=${CLUSTER_DIR:-/tmp/stronglens-cluster}
+node=$(hostname -s)
+
+for command in munged slurmctld slurmd sinfo qsub; do
+    command -v "$command" > /dev/null || { echo "up.sh: no $command here; the header of $0 says what to install" >&2; exit 1; }
+done
+
+mkdir -p "$dir"/{bin,etc,run,log,state,spool,dev,munge}
+chmod 755 "$dir" "$dir"/*/
+
+# slurmd wants character devices; nothing opens these copies of /dev/null.
+for i in 0 1; do
+    [ -c "$dir/dev/nvidia$i" ] || mknod "$dir/dev/nvidia$i" c 1 3
+done
+echo "NodeName=$node Name=gpu Type=fake File=$dir/dev/nvidia[0-1]" > "$dir/etc/gres.conf"
+# Gives jobs PBS_JOBID and the like.
+echo "optional spank_pbs.so" > "$dir/etc/plugstack.conf"
+
+# The node says it has 64 cores and 400 GB, so that the rules' requests fit.
+cat > "$dir/etc/slurm.conf" <<EOF
+ClusterName=stronglens
+SlurmctldHost=$node(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket=$dir/run/munge.socket
+CredType=cred/munge
+SlurmctldPort=16817
+SlurmdPort=16818
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+StateSaveLocation=$dir/state
+SlurmdSpoolDir=$dir/spool
+SlurmctldPidFile=$dir/run/slurmctld.pid
+SlurmdPidFile=$dir/run/slurmd.pid
+SlurmctldLogFile=$dir/log/slurmctld.log
+SlurmdLogFile=$dir/log/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=5,bf_interval=5,sched_min_interval=100000
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=5
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+JobCompType=jobcomp/none
+ReturnToService=2
+SlurmdParameters=config_overrides
+KillWait=5
+MinJobAge=300
+PlugStackConfig=$dir/etc/plugstack.conf
+NodeName=$node NodeAddr=127.0.0.1 CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=400000 Gres=gpu:fake:2 State=UNKNOWN
+PartitionName=long Nodes=$node Default=YES MaxTime=7-00:00:00 DefaultTime=01:00:00 DefMemPerCPU=1000 State=UP
+PartitionName=gpu Nodes=$node MaxTime=2-00:00:00 DefaultTime=01:00:00 DefMemPerCPU=1000 State=UP
+EOF
+
+# Snakemake's Slurm plugin drops all SLURM variables before it calls srun, which then looks in /etc/slurm.
+printf '#!/bin/sh\nSLURM_CONF=%q exec /usr/bin/srun "$@"\n' "$dir/etc/slurm.conf" > "$dir/bin/srun"
+chmod +x "$dir/bin/srun"
+printf 'export CLUSTER_DIR=%q SLURM_CONF=%q\nexport PATH=%q:$PATH\n' "$dir" "$dir/etc/slurm.conf" "$dir/bin" > "$dir/env.sh"
+. "$dir/env.sh"
+
+alive() {
+    [ -s "$1" ] && kill -0 "$(cat "$1")" 2> /dev/null
+}
+
+if ! alive "$dir/run/munged.pid"; then
+    [ -s "$dir/munge/munge.key" ] || (umask 077; head -c 1024 /dev/urandom > "$dir/munge/munge.key")
+    rm -f "$dir"/run/munge.socket*
+    munged --force --key-file="$dir/munge/munge.key" --socket="$dir/run/munge.socket" \
+        --pid-file="$dir/run/munged.pid" --log-file="$dir/log/munged.log" --seed-file="$dir/munge/seed"
+fi
+alive "$dir/run/slurmctld.pid" || slurmctld > /dev/null 2>&1 < /dev/null
+alive "$dir/run/slurmd.pid" || slurmd > /dev/null 2>&1 < /dev/null
+
+for _ in $(seq 60); do
+    case "$(timeout 2 sinfo -h -N -n "$node" -p long -o %T 2> /dev/null)" in
+        idle | mixed | allocated) exit 0 ;;
+    esac
+    sleep 0.3
+done
+echo "up.sh: Slurm did not come up; its logs are in $dir/log" >&2
+grep -hE 'fatal|error' "$dir"/log/slurm*.log | tail -5 >&2
+exit 1

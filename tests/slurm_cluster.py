@@ -1,0 +1,36 @@
+"""The Slurm of one node that tests/cluster/up.sh starts."""
+
+import subprocess
+import time
+from pathlib import Path
+
+SEEDS = ("42", "101", "202", "303", "404")
+
+
+class SlurmCluster:
+    """Looks at its jobs as a user would."""
+
+    def jobs(self, folder: Path, *states: str) -> list[str]:
+        """Ids of the jobs submitted from a folder, in those states or all that have not ended."""
+        chosen = ",".join(states or ("PENDING", "RUNNING", "SUSPENDED", "COMPLETING"))
+        listed = self._ask("squeue", "--noheader", "--states", chosen, "--format", "%i %Z")
+        lines = [line.split(" ", 1) for line in listed.splitlines()]
+        return [job_id for job_id, submitted_from in lines if submitted_from == str(folder)]
+
+    def wait_for(self, folder: Path, n_jobs: int, *states: str, timeout_s: float = 60) -> list[str]:
+        """Wait until a folder has so many jobs in those states, and give them."""
+        deadline = time.monotonic() + timeout_s
+        while len(jobs := self.jobs(folder, *states)) != n_jobs:
+            assert time.monotonic() < deadline, f"expected {n_jobs} jobs {states}, found {jobs}"
+            time.sleep(0.3)
+        return jobs
+
+    def describe(self, job_id: str) -> str:
+        return self._ask("scontrol", "show", "job", job_id)
+
+    def delete(self, job_id: str) -> None:
+        self._ask("qdel", job_id)
+
+    def _ask(self, *command: str) -> str:
+        # With the controller down, Slurm's commands wait for ever.
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
