@@ -38,7 +38,10 @@ def ensemble_options(wildcards):
 
 def ensemble_test_options(wildcards):
     level = CONFIG.ensembles[wildcards.ensemble].level
-    return f"--level {level} {repeated('predictions', member_test_predictions(wildcards))} {packed_options(wildcards.testset)}"
+    folders = member_test_predictions(wildcards)
+    if wildcards.testset == HELDOUT:  # a part of the labelled data, which are packed as a whole
+        folders = [f"{folder}/part_0" for folder in folders]
+    return f"--level {level} {repeated('predictions', folders)} {packed_options(wildcards.testset)}"
 
 
 def packed_options(testset):
