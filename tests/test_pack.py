@@ -5,8 +5,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import numpy as np
@@ -169,6 +173,33 @@ def test_a_killed_process_ends_the_step(
 
 def _kill_oneself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+PARENT = """
+import multiprocessing, os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from stronglens.blocks import _end_with_parent
+
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+print(pool.submit(os.getpid).result(), flush=True)
+pool.submit(time.sleep, 60)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_parent_leaves_no_process_that_still_writes() -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(step.__file__).parent)}
+    with subprocess.Popen([sys.executable, "-c", PARENT], env=environment, stdout=PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert parent.wait() == -signal.SIGKILL
+    child = Path(f"/proc/{pid}")
+    for _ in range(100):
+        if not (child / "stat").exists() or ") Z " in (child / "stat").read_text():  # Z: dead, not yet buried
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the process outlived its parent by ten seconds")
 
 
 def test_a_full_disk_leaves_no_half_file(
