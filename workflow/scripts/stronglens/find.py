@@ -130,7 +130,9 @@ def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Fou
                 continue
             if listed.line and missing.check(listed):
                 continue
-            path, real_path = links.follow(listed.folder, listed.name)
+            path = real_path = f"{listed.folder}/{listed.name}"
+            if listed.is_link:
+                path, real_path = links.follow(path)
             inside.add(path.rpartition("/")[0])
             files.append(
                 FoundFile(

@@ -1,7 +1,7 @@
 """Links between files, followed to their end."""
 
 # os.path is several times faster than pathlib, and there may be a million files.
-# ruff: noqa: PTH115, PTH118, PTH120
+# ruff: noqa: PTH115, PTH118, PTH119, PTH120
 
 import os
 from functools import cache
@@ -32,17 +32,16 @@ class LinkFollower:
     def __init__(self) -> None:
         self._real_folder = cache(os.path.realpath)
 
-    def follow(self, folder: str, name: str) -> Followed:
+    def follow(self, path: str) -> Followed:
         """Follow a path as far as it leads; a broken link or a loop of links ends where it breaks.
 
         Parameters
         ----------
-        folder : str
-            Absolute and without links.
-        name : str
-            A file in it.
+        path : str
+            Absolute, in a folder without links.
         """
-        named = path = f"{folder}/{name}"
+        named = path
+        name = os.path.basename(path)
         for _ in range(_MOST_LINKS):
             try:
                 target = os.readlink(path)

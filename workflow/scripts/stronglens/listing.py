@@ -23,11 +23,14 @@ class Listed(NamedTuple):
         Its name; a folder that is not looked into ends in a slash.
     line : int
         Line of the list file that names it; 0 in a folder.
+    is_link : bool
+        Whether it may be a link; false only where that is certain.
     """
 
     folder: str
     name: str
     line: int
+    is_link: bool
 
 
 def list_files(source: Path) -> Iterator[Listed]:
@@ -57,11 +60,11 @@ def _list_folder(folder: str, *, deeper: bool) -> Iterator[Listed]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not _is_folder(entry):
-                    yield Listed(folder, entry.name, 0)
+                    yield Listed(folder, entry.name, 0, entry.is_symlink())
                 elif deeper and not entry.name.startswith("."):
                     yield from _list_folder(os.path.realpath(entry.path), deeper=False)
                 else:
-                    yield Listed(folder, entry.name + "/", 0)
+                    yield Listed(folder, entry.name + "/", 0, False)
     except OSError as error:
         raise InputError(f"{folder}: expected a folder that can be read, found: {error.strerror}") from error
 
@@ -82,7 +85,7 @@ def _read_list(source: Path) -> Iterator[Listed]:
                 text = line.rstrip("\r\n")
                 if text:
                     folder, name = os.path.split(os.path.join(base, text))
-                    yield Listed(real_folder(folder), name, number)
+                    yield Listed(real_folder(folder), name, number, True)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{source}: expected a list file (text, one path a line), found something else ({error})"
