@@ -26,4 +26,8 @@ rule all:
         "submission.csv",
         "results/inspection/labelled/summary.json",
         expand("results/submissions/{ensemble}.csv", ensemble=CONFIG.ensembles),
-        expand("results/evaluation/{ensemble}/{which}/metrics.csv", ensemble=CONFIG.ensembles, which=["val", *SCORED]),
+        expand(
+            "results/evaluation/{ensemble}/{which}/metrics.csv",
+            ensemble=CONFIG.ensembles,
+            which=["val", *SCORED],
+        ),

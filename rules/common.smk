@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from functools import partial
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -11,9 +10,10 @@ from snakemake.logging import logger
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from stronglens.artefact import sha256_of
 from stronglens.config import check_config, check_sources
 from stronglens.errors import InputError
-from stronglens.settings.data import BUCKETS, CutoutSettings
+from stronglens.settings.data import PackSettings
 from stronglens.sources import sources_of
 
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or workflow.configfiles
@@ -46,7 +46,10 @@ def packed_folders(testset):
 
 PACKED = [
     name
-    for name, folders in {"labelled": [LABELLED], **{name: packed_folders(name) for name in CONFIG.testsets}}.items()
+    for name, folders in {
+        "labelled": [LABELLED],
+        **{name: packed_folders(name) for name in CONFIG.testsets},
+    }.items()
     if all(Path(folder, "summary.json").exists() for folder in folders)
 ]
 """Data sets that need no reading any more."""
@@ -111,3 +114,132 @@ def as_parameter(settings):
     if hasattr(settings, "model_dump"):
         settings = settings.model_dump(mode="json")
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
+
+
+SIMULATED = "results/simulated"
+PACKED_FILES = {
+    "cutouts": "cutouts.npy",
+    "index": "index.parquet",
+    "parameters": "parameters.parquet",
+    "rejected": "rejected.csv",
+    "summary": "summary.json",
+}
+
+
+def pack_settings(wildcards):
+    """The settings of packing: of the labelled data, or of the test set that the wildcards name."""
+    testset = wildcards.get("testset")
+    if testset is None:
+        return PackSettings.of_labelled(CONFIG.data)
+    return PackSettings.of_testset(testset, CONFIG.testsets[testset], CONFIG.data)
+
+
+def pack_options(wildcards):
+    """The options of `build_buckets.py` that come from the config."""
+    options = f"--settings {shlex.quote(as_parameter(pack_settings(wildcards)))}"
+    testset = wildcards.get("testset")
+    return options if testset is None else f"{options} --part {wildcards.part} --parts {n_parts(testset)}"
+
+
+def data_paths(wildcards):
+    """The folders and list files that a data set is packed from."""
+    settings = pack_settings(wildcards)
+    buckets = settings.labelled or settings.buckets
+    return list(buckets.model_dump().values()) if buckets else [settings.path]
+
+
+def simulated_data(wildcards):
+    """What a simulated data set is packed from. A user's own folders are no inputs: their times mean nothing, a
+    million names are not listed at every start, and they may be gone once they are packed."""
+    return (
+        [f"{SIMULATED}/simulated.json"]
+        if CONFIG.simulate and any(map(is_simulated, data_paths(wildcards)))
+        else []
+    )
+
+
+def is_simulated(path):
+    return Path(path).is_relative_to(SIMULATED)
+
+
+def list_contents(wildcards):
+    """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time."""
+    return json.dumps({path: sha256_of(Path(path)) for path in data_paths(wildcards) if Path(path).is_file()})
+
+
+def member_predictions(wildcards):
+    """The folders of the validation predictions of an ensemble's members."""
+    return [
+        f"results/predictions/{model}/seed_{seed}/val" for model, seed in CONFIG.members(wildcards.ensemble)
+    ]
+
+
+def member_test_predictions(wildcards):
+    """The folders of the test predictions of an ensemble's members, each with a folder a part."""
+    return [
+        f"results/predictions/{model}/seed_{seed}/{wildcards.testset}"
+        for model, seed in CONFIG.members(wildcards.ensemble)
+    ]
+
+
+def test_prediction_files(ending):
+    """An input function: a file of every member's predictions, part by part."""
+
+    def files(wildcards):
+        return [
+            f"{folder}/part_{part}/pred_test.{ending}"
+            for folder in member_test_predictions(wildcards)
+            for part in range(n_parts(wildcards.testset))
+        ]
+
+    return files
+
+
+def repeated(option, values):
+    """`--option a --option b`, each value quoted for the shell."""
+    return " ".join(f"--{option} {shlex.quote(str(value))}" for value in values)
+
+
+def ensemble_options(wildcards):
+    """The options of `ensemble.py` that come from the config. The list of members stands here and in the inputs of
+    the ensembles, and nowhere else: adding a seed touches no other member."""
+    level = CONFIG.ensembles[wildcards.ensemble].level
+    return f"--level {level} {repeated('predictions', member_predictions(wildcards))}"
+
+
+def ensemble_test_options(wildcards):
+    level = CONFIG.ensembles[wildcards.ensemble].level
+    folders = member_test_predictions(wildcards)
+    if wildcards.testset == HELDOUT:  # a part of the labelled data, which are packed as a whole
+        folders = [f"{folder}/part_0" for folder in folders]
+    return f"--level {level} {repeated('predictions', folders)} {packed_options(wildcards.testset)}"
+
+
+def packed_options(testset):
+    """Where a test set lies, packed: the held-out one with the labelled data, another in a folder a part."""
+    if testset == HELDOUT:
+        return f"--packed {LABELLED}"
+    return f"--packed results/buckets/{testset} --parts {n_parts(testset)}"
+
+
+def submission_inputs(ensemble):
+    """The inputs of a submission from that ensemble: its answers, and all objects that must have one."""
+    testset = CONFIG.submission.testset
+    folder = f"results/ensemble/{ensemble}/{testset}"
+    table = "test_ens_labeled.csv" if testset in SCORED else "test_ens.csv"
+    parts = packed_folders(testset)
+    return {
+        "code": sources("submission.py"),
+        "description": f"{folder}/test_ens.json",
+        "ensemble": ancient(f"{folder}/{table}"),
+        "summary": [f"{part}/summary.json" for part in parts],
+        "index": ancient([f"{part}/index.parquet" for part in parts]),
+        "rejected": ancient([f"{part}/rejected.csv" for part in parts]),
+    }
+
+
+def submission_options(ensemble):
+    """The options of `submission.py` that come from the config."""
+    settings = CONFIG.submission.model_dump(mode="json") | {"ensemble": ensemble}
+    simulated = " --simulated" if CONFIG.simulate else ""
+    return f"--settings {shlex.quote(as_parameter(settings))} {packed_options(CONFIG.submission.testset)}{simulated}"

@@ -1,53 +1,3 @@
-from stronglens.artefact import sha256_of
-from stronglens.settings.data import PackSettings
-
-SIMULATED = "results/simulated"
-PACKED_FILES = {
-    "cutouts": "cutouts.npy",
-    "index": "index.parquet",
-    "parameters": "parameters.parquet",
-    "rejected": "rejected.csv",
-    "summary": "summary.json",
-}
-
-
-def pack_settings(wildcards):
-    """The settings of packing: of the labelled data, or of the test set that the wildcards name."""
-    testset = wildcards.get("testset")
-    if testset is None:
-        return PackSettings.of_labelled(CONFIG.data)
-    return PackSettings.of_testset(testset, CONFIG.testsets[testset], CONFIG.data)
-
-
-def pack_options(wildcards):
-    """The options of `build_buckets.py` that come from the config."""
-    options = f"--settings {shlex.quote(as_parameter(pack_settings(wildcards)))}"
-    testset = wildcards.get("testset")
-    return options if testset is None else f"{options} --part {wildcards.part} --parts {n_parts(testset)}"
-
-
-def data_paths(wildcards):
-    """The folders and list files that a data set is packed from."""
-    settings = pack_settings(wildcards)
-    buckets = settings.labelled or settings.buckets
-    return list(buckets.model_dump().values()) if buckets else [settings.path]
-
-
-def simulated_data(wildcards):
-    """What a simulated data set is packed from. A user's own folders are no inputs: their times mean nothing, a
-    million names are not listed at every start, and they may be gone once they are packed."""
-    return [f"{SIMULATED}/simulated.json"] if CONFIG.simulate and any(map(is_simulated, data_paths(wildcards))) else []
-
-
-def is_simulated(path):
-    return Path(path).is_relative_to(SIMULATED)
-
-
-def list_contents(wildcards):
-    """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time."""
-    return json.dumps({path: sha256_of(Path(path)) for path in data_paths(wildcards) if Path(path).is_file()})
-
-
 if CONFIG.simulate:
 
     rule simulate:
@@ -62,6 +12,8 @@ if CONFIG.simulate:
             "logs/simulate.log",
         benchmark:
             "benchmarks/simulate.tsv"
+        conda:
+            "../envs/stronglens.yaml"
         threads: 8
         resources:
             mem_mb=8_000,
@@ -70,7 +22,7 @@ if CONFIG.simulate:
             settings=as_parameter(CONFIG.simulate),
         shell:
             'python {input.code[0]:q} --settings {params.settings:q} --out-dir "$(dirname {output.description:q})"'
-            ' --processes {threads} --log {log:q}'
+            " --processes {threads} --log {log:q}"
 
 
 rule build_buckets:
@@ -83,6 +35,8 @@ rule build_buckets:
         "logs/build_buckets/labelled.log",
     benchmark:
         "benchmarks/build_buckets/labelled.tsv"
+    conda:
+        "../envs/stronglens.yaml"
     threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 8_000 * attempt,
@@ -92,15 +46,12 @@ rule build_buckets:
         lists=list_contents,
     shell:
         'python {input.code[0]:q} {params.options} --out-dir "$(dirname {output.summary:q})"'
-        ' --processes {threads} --log {log:q}'
+        " --processes {threads} --log {log:q}"
 
 
 use rule build_buckets as build_test_buckets with:
     output:
-        **{
-            name: f"results/buckets/{{testset}}/part_{{part}}/{file}"
-            for name, file in PACKED_FILES.items()
-        },
+        **{name: f"results/buckets/{{testset}}/part_{{part}}/{file}" for name, file in PACKED_FILES.items()},
     log:
         "logs/build_buckets/{testset}_part_{part}.log",
     benchmark:
@@ -119,6 +70,8 @@ rule split_objects:
         description=f"{SPLITS}/objects.json",
     log:
         "logs/split_objects.log",
+    conda:
+        "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=8_000,
@@ -143,6 +96,8 @@ rule inspect_data:
         summary="results/inspection/labelled/summary.json",
     log:
         "logs/inspect_data.log",
+    conda:
+        "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=8_000,

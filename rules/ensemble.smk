@@ -1,61 +1,10 @@
-def member_predictions(wildcards):
-    """The folders of the validation predictions of an ensemble's members."""
-    return [f"results/predictions/{model}/seed_{seed}/val" for model, seed in CONFIG.members(wildcards.ensemble)]
-
-
-def member_test_predictions(wildcards):
-    """The folders of the test predictions of an ensemble's members, each with a folder a part."""
-    return [
-        f"results/predictions/{model}/seed_{seed}/{wildcards.testset}"
-        for model, seed in CONFIG.members(wildcards.ensemble)
-    ]
-
-
-def test_prediction_files(ending):
-    """An input function: a file of every member's predictions, part by part."""
-
-    def files(wildcards):
-        return [
-            f"{folder}/part_{part}/pred_test.{ending}"
-            for folder in member_test_predictions(wildcards)
-            for part in range(n_parts(wildcards.testset))
-        ]
-
-    return files
-
-
-def repeated(option, values):
-    """`--option a --option b`, each value quoted for the shell."""
-    return " ".join(f"--{option} {shlex.quote(str(value))}" for value in values)
-
-
-def ensemble_options(wildcards):
-    """The options of `ensemble.py` that come from the config. The list of members stands here and in the inputs of
-    the ensembles, and nowhere else: adding a seed touches no other member."""
-    level = CONFIG.ensembles[wildcards.ensemble].level
-    return f"--level {level} {repeated('predictions', member_predictions(wildcards))}"
-
-
-def ensemble_test_options(wildcards):
-    level = CONFIG.ensembles[wildcards.ensemble].level
-    folders = member_test_predictions(wildcards)
-    if wildcards.testset == HELDOUT:  # a part of the labelled data, which are packed as a whole
-        folders = [f"{folder}/part_0" for folder in folders]
-    return f"--level {level} {repeated('predictions', folders)} {packed_options(wildcards.testset)}"
-
-
-def packed_options(testset):
-    """Where a test set lies, packed: the held-out one with the labelled data, another in a folder a part."""
-    if testset == HELDOUT:
-        return f"--packed {LABELLED}"
-    return f"--packed results/buckets/{testset} --parts {n_parts(testset)}"
-
-
 rule ensemble_val:
     input:
         code=sources("ensemble.py"),
         descriptions=lambda wildcards: [f"{folder}/pred_val.json" for folder in member_predictions(wildcards)],
-        predictions=lambda wildcards: ancient([f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]),
+        predictions=lambda wildcards: ancient(
+            [f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]
+        ),
         summary=f"{LABELLED}/summary.json",
         index=ancient(f"{LABELLED}/index.parquet"),
     output:
@@ -63,6 +12,8 @@ rule ensemble_val:
         description="results/ensemble/{ensemble}/val/val_ens.json",
     log:
         "logs/ensemble_val/{ensemble}.log",
+    conda:
+        "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 8_000 * attempt,
@@ -80,12 +31,16 @@ rule threshold:
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         descriptions=lambda wildcards: [f"{folder}/pred_val.json" for folder in member_predictions(wildcards)],
-        predictions=lambda wildcards: ancient([f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]),
+        predictions=lambda wildcards: ancient(
+            [f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]
+        ),
     output:
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
         metrics="results/ensemble/{ensemble}/val/metrics_val_ens.json",
     log:
         "logs/threshold/{ensemble}.log",
+    conda:
+        "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 8_000 * attempt,
@@ -96,7 +51,7 @@ rule threshold:
             f" {repeated('predictions', member_predictions(wildcards))}"
         ),
     shell:
-        'python {input.code[0]:q} --ensemble-csv {input.ensemble:q} {params.options}'
+        "python {input.code[0]:q} --ensemble-csv {input.ensemble:q} {params.options}"
         ' --out-dir "$(dirname {output.threshold:q})" --log {log:q}'
 
 
@@ -106,7 +61,9 @@ rule ensemble_test:
         descriptions=test_prediction_files("json"),
         predictions=lambda wildcards: ancient(test_prediction_files("csv")(wildcards)),
         summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
-        index=lambda wildcards: ancient([f"{folder}/index.parquet" for folder in packed_folders(wildcards.testset)]),
+        index=lambda wildcards: ancient(
+            [f"{folder}/index.parquet" for folder in packed_folders(wildcards.testset)]
+        ),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
     output:
         ensemble="results/ensemble/{ensemble}/{testset}/test_ens.csv",
@@ -115,6 +72,8 @@ rule ensemble_test:
         "logs/ensemble_test/{ensemble}/{testset}.log",
     wildcard_constraints:
         testset=one_of(BLIND),
+    conda:
+        "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 8_000 * attempt,
@@ -122,7 +81,7 @@ rule ensemble_test:
     params:
         options=ensemble_test_options,
     shell:
-        'python {input.code[0]:q} {params.options} --which test --threshold {input.threshold:q}'
+        "python {input.code[0]:q} {params.options} --which test --threshold {input.threshold:q}"
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 
 

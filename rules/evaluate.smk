@@ -13,12 +13,14 @@ rule evaluate_val:
         plots=expand("results/evaluation/{{ensemble}}/val/{plot}.png", plot=PLOTS),
     log:
         "logs/evaluate_val/{ensemble}.log",
+    conda:
+        "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 8_000 * attempt,
         runtime=120,
     shell:
-        'python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}'
+        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
         ' --out-dir "$(dirname {output.table:q})" --metrics-json {output.json:q} --log {log:q}'
 
 

@@ -18,6 +18,8 @@ rule predict_val:
         "logs/predict_val/{model}/seed_{seed}.log",
     benchmark:
         "benchmarks/predict_val/{model}/seed_{seed}.tsv"
+    conda:
+        "../envs/stronglens.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -30,7 +32,7 @@ rule predict_val:
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --splits "$(dirname {input.split:q})" --split {params.split} --out-dir "$(dirname {output.description:q})"'
-        ' --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}'
+        " --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
 
 
 rule predict_test:
@@ -53,6 +55,8 @@ rule predict_test:
         "benchmarks/predict_test/{model}/seed_{seed}/{testset}_part_{part}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
+    conda:
+        "../envs/stronglens.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -63,7 +67,7 @@ rule predict_test:
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --which test --out-dir "$(dirname {output.description:q})"'
-        ' --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}'
+        " --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
 
 
 # The held-out test set: the labelled objects that no member has learnt from and t* was not chosen on.

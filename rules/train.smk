@@ -18,6 +18,8 @@ rule train:
         "benchmarks/train/{model}/seed_{seed}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
+    conda:
+        "../envs/stronglens.yaml"
     threads: 8
     resources:
         gpu=1,
@@ -29,7 +31,7 @@ rule train:
     shell:
         'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
-        ' --settings {params.settings:q} --device {resources.device:q} --threads {threads} --log {log:q}'
+        " --settings {params.settings:q} --device {resources.device:q} --threads {threads} --log {log:q}"
 
 
 rule import_member:
@@ -43,12 +45,15 @@ rule import_member:
         "results/models/{model}/seed_{seed}/import_member.log",
     wildcard_constraints:
         model=one_of(READY),
+    conda:
+        "../envs/stronglens.yaml"
     resources:
         mem_mb=8_000,
         runtime=120,
     params:
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
+        size_px=CONFIG.data.size_px,
     shell:
         'python {input.code[0]:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
-        ' --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}'
-        ' --size-px {CONFIG.data.size_px} --log {log:q}'
+        " --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"
+        " --size-px {params.size_px} --log {log:q}"

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 from stronglens.artefact import sha256_of, write_json
 
 BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
 
 
 def write_packed(
-    folder: Path, *, n_per_bucket: int = 12, size_px: int = 33, bands: str = "grizy", seed: int = 0, missing=()
+    folder: Path,
+    *,
+    n_per_bucket: int = 12,
+    size_px: int = 33,
+    bands: str = "grizy",
+    seed: int = 0,
+    missing=(),
 ) -> Path:
     """Write a labelled set in which lenses have a ring, so that a network can learn it.
 
@@ -59,7 +66,9 @@ def write_packed(
             "bands": list(bands),
             "n_cutouts": len(rows),
             "n_objects": 4 * n_per_bucket,
-            "sha256": {name: sha256_of(folder / name) for name in ("cutouts.npy", "index.parquet")},
+            "sha256": {
+                name: sha256_of(folder / name) for name in ("cutouts.npy", "index.parquet", "rejected.csv")
+            },
         },
     )
     return folder

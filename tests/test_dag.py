@@ -1,4 +1,4 @@
-"""What runs again after a change: read from dry runs of the real workflow over finished results, without training.
+"""What runs again after a change: read from dry runs of the real workflow, without training.
 
 Large artefacts are more than 1 MB here, since Snakemake compares the content of smaller files only.
 """
@@ -72,10 +72,12 @@ def finished(tmp_path_factory) -> Path:
     """The workflow with all its results there: empty files, but for the large ones."""
     folder = tmp_path_factory.mktemp("dag") / "finished"
     for part in ("rules", "workflow", "config"):
-        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "local.yaml"))
+        shutil.copytree(
+            PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "local.yaml")
+        )
     shutil.copy(PROJECT / "Snakefile", folder)
-    for path in CONFIG["data"]["labelled"].values():
-        path = folder / path
+    for given in CONFIG["data"]["labelled"].values():
+        path = folder / given
         path.parent.mkdir(exist_ok=True)
         if path.suffix:
             path.write_text("".join(f"/data/{number:06d}.fits\n" for number in range(60_000)))
@@ -110,7 +112,9 @@ def age(paths, seconds: float) -> None:
 
 
 def test_a_new_seed_trains_and_predicts_itself_alone(project):
-    config = CONFIG | {"models": CONFIG["models"] | {"atto": CONFIG["models"]["atto"] | {"seeds": [1, 2, 505]}}}
+    config = CONFIG | {
+        "models": CONFIG["models"] | {"atto": CONFIG["models"]["atto"] | {"seeds": [1, 2, 505]}}
+    }
     write_config(project, config)
     found = jobs(project)
     assert {rule for rule, _ in found} == {"train"} | PREDICTIONS | AFTER_ENSEMBLES
@@ -194,7 +198,9 @@ def test_editing_an_early_step_reruns_it_and_what_follows(project, module, rerun
 def test_times_mean_nothing(project):
     """Touched files, a results folder copied without its times, branches switched and back."""
     results = [path for path in (project / "results").rglob("*") if path.is_file()]
-    sources = [path for part in ("rules", "workflow") for path in (project / part).rglob("*") if path.is_file()]
+    sources = [
+        path for part in ("rules", "workflow") for path in (project / part).rglob("*") if path.is_file()
+    ]
     for number, path in enumerate(sorted(results)):
         age([path], 10 * (-1) ** number * number)
     age(sources, 5000)
@@ -221,11 +227,19 @@ def test_a_changed_list_of_files_is_packed_again(project):
     ("artefact", "rerun", "kept"),
     [
         ("buckets/labelled/summary.json", {"split_objects", "train", "predict_val"}, PACKING),
-        ("buckets/challenge/part_1/summary.json", {"predict_test", "submission"}, {"train", "predict_val"} | PACKING),
+        (
+            "buckets/challenge/part_1/summary.json",
+            {"predict_test", "submission"},
+            {"train", "predict_val"} | PACKING,
+        ),
         ("splits/objects.json", {"train", "predict_val"}, {"split_objects"} | PACKING),
         ("models/atto/seed_1/best.json", PREDICTIONS, {"train"}),
         ("predictions/atto/seed_1/val/pred_val.json", {"ensemble_val", "threshold"}, {"train"} | PREDICTIONS),
-        ("ensemble/hybrid/challenge/test_ens.json", {"submission"}, {"ensemble_test", "threshold"} | PREDICTIONS),
+        (
+            "ensemble/hybrid/challenge/test_ens.json",
+            {"submission"},
+            {"ensemble_test", "threshold"} | PREDICTIONS,
+        ),
     ],
 )
 def test_changed_content_reruns_what_reads_it(project, artefact, rerun, kept):
@@ -242,6 +256,8 @@ def test_one_config_is_loaded_and_nothing_of_the_default_survives():
     command = [sys.executable, "-m", "snakemake", "--configfile", "config/challenge.yaml", "-n"]
     command += ["--directory", str(PROJECT)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=True)
-    trained = re.findall(r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", done.stdout + done.stderr, re.DOTALL)
+    trained = re.findall(
+        r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", done.stdout + done.stderr, re.DOTALL
+    )
     assert sorted(trained) == sorted(("model=nano", seed) for seed in ("42", "101", "202", "303", "404"))
     assert "simulate" not in done.stdout

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from fits_files import write_labelled, write_test_set
 
 PROJECT = Path(__file__).parent.parent
@@ -94,9 +95,10 @@ def test_bands_are_averaged_first_then_members(project):
     expected = pd.concat(members, axis=1).loc[ensemble.index]
     assert np.allclose(ensemble["prob"], expected.mean(axis=1), rtol=1e-12)
     assert np.allclose(ensemble["prob_std"], expected.std(axis=1), rtol=1e-9)
-    assert "roc_auc" in json.loads(
-        (project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text()
-    )["global"]
+    assert (
+        "roc_auc"
+        in json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())["global"]
+    )
 
 
 def test_a_second_run_does_nothing(project):

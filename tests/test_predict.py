@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from packed_files import write_packed, write_splits
 from predict import main
 from stronglens import predict_member
@@ -29,12 +30,24 @@ def members(data, tmp_path_factory):
     for name, bands in {"each": "each", "stack": list("grizy")}.items():
         settings = {"network": NETWORK, "bands": bands, "train": {"epochs": 2, "batch_size": 16, "lr": 1e-3}}
         arguments = ["--packed", str(data[0]), "--splits", str(data[1]), "--out-dir", str(root / name)]
-        assert train_main([*arguments, "--settings", json.dumps(settings), "--device", "cpu", "--model", name]) == 0
+        assert (
+            train_main([*arguments, "--settings", json.dumps(settings), "--device", "cpu", "--model", name])
+            == 0
+        )
     return root
 
 
 def predict(member, data, out_dir, *more, split="test"):
-    arguments = ["--member", str(member), "--packed", str(data[0]), "--out-dir", str(out_dir), "--device", "cpu"]
+    arguments = [
+        "--member",
+        str(member),
+        "--packed",
+        str(data[0]),
+        "--out-dir",
+        str(out_dir),
+        "--device",
+        "cpu",
+    ]
     arguments += ["--splits", str(data[1]), "--split", split] if split else []
     return main([*arguments, *more])
 
@@ -106,7 +119,9 @@ def test_refuses_weights_trained_with_another_split(data, members, tmp_path, cap
     objects = pd.read_parquet(other / "objects.parquet")
     from packed_files import write_objects
 
-    write_objects(other, objects.assign(split=objects["split"].replace({"val": "test", "test": "val"})), data[0])
+    write_objects(
+        other, objects.assign(split=objects["split"].replace({"val": "test", "test": "val"})), data[0]
+    )
     assert predict(members / "each", (data[0], other), tmp_path / "out") == 1
     assert "expected weights trained on" in caplog.text
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+
 from build_buckets import main as build_buckets
 from ensemble import main as ensemble
 from fits_files import write_labelled, write_test_set
@@ -79,7 +80,14 @@ def submit(run: Path, place: dict, new: Path, parts: int = 1) -> bytes:
         arguments = ["--member", str(run / "member"), "--packed", str(packed), "--out-dir", str(predicted)]
         assert predict(arguments) == 0
     given = ["--packed", str(new / "packed"), "--parts", str(parts)]
-    arguments = ["--which", "test", "--threshold", str(run / "ens/threshold.txt"), "--out-dir", str(new / "ens")]
+    arguments = [
+        "--which",
+        "test",
+        "--threshold",
+        str(run / "ens/threshold.txt"),
+        "--out-dir",
+        str(new / "ens"),
+    ]
     assert ensemble(["--predictions", str(new / "predicted"), *given, *arguments]) == 0
     arguments = ["--ensemble-csv", str(new / "ens/test_ens.csv"), "--out", str(new / "submission.csv")]
     arguments += ["--provenance", str(new / "submission.json"), "--settings", '{"ensemble": "a"}']

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from packed_files import write_objects, write_packed, write_splits
 from stronglens import fit, train_member
 from stronglens.artefact import sha256_of
@@ -12,7 +13,11 @@ from stronglens.train_member import share_of_objects
 from train import main
 
 SETTINGS = {
-    "network": {"name": "convnextv2_atto", "drop_path": 0.1, "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}},
+    "network": {
+        "name": "convnextv2_atto",
+        "drop_path": 0.1,
+        "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]},
+    },
     "train": {"epochs": 3, "batch_size": 16, "lr": 2e-3, "schedule": "cosine"},
 }
 PRODUCTS = ("best.pt", "last.pt", "best.json", "training_log.csv", "results.json")
@@ -27,7 +32,16 @@ def data(tmp_path_factory):
 
 def train(data, out_dir, settings=SETTINGS, seed=42, *more):
     packed, splits = data
-    arguments = ["--packed", str(packed), "--splits", str(splits), "--out-dir", str(out_dir), "--seed", str(seed)]
+    arguments = [
+        "--packed",
+        str(packed),
+        "--splits",
+        str(splits),
+        "--out-dir",
+        str(out_dir),
+        "--seed",
+        str(seed),
+    ]
     return main([*arguments, "--settings", json.dumps(settings), "--device", "cpu", "--threads", "1", *more])
 
 
@@ -61,7 +75,12 @@ def test_learns_rings(data, tmp_path):
 
 
 def test_same_seed_gives_the_same_bytes_and_another_does_not(data, tmp_path):
-    assert train(data, tmp_path / "a") == train(data, tmp_path / "b") == train(data, tmp_path / "c", seed=43) == 0
+    assert (
+        train(data, tmp_path / "a")
+        == train(data, tmp_path / "b")
+        == train(data, tmp_path / "c", seed=43)
+        == 0
+    )
     for name in PRODUCTS:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert (tmp_path / "a/best.pt").read_bytes() != (tmp_path / "c/best.pt").read_bytes()

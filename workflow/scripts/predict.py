@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from stronglens.cli import Command, run
+from stronglens.threads import wait_without_spinning
 
 
 class Predict(Command):
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(options: Predict) -> None:
+    wait_without_spinning()
     from stronglens.predict_member import predict_member  # noqa: PLC0415 - --help need not wait for torch
 
     predict_member(

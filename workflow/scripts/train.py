@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stronglens.cli import Command, run
 from stronglens.settings.member import MemberSettings
+from stronglens.threads import wait_without_spinning
 
 
 class Train(Command):
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: Train) -> None:
+    wait_without_spinning()
     from stronglens.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
 
     train_member(

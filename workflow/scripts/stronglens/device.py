@@ -36,8 +36,8 @@ def choose_device(name: str) -> torch.device:
 def arithmetic(device: torch.device, precision: str) -> torch.dtype | None:
     """The type that autocast computes in on this device; None for plain float32.
 
-    `auto` means bfloat16 on a GPU that has it. On a CPU it means float32: without hardware for it, bfloat16 was ten
-    times slower there (measured: two AVX2 cores).
+    `auto` means bfloat16 on a GPU that has it. On a CPU it means float32: without hardware for it, bfloat16
+    was ten times slower there (measured: two AVX2 cores).
     """
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None

@@ -82,9 +82,9 @@ def fit(
 ) -> FitResult:
     """Train a network; the weights are those of the last epoch afterwards.
 
-    Every epoch draws its order, augmentation and dropped paths from generators seeded by (seed, epoch). So an
-    epoch does not depend on what was drawn before it, and a resumed training needs no random state. The global
-    generators of PyTorch are used, since dropped paths come from there, and put back at the end.
+    Every epoch draws its order, augmentation and dropped paths from generators seeded by (seed, epoch). So
+    an epoch does not depend on what was drawn before it, and a resumed training needs no random state.
+    PyTorch's global generators are seeded too, since dropped paths come from there, and put back at the end.
 
     Parameters
     ----------
@@ -182,7 +182,8 @@ def _run_epoch(
 ) -> tuple[float, float, float]:
     """One pass over the training samples: mean loss, accuracy, and the last learning rate."""
     device = train.rows.device
-    batches = torch.randperm(len(train), generator=generator, device=device).split(settings.batch_size)
+    order = torch.randperm(len(train), generator=generator, device=device)
+    batches = torch.split(order, settings.batch_size)
     # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
     loss_sum = torch.zeros((), device=device, dtype=torch.float64)
     n_right = torch.zeros((), device=device, dtype=torch.int64)
@@ -198,7 +199,7 @@ def _run_epoch(
             logit = network(images).squeeze(1).float()
         loss = binary_cross_entropy_with_logits(logit, labels)
         optimiser.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimiser)
         scaler.update()
         loss_sum += loss.detach().double() * len(numbers)

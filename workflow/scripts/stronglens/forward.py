@@ -2,13 +2,19 @@
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from stronglens.device import autocast
 from stronglens.resident import ResidentSamples
 
 
 def logits_of(
-    network: nn.Module, samples: ResidentSamples, dtype: torch.dtype | None, batch_size: int
+    network: nn.Module,
+    samples: ResidentSamples,
+    dtype: torch.dtype | None,
+    batch_size: int,
+    *,
+    fill: bool = False,
 ) -> torch.Tensor:
     """Logit of each sample.
 
@@ -22,6 +28,9 @@ def logits_of(
         Type that autocast computes in; None for plain float32.
     batch_size : int
         Samples at once.
+    fill : bool
+        Fill the last batch up with zeros: the last bits of a logit depend on the size of its batch, and so
+        they do not depend on how many samples there are.
 
     Returns
     -------
@@ -30,8 +39,10 @@ def logits_of(
     device = samples.rows.device
     network.eval()
     with torch.inference_mode(), autocast(device, dtype):
-        parts = [
-            network(samples.take(numbers)).squeeze(1).float()
-            for numbers in torch.arange(len(samples), device=device).split(batch_size)
-        ]
+        parts = []
+        for numbers in torch.split(torch.arange(len(samples), device=device), batch_size):
+            images = samples.take(numbers)
+            if fill:
+                images = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers)))
+            parts.append(network(images)[: len(numbers)].squeeze(1).float())
     return torch.cat(parts)

@@ -43,8 +43,8 @@ def predict_member(
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
     Writes `pred_{which}.csv` (path, domain, label, prob, pred, object, band), the same as
-    `labels_{which}.npy`, `probs_{which}.npy`, `preds_{which}.npy`, and `pred_{which}.json`, which says what made
-    them. `pred` is prob >= 0.5; `label` is -1 where it is unknown.
+    `labels_{which}.npy`, `probs_{which}.npy`, `preds_{which}.npy`, and `pred_{which}.json`, which says what
+    made them. `pred` is prob >= 0.5; `label` is -1 where it is unknown.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def predict_member(
     which : str
         Names the files.
     split : str, optional
-        train, val, test or all: the part of the labelled data; needs `splits_folder`. The whole set if not given.
+        train, val, test or all: the part of the labelled data; needs `splits_folder`. The whole set if not
+        given.
     splits_folder : Path, optional
         Folder of the split; the member must have been trained with this very split, else its scores would be
         those of images it has learnt.
@@ -95,7 +96,7 @@ def predict_member(
     samples = make_samples(packed.index, settings.bands, chosen, packed.summary["bands"])
     if max_samples is not None:
         samples = Samples(samples.rows[:max_samples], samples.table.iloc[:max_samples])
-    if len(samples) == 0:
+    if len(samples) == 0 and len(packed.index) > 0:  # a part of a small set may be empty
         raise InputError(
             f"{packed_folder}: expected samples to predict{f' in split {split}' if split else ''}, found none"
         )
@@ -104,7 +105,7 @@ def predict_member(
         settings.network.model_copy(update={"pretrained": False}), samples.rows.shape[1], side
     )
     network.load_state_dict(weights)
-    network.to(device=device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)
     probs = probabilities(network, packed, samples, settings, device, batch_size)
     log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
     origin = {
@@ -134,7 +135,7 @@ def probabilities(
         part = slice(start, start + CHUNK_SAMPLES)
         chunk = Samples(samples.rows[part], samples.table.iloc[part])
         resident = load_resident(packed, chunk, settings.preprocess, device)
-        logits = logits_of(network, resident, dtype, batch_size)
+        logits = logits_of(network, resident, dtype, batch_size, fill=True)
         probs[part] = torch.sigmoid(logits.double()).cpu().numpy()
     if not np.isfinite(probs).all():
         first = samples.table.iloc[int(np.flatnonzero(~np.isfinite(probs))[0])]
@@ -172,7 +173,8 @@ def _check_size(member_folder: Path, description: dict[str, Any], packed: Packed
     expected, found = description["size_px"], packed.summary["size_px"]
     if expected != found:
         raise InputError(
-            f"{packed.folder}: expected cutouts of {expected} px, on which {member_folder} was trained, found {found} px"
+            f"{packed.folder}: expected cutouts of {expected} px, on which {member_folder} was trained, "
+            f"found {found} px"
         )
 
 
@@ -181,13 +183,13 @@ def _check_same_split(
 ) -> None:
     if description.get("imported"):
         logging.getLogger("stronglens").warning(
-            "%s was trained elsewhere: it may have learnt objects of this split, and its scores may flatter it",
+            "%s was trained elsewhere: it may have learnt objects of this split, which flatters its scores",
             member_folder,
         )
         return
     trained_on = (description["cutouts_sha256"], description["objects_sha256"])
     if trained_on != (packed.summary["sha256"][CUTOUTS], objects_sha256):
         raise InputError(
-            f"{member_folder}/best.json: expected weights trained on {packed.folder} with this split, found others; "
-            f"train the member again"
+            f"{member_folder}/best.json: expected weights trained on {packed.folder} with this split, "
+            "found others; train the member again"
         )

@@ -36,7 +36,7 @@ class ResidentSamples:
         return len(self.rows)
 
     def take(self, numbers: torch.Tensor) -> torch.Tensor:
-        """The images of some samples, shape (len(numbers), n_channels, height, width); 0 where a band is missing."""
+        """Images of some samples, shape (len(numbers), n_channels, height, width); 0 for a missing band."""
         rows = self.rows[numbers]
         if not self.has_gaps:
             return self.images[rows]

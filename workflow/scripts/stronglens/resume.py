@@ -17,7 +17,7 @@ STATE = "state.pt"
 
 
 def code_sha256() -> str:
-    """SHA-256 over all modules of this library that are loaded, so that a resumed run has one code throughout."""
+    """SHA-256 over all modules of this library that are loaded: a resumed run has one code throughout."""
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):
         source = getattr(module, "__file__", None)
@@ -59,7 +59,7 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | No
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
         found = json.loads(kept["identity"])
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the file, training must not fail for it
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, training must not fail for it
         _set_aside(folder, f"it cannot be read ({type(error).__name__})")
         return None
     differing = sorted(

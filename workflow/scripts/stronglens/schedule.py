@@ -26,7 +26,7 @@ def rate_at(settings: TrainSettings, epoch: float, plateau_drops: int = 0) -> fl
     Notes
     -----
     The exponential schedule is the one that falls to the floor over the epochs after the warm-up:
-    lr (lr_floor)^t with t from 0 to 1. Cosine after Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
+    lr (lr_floor)^t with t from 0 to 1. Cosine: Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
     """
     if epoch < settings.warmup_epochs:
         return settings.lr * epoch / settings.warmup_epochs
@@ -79,7 +79,7 @@ class Watch:
         """
         gain = value if settings.monitor == "auc" else -value
         known = None if self.best is None else (self.best if settings.monitor == "auc" else -self.best)
-        improved = gain == gain if known is None else gain > known + settings.min_delta
+        improved = not math.isnan(gain) if known is None else gain > known + settings.min_delta
         if improved:
             self.best, self.best_epoch, self.n_waited, self.n_bad = value, epoch, 0, 0
         else:

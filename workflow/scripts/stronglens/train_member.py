@@ -95,8 +95,8 @@ def train_member(
         if split != "test"
     }
     torch.manual_seed(seed)
-    network = build_network(settings.network, n_channels(settings), side_px(packed, settings))
-    network.to(device=device, memory_format=torch.channels_last)
+    network = build_network(settings.network, settings.in_chans, side_px(packed, settings))
+    network.to(device).to(memory_format=torch.channels_last)
     data = {
         "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
         "index_sha256": packed.summary["sha256"][INDEX],
@@ -132,11 +132,6 @@ def train_member(
         best.val_loss,
         test["auc"],
     )
-
-
-def n_channels(settings: MemberSettings) -> int:
-    """Input channels of a member's network: one for single cutouts, else the number of bands."""
-    return 1 if isinstance(settings.bands, str) else len(settings.bands)
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:
@@ -219,7 +214,7 @@ def _write(
         common
         | {
             "size_px": int(packed.summary["size_px"]),
-            "in_chans": n_channels(settings),
+            "in_chans": settings.in_chans,
             "best_epoch": result.best_epoch,
             "val_auc": best["val_auc"],
         },
