@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from stronglens.schedule import Watch, rate_at
 from stronglens.settings.train import TrainSettings
 
@@ -65,7 +66,9 @@ def test_plateau_drops_when_pytorch_would(cooldown):
 def test_watch_keeps_the_best_and_stops_when_patience_is_over():
     settings = TrainSettings(monitor="auc", patience=2, min_delta=0.01)
     watch = Watch()
-    improved = [watch.observe(settings, epoch, auc) for epoch, auc in enumerate([0.6, 0.8, 0.805, 0.7], start=1)]
+    improved = [
+        watch.observe(settings, epoch, auc) for epoch, auc in enumerate([0.6, 0.8, 0.805, 0.7], start=1)
+    ]
     assert improved == [True, True, False, False]
     assert (watch.best, watch.best_epoch) == (0.8, 2)
     assert watch.says_stop(settings)
