@@ -11,10 +11,10 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from stronglens.artefact import sha256_of
-from stronglens.config import check_config, check_sources
+from stronglens.configuring.config import check_config, check_sources
 from stronglens.errors import InputError
 from stronglens.settings.data import PackSettings
-from stronglens.sources import sources_of
+from stronglens.configuring.sources import sources_of
 
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or workflow.configfiles
 if len(CONFIG_FILES) != 1:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stronglens.augment import augment
+from stronglens.networks.augment import augment
 from stronglens.settings.train import TrainSettings
 
 NOTHING = TrainSettings(augment=False)

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from document_config import main as document_config
-from stronglens.config import Config, check_config, check_sources
-from stronglens.config_page import config_page, config_schema
+from stronglens.configuring.config import Config, check_config, check_sources
+from stronglens.configuring.config_page import config_page, config_schema
 from stronglens.errors import InputError
 from stronglens.settings.data import BUCKETS
 from stronglens.settings.member import MemberSettings

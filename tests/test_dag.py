@@ -162,13 +162,13 @@ def test_form_of_the_submission_writes_submissions_alone(project):
 @pytest.mark.parametrize(
     ("module", "rerun"),
     [
-        ("stronglens/metrics.py", {"threshold", "evaluate_val", "evaluate_test"}),
-        ("stronglens/threshold.py", {"threshold"}),
-        ("stronglens/evaluation_plots.py", {"evaluate_val", "evaluate_test"}),
+        ("stronglens/scoring/metrics.py", {"threshold", "evaluate_val", "evaluate_test"}),
+        ("stronglens/ensembling/threshold.py", {"threshold"}),
+        ("stronglens/scoring/evaluation_plots.py", {"evaluate_val", "evaluate_test"}),
         ("stronglens/settings/decide.py", {"threshold"}),
         ("evaluate.py", {"evaluate_val", "evaluate_test"}),
         ("submission.py", {"submission", "submission_of_ensemble"}),
-        ("stronglens/config.py", set()),
+        ("stronglens/configuring/config.py", set()),
     ],
 )
 def test_editing_a_late_step_never_trains(project, module, rerun):
@@ -182,10 +182,10 @@ def test_editing_a_late_step_never_trains(project, module, rerun):
 @pytest.mark.parametrize(
     ("module", "rerun", "kept"),
     [
-        ("stronglens/fit.py", {"train"}, PACKING | {"split_objects"}),
-        ("stronglens/preprocess.py", {"train", "predict_val"}, PACKING | {"split_objects"}),
-        ("stronglens/split.py", {"split_objects", "train"}, PACKING),
-        ("stronglens/fits_image.py", PACKING, set()),
+        ("stronglens/training/fit.py", {"train"}, PACKING | {"split_objects"}),
+        ("stronglens/networks/preprocess.py", {"train", "predict_val"}, PACKING | {"split_objects"}),
+        ("stronglens/splitting/split.py", {"split_objects", "train"}, PACKING),
+        ("stronglens/packing/fits_image.py", PACKING, set()),
     ],
 )
 def test_editing_an_early_step_reruns_it_and_what_follows(project, module, rerun, kept):

@@ -10,15 +10,15 @@ from matplotlib.image import imread
 
 import evaluate
 from stronglens.artefact import sha256_of, write_json
-from stronglens.evaluation_plots import (
+from stronglens.scoring.evaluation_plots import (
     PLOTS,
     plot_confusion_matrix,
     plot_reliability,
     plot_roc,
     plot_score_histogram,
 )
-from stronglens.metrics import metrics_at, metrics_by_domain
-from stronglens.scored import Scored
+from stronglens.scoring.metrics import metrics_at, metrics_by_domain
+from stronglens.scoring.scored import Scored
 
 PICTURES = {
     "roc.png",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stronglens.errors import InputError
-from stronglens.find import bands_of, find_cutouts, part_of
+from stronglens.packing.find import bands_of, find_cutouts, part_of
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
 
 NAMES = [f"object_{number:05d}_{band}.fits" for number in range(12) for band in "grizy"]

@@ -10,8 +10,8 @@ import torch
 
 from import_member import main
 from paper_network import paper_forward, paper_weights
-from stronglens.member_files import read_member
-from stronglens.network import build_network
+from stronglens.networks.member_files import read_member
+from stronglens.networks.network import build_network
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import NetworkSettings
 

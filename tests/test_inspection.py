@@ -10,12 +10,12 @@ from matplotlib.image import imread
 
 import inspect_data as step
 from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
-from stronglens.inspection import choose_cutouts, describe_pixels
-from stronglens.inspection_plots import arrange_cutouts
-from stronglens.pack import build_buckets
-from stronglens.packed import open_packed
+from stronglens.packing.inspection import choose_cutouts, describe_pixels
+from stronglens.packing.inspection_plots import arrange_cutouts
+from stronglens.packing.pack import build_buckets
+from stronglens.packing.packed import open_packed
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
-from stronglens.split import split_objects
+from stronglens.splitting.split import split_objects
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stronglens.errors import InputError
-from stronglens.member_files import read_member, write_member, write_weights
+from stronglens.networks.member_files import read_member, write_member, write_weights
 
 DESCRIPTION = {"model": "nano", "seed": 42, "in_chans": 1}
 

@@ -7,7 +7,12 @@ import pytest
 from sklearn import metrics as sk
 
 from stronglens.artefact import write_json
-from stronglens.metrics import calibration_bins, expected_calibration_error, metrics_at, metrics_by_domain
+from stronglens.scoring.metrics import (
+    calibration_bins,
+    expected_calibration_error,
+    metrics_at,
+    metrics_by_domain,
+)
 
 Labels = npt.NDArray[np.int64]
 Probs = npt.NDArray[np.float64]

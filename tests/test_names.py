@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stronglens.names import NO_BAND, NameParser, NotACutout, domain_of, label_of
+from stronglens.packing.names import NO_BAND, NameParser, NotACutout, domain_of, label_of
 from stronglens.settings.data import BUCKETS
 
 BANDS = ["g", "r", "i", "z", "y"]

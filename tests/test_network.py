@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from stronglens.errors import InputError
-from stronglens.network import build_network
+from stronglens.networks.network import build_network
 from stronglens.settings.network import NetworkSettings
 
 

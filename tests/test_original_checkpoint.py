@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from paper_network import paper_forward, paper_weights
 from stronglens.errors import InputError
-from stronglens.network import build_network
-from stronglens.original_checkpoint import load_weights, to_timm_state_dict
+from stronglens.networks.network import build_network
+from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
 from stronglens.settings.network import NetworkSettings
 
 

@@ -30,11 +30,11 @@ from fits_files import (
     write_single_band,
     write_test_set,
 )
-from stronglens import blocks
 from stronglens.errors import InputError
-from stronglens.fits_image import CutoutReader
-from stronglens.pack import build_buckets
-from stronglens.packed import open_packed
+from stronglens.packing import blocks
+from stronglens.packing.fits_image import CutoutReader
+from stronglens.packing.pack import build_buckets
+from stronglens.packing.packed import open_packed
 from stronglens.settings.data import (
     BUCKETS,
     DataSettings,
@@ -148,7 +148,7 @@ def test_any_number_of_processes_gives_the_same_bytes(
     for path in (tmp_path / "hsc_lenses" / "hsc_lenses").glob("*.fits"):
         path.write_bytes(b"")
     monkeypatch.setattr(blocks, "BLOCK_FILES", 7)
-    monkeypatch.setattr("stronglens.pack.BLOCK_FILES", 7)
+    monkeypatch.setattr("stronglens.packing.pack.BLOCK_FILES", 7)
     settings = settings_of(places, max_rejected=0.5)
     for n_processes in (1, 3):
         build_buckets(settings, tmp_path / str(n_processes), n_processes=n_processes)
@@ -163,9 +163,9 @@ def test_any_number_of_processes_gives_the_same_bytes(
 def test_a_killed_process_ends_the_step(
     labelled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stronglens.blocks.BLOCK_FILES", 20)
-    monkeypatch.setattr("stronglens.pack.BLOCK_FILES", 20)
-    monkeypatch.setattr("stronglens.blocks._end_with_parent", _kill_oneself)
+    monkeypatch.setattr("stronglens.packing.blocks.BLOCK_FILES", 20)
+    monkeypatch.setattr("stronglens.packing.pack.BLOCK_FILES", 20)
+    monkeypatch.setattr("stronglens.packing.blocks._end_with_parent", _kill_oneself)
     with pytest.raises(InputError, match="was killed, perhaps for want of memory"):
         build_buckets(settings_of(labelled), tmp_path / "out", n_processes=2)
     assert list((tmp_path / "out").iterdir()) == []
@@ -178,7 +178,7 @@ def _kill_oneself() -> None:
 PARENT = """
 import multiprocessing, os, signal, time
 from concurrent.futures import ProcessPoolExecutor
-from stronglens.blocks import _end_with_parent
+from stronglens.packing.blocks import _end_with_parent
 
 pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
 print(pool.submit(os.getpid).result(), flush=True)
@@ -208,7 +208,7 @@ def test_a_full_disk_leaves_no_half_file(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stronglens.pack.parquet.write_table", fail)
+    monkeypatch.setattr("stronglens.packing.pack.parquet.write_table", fail)
     with pytest.raises(OSError, match="No space left"):
         build_buckets(settings_of(labelled), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cutouts.npy"]

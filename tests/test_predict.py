@@ -8,8 +8,8 @@ import torch
 
 from packed_files import write_packed, write_splits
 from predict import main
-from stronglens import predict_member
-from stronglens.member_files import read_member
+from stronglens.networks.member_files import read_member
+from stronglens.prediction import predict_member
 from train import main as train_main
 
 NETWORK = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
@@ -81,8 +81,8 @@ def test_a_stack_gives_one_row_an_object_also_where_a_band_is_missing(data, memb
 def test_probabilities_are_those_of_the_network_on_its_own(data, members, tmp_path):
     assert predict(members / "each", data, tmp_path, split="val") == 0
     table = pd.read_csv(tmp_path / "pred_val.csv")
-    from stronglens.network import build_network
-    from stronglens.preprocess import preprocess
+    from stronglens.networks.network import build_network
+    from stronglens.networks.preprocess import preprocess
     from stronglens.settings.member import MemberSettings
 
     description, weights = read_member(members / "each")

@@ -10,7 +10,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from stronglens.preprocess import preprocess, preprocess_all, quantile
+from stronglens.networks.preprocess import preprocess, preprocess_all, quantile
 from stronglens.settings.preprocess import PreprocessSettings
 
 Images = npt.NDArray[np.float32]

@@ -2,7 +2,7 @@ import logging
 
 import torch
 
-from stronglens.resume import STATE, clear_state, load_state, save_state
+from stronglens.training.resume import STATE, clear_state, load_state, save_state
 
 IDENTITY = {"settings": {"lr": 0.1, "epochs": 3}, "seed": 42, "code": "ab"}
 

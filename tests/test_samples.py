@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stronglens.errors import InputError
-from stronglens.samples import make_samples
+from stronglens.networks.samples import make_samples
 
 BANDS = ["g", "r", "i", "z", "y"]
 COLUMNS = ["path", "domain", "label", "object", "band"]

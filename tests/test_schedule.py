@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from stronglens.schedule import Watch, rate_at
 from stronglens.settings.train import TrainSettings
+from stronglens.training.schedule import Watch, rate_at
 
 
 def test_exponential_falls_to_its_floor():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stronglens.sources import sources_of
+from stronglens.configuring.sources import sources_of
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
@@ -118,6 +118,6 @@ def test_training_does_not_depend_on_what_comes_after_it(step: str) -> None:
 
 def test_only_the_standard_library_is_needed() -> None:
     """The workflow file imports it: nothing heavy may come along."""
-    tree = ast.parse((ROOT / "workflow/scripts/stronglens/sources.py").read_text())
+    tree = ast.parse((ROOT / "workflow/scripts/stronglens/configuring/sources.py").read_text())
     names = {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import split_objects as step
 from fits_files import write_labelled
-from stronglens.pack import build_buckets
+from stronglens.packing.pack import build_buckets
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
-from stronglens.split import assign_splits, group_objects
+from stronglens.splitting.split import assign_splits, group_objects
 
 SETTINGS = SplitSettings()
 

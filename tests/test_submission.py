@@ -10,10 +10,10 @@ import submission
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
 from stronglens.artefact import sha256_of, write_json
+from stronglens.ensembling.tables import TEXT
 from stronglens.errors import InputError
-from stronglens.submission import check_submission
-from stronglens.submission_forms import FORMS
-from stronglens.tables import TEXT
+from stronglens.submitting.submission import check_submission
+from stronglens.submitting.submission_forms import FORMS
 
 OBJECTS = [f"object_{number:05d}" for number in range(12)]
 
@@ -333,7 +333,7 @@ def test_failed_check_leaves_the_submission_before(
     def write_wrongly(path: Path, *arguments: object) -> None:
         path.write_text("id,preds\nobject_00000,1\n")
 
-    monkeypatch.setattr("stronglens.submission.write_submission", write_wrongly)
+    monkeypatch.setattr("stronglens.submitting.submission.write_submission", write_wrongly)
     assert run(tmp_path) == 1
     assert "expected the columns" in capsys.readouterr().err
     assert (tmp_path / "out/submission.csv").read_bytes() == before

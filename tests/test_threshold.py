@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import threshold
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
+from stronglens.ensembling.threshold_file import read_threshold, write_threshold
+from stronglens.ensembling.youden import youden_threshold
 from stronglens.errors import InputError
-from stronglens.threshold_file import read_threshold, write_threshold
-from stronglens.youden import youden_threshold
 
 LENSES = [f"slsim_lenses/D1_L_{number:08d}" for number in range(6)]
 OTHERS = [f"hsc_nonlenses/D2_N_{number:08d}" for number in range(6)]

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from packed_files import write_objects, write_packed, write_splits
-from stronglens import fit, train_member
 from stronglens.artefact import sha256_of
-from stronglens.train_member import share_of_objects
+from stronglens.training import fit, train_member
+from stronglens.training.train_member import share_of_objects
 from train import main
 
 SETTINGS = {

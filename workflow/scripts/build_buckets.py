@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from stronglens.cli import Command, run
-from stronglens.pack import build_buckets
+from stronglens.packing.pack import build_buckets
 from stronglens.settings.data import PackSettings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stronglens.artefact import write_text
 from stronglens.cli import Command, run
-from stronglens.config_page import config_page, config_schema
+from stronglens.configuring.config_page import config_page, config_schema
 
 
 class DocumentConfig(Command):

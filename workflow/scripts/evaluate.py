@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: Evaluate) -> None:
     # --help need not wait for scikit-learn and matplotlib.
-    from stronglens.evaluation import evaluate  # noqa: PLC0415
-    from stronglens.scored import read_scored_csv, read_scored_npy  # noqa: PLC0415
-    from stronglens.threshold_file import read_threshold  # noqa: PLC0415
-    from stronglens.youden import youden_threshold  # noqa: PLC0415
+    from stronglens.ensembling.threshold_file import read_threshold  # noqa: PLC0415
+    from stronglens.ensembling.youden import youden_threshold  # noqa: PLC0415
+    from stronglens.scoring.evaluation import evaluate  # noqa: PLC0415
+    from stronglens.scoring.scored import read_scored_csv, read_scored_npy  # noqa: PLC0415
 
     if options.csv is not None:
         scored = read_scored_csv(options.csv)

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _import_member(options: ImportMember) -> None:
-    from stronglens.member_import import import_member  # noqa: PLC0415 - --help need not wait for torch
+    from stronglens.networks.member_import import import_member  # noqa: PLC0415 - --help need not wait for torch
 
     import_member(
         options.checkpoint,

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from stronglens.cli import Command, run
-from stronglens.inspection import inspect_data
+from stronglens.packing.inspection import inspect_data
 
 
 class InspectData(Command):

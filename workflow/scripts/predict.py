@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(options: Predict) -> None:
     wait_without_spinning()
-    from stronglens.predict_member import predict_member  # noqa: PLC0415 - --help need not wait for torch
+    from stronglens.prediction.predict_member import predict_member  # noqa: PLC0415 - --help need not wait for torch
 
     predict_member(
         options.member,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stronglens.cli import Command, run
 from stronglens.settings.data import SplitSettings
-from stronglens.split import split_objects
+from stronglens.splitting.split import split_objects
 
 
 class SplitObjects(Command):

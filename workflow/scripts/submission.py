@@ -8,9 +8,9 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from stronglens.cli import Command, run
-from stronglens.packed_objects import parts_of
+from stronglens.packing.packed_objects import parts_of
 from stronglens.settings.decide import SubmissionSettings
-from stronglens.submission import make_submission
+from stronglens.submitting.submission import make_submission
 
 
 class Submission(Command):

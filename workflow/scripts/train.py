@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(options: Train) -> None:
     wait_without_spinning()
-    from stronglens.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
+    from stronglens.training.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
 
     train_member(
         options.packed,

@@ -1,0 +1,382 @@
+"""The whole config: read by the workflow alone, which hands each step no more than that step's settings."""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from stronglens.configuring.yaml_keys import repeated_keys
+from stronglens.errors import InputError
+from stronglens.explain import CONTRADICTION, Place, dotted, explain
+from stronglens.packing.listing import list_files
+from stronglens.packing.names import NameParser, NotACutout
+from stronglens.settings.base import Settings
+from stronglens.settings.data import BUCKETS, DataSettings, LabelledSettings, SplitSettings, TestSetSettings
+from stronglens.settings.decide import EnsembleSettings, SubmissionSettings, ThresholdSettings
+from stronglens.settings.member import MemberSettings
+from stronglens.settings.simulate import SimulateSettings
+
+SIMULATED = "results/simulated"
+"""Where the simulator writes."""
+
+RESERVED_TESTSETS = ("heldout", "val", "labelled")
+"""Names of results that no test set of the config may take."""
+
+LABELLED: Place = ("data", "labelled")
+
+_MOST_LINES_CHECKED = 5_000
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+
+class ModelSettings(MemberSettings):
+    """A named block of settings from which one member for each seed is trained."""
+
+    seeds: list[Seed] = Field([], examples=["[42, 101, 202, 303, 404]"])
+    """Seeds of the members to train."""
+    checkpoints: dict[Seed, Annotated[str, Field(min_length=1)]] = Field(
+        {}, examples=["{42: /path/to/best.pt}"]
+    )
+    """Instead of `seeds`: weights of members that are trained already, a file for each seed. Files of this
+    pipeline and of the ConvNeXt V2 paper's code are known."""
+    seed_overrides: dict[Seed, MemberSettings] = Field({}, examples=["{101: {train: {lr: 1e-4}}}"])
+    """Settings of single seeds that differ from the model's. Only what differs is written; blocks are merged
+    key by key, everything else is replaced."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_overrides(cls, raw: Any) -> Any:
+        """Fill what an override leaves out with what the model says, so that it is checked as a whole."""
+        overrides = raw.get("seed_overrides") if isinstance(raw, Mapping) else None
+        if not isinstance(overrides, Mapping):
+            return raw
+        model = {key: raw[key] for key in MemberSettings.model_fields if key in raw}
+        return {
+            **raw,
+            "seed_overrides": {
+                seed: _merged(_spelt_out(model), _spelt_out(override))
+                if isinstance(override, Mapping)
+                else override
+                for seed, override in overrides.items()
+            },
+        }
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: list[int]) -> list[int]:
+        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        if twice:
+            raise ValueError(f"found {', '.join(map(str, twice))} more than once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _seeds_or_checkpoints(self) -> Self:
+        if bool(self.seeds) == bool(self.checkpoints):
+            raise ValueError(
+                "give either seeds, to train, or checkpoints, trained already; "
+                "for example seeds: [42, 101, 202, 303, 404]"
+            )
+        stray = sorted(set(self.seed_overrides) - set(self.member_seeds))
+        if stray:
+            raise ValueError(
+                f"seed_overrides: found {', '.join(map(str, stray))}, expected seeds of the model; "
+                f"for example {self.member_seeds[0]}"
+            )
+        return self
+
+    @property
+    def member_seeds(self) -> list[int]:
+        """Seeds of all members, trained here or before."""
+        return self.seeds or list(self.checkpoints)
+
+    def of_seed(self, seed: int) -> MemberSettings:
+        """The settings of one member."""
+        own = self.seed_overrides.get(seed)
+        if own is not None:
+            return own
+        return MemberSettings(**{key: getattr(self, key) for key in MemberSettings.model_fields})
+
+
+class Config(Settings):
+    """All that decides what is computed. Where and how it runs stands in the profiles."""
+
+    simulate: SimulateSettings | None = None
+    """Make a small data set under `results/simulated` before anything else; `null` makes none."""
+    data: DataSettings
+    """The labelled data."""
+    testsets: dict[Name, TestSetSettings] = Field(
+        min_length=1, examples=["{challenge: {path: /data/test_dataset_updated}}"]
+    )
+    """Sets to be scored, by name. The held-out part of the labelled data, `heldout`, is always there."""
+    split: SplitSettings = SplitSettings()
+    """How the labelled objects are split."""
+    models: dict[Name, ModelSettings] = Field(
+        min_length=1, examples=["{nano: {network: convnextv2_nano, seeds: [42, 101, 202, 303, 404]}}"]
+    )
+    """What is trained, by name."""
+    ensembles: dict[Name, EnsembleSettings] = Field(min_length=1, examples=["{nano: {models: [nano]}}"])
+    """Which models are averaged, by name; each ensemble has its own t*."""
+    threshold: ThresholdSettings = ThresholdSettings()
+    """How t* is chosen."""
+    submission: SubmissionSettings
+    """What is submitted."""
+
+    @model_validator(mode="after")
+    def _no_contradictions(self) -> Self:
+        problems = [
+            InitErrorDetails(
+                type=PydanticCustomError(CONTRADICTION, "{text}", {"text": text}), loc=place, input=None
+            )
+            for place, text in _contradictions(self)
+        ]
+        if problems:
+            raise ValidationError.from_exception_data("config", problems)
+        return self
+
+    def member_settings(self, model: str, seed: int) -> MemberSettings:
+        """The settings of one member: the model's, but for what `seed_overrides` says of the seed.
+
+        A seed that the config does not list has the model's settings.
+        """
+        return self.models[model].of_seed(seed)
+
+    def members(self, ensemble: str) -> list[tuple[str, int]]:
+        """Model and seed of each member of an ensemble."""
+        return [
+            (model, seed)
+            for model in self.ensembles[ensemble].models
+            for seed in self.models[model].member_seeds
+        ]
+
+
+def check_config(raw: Mapping[str, Any], where: str) -> Config:
+    """Check a config as it was read from a file.
+
+    Parameters
+    ----------
+    raw : mapping
+        The content of the file.
+    where : str
+        Name of the file. If it is there, it is searched for keys given twice, of which YAML keeps the last.
+
+    Raises
+    ------
+    InputError
+        With a line for each wrong setting. Settings that are right by themselves but contradict each other
+        are told once all are right by themselves.
+    """
+    twice = [f"{where}: {text}" for text in repeated_keys(Path(where))]
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(
+            "\n".join([*twice, explain(_without_echoes(error.errors()), Config, where)])
+        ) from error
+    if twice:
+        raise InputError("\n".join(twice))
+    return config
+
+
+def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
+    """Find data that are not where the config says.
+
+    Looks no further than needed: a folder is listed up to its first cutout, and of a list file only the
+    first lines are tried. What the simulator makes may be missing.
+
+    Parameters
+    ----------
+    config : Config
+        What says where the data are.
+    packed : collection of str
+        Data sets that are packed already, `labelled` or the name of a test set: their files may be gone.
+
+    Returns
+    -------
+    list of str
+        A line for each problem.
+    """
+    parser = NameParser(config.data.bands)
+    problems = []
+    for place, sources in _sources(config).items():
+        if ("labelled" if place == LABELLED else place[1]) in packed:
+            continue
+        empty = []
+        for name, path in sources.items():
+            if config.simulate is not None and _is_simulated(path):
+                continue
+            try:
+                if not _holds_cutouts(Path(path), parser):
+                    empty.append(name)
+            except InputError as error:
+                problems.append(f"{dotted((*place, name))}: {error}")
+        # Where the four folders of a test set mean nothing, some may be empty.
+        if place == LABELLED or len(empty) == len(sources) or config.testsets[str(place[1])].labelled:
+            problems += [
+                f"{dotted((*place, name))}: {sources[name]}: expected FITS cutouts "
+                "(names such as D1_L_00000000_g.fits), found none"
+                for name in empty
+            ]
+    for name, model in config.models.items():
+        problems += [
+            f"models.{name}.checkpoints.{seed}: {path}: expected a file with weights, found none"
+            for seed, path in model.checkpoints.items()
+            if not Path(path).is_file()
+        ]
+    return problems
+
+
+def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a member with `network: NAME` written as the block that it stands for."""
+    network = settings.get("network")
+    return {**settings, "network": {"name": network}} if isinstance(network, str) else {**settings}
+
+
+def _merged(model: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {**model, **override}
+    for key in model.keys() & override.keys():
+        if isinstance(model[key], Mapping) and isinstance(override[key], Mapping):
+            merged[key] = _merged(model[key], override[key])
+    return merged
+
+
+def _without_echoes(problems: Sequence[Any]) -> Iterator[Any]:
+    """Leave out what is wrong in a seed's settings only because it is wrong in the model's."""
+    models = {(problem["loc"], str(problem["input"])) for problem in problems}
+    for problem in problems:
+        loc = problem["loc"]
+        is_override = len(loc) > 4 and loc[0] == "models" and loc[2] == "seed_overrides"
+        if not (is_override and (loc[:2] + loc[4:], str(problem["input"])) in models):
+            yield problem
+
+
+def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
+    yield from _wrong_names(config)
+    for name, model in config.models.items():
+        yield from _wrong_member(config, model, ("models", name))
+        for seed, settings in model.seed_overrides.items():
+            yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
+    yield from _wrong_levels(config)
+    yield from _wrong_sources(config)
+
+
+def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
+    for name in RESERVED_TESTSETS:
+        if name in config.testsets:
+            yield ("testsets", name), f"{name} is the name of other results"
+    for name, ensemble in config.ensembles.items():
+        for model in ensemble.models:
+            if model not in config.models:
+                yield ("ensembles", name, "models"), _unknown("a model", model, config.models)
+        if len(set(ensemble.models)) < len(ensemble.models):
+            yield ("ensembles", name, "models"), f"found a model twice: {', '.join(ensemble.models)}"
+    submission = config.submission
+    if submission.ensemble not in config.ensembles:
+        yield ("submission", "ensemble"), _unknown("an ensemble", submission.ensemble, config.ensembles)
+    if submission.testset not in config.testsets:
+        yield ("submission", "testset"), _unknown("a test set", submission.testset, config.testsets)
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the config has {', '.join(known)}"
+    return f"found {name}, expected the name of {kind}; {hint}"
+
+
+def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Iterator[tuple[Place, str]]:
+    data = config.data
+    stray = [] if settings.bands == "each" else [band for band in settings.bands if band not in data.bands]
+    if stray:
+        yield (
+            (*place, "bands"),
+            f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(data.bands)}]",
+        )
+    pad_to_px = settings.preprocess.pad_to_px
+    if pad_to_px is not None and pad_to_px < data.size_px:
+        yield (
+            (*place, "preprocess", "pad_to_px"),
+            f"found {pad_to_px}, expected data.size_px ({data.size_px}) or more",
+        )
+
+
+def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
+    for name, ensemble in config.ensembles.items():
+        for model in ensemble.models:
+            block = config.models.get(model)
+            stacked = block and any(block.of_seed(seed).bands != "each" for seed in block.member_seeds)
+            if ensemble.level == "file" and stacked:
+                yield (
+                    ("ensembles", name, "level"),
+                    f"found file, but {model} stacks an object's bands and says nothing of files; "
+                    "for example level: object",
+                )
+
+
+def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
+    simulated = False
+    for place, sources in _sources(config).items():
+        for name, path in sources.items():
+            simulated |= _is_simulated(path)
+            if _is_simulated(path) and config.simulate is None:
+                yield (
+                    (*place, name),
+                    f"found {path}, which the simulator makes, but there is no block simulate; "
+                    "for example simulate: {}",
+                )
+            same = [other for other in sources if other != name and Path(sources[other]) == Path(path)]
+            if same and place == LABELLED:
+                yield (*place, name), f"found {path}, which is {' and '.join(same)} too"
+    # Results say whether they come from simulated data: that must be true.
+    if config.simulate is not None and not simulated:
+        yield (
+            ("simulate",),
+            f"the simulator writes to {SIMULATED}, but no data are taken from there; "
+            "remove this block to use your own",
+        )
+
+
+def _sources(config: Config) -> dict[Place, dict[str, str]]:
+    """The folders and list files of each data set: the key of the block, and its paths by their keys."""
+
+    def buckets(settings: LabelledSettings) -> dict[str, str]:
+        return {bucket: getattr(settings, bucket) for bucket in BUCKETS}
+
+    sources: dict[Place, dict[str, str]] = {LABELLED: buckets(config.data.labelled)}
+    for name, testset in config.testsets.items():
+        if testset.buckets is not None:
+            sources["testsets", name, "buckets"] = buckets(testset.buckets)
+        elif testset.path is not None:
+            sources["testsets", name] = {"path": testset.path}
+    return sources
+
+
+def _is_simulated(path: str) -> bool:
+    return PurePath(path).is_relative_to(SIMULATED)
+
+
+def _holds_cutouts(source: Path, parser: NameParser) -> bool:
+    """Whether a folder, or the first lines of a list file, name a cutout.
+
+    Raises
+    ------
+    InputError
+        The source is missing or unreadable, or a line names no file.
+    """
+    holds = False
+    for listed in list_files(source):
+        if listed.line > _MOST_LINES_CHECKED or (holds and not listed.line):
+            break
+        try:
+            parser.parse(listed.name)
+        except NotACutout:
+            continue
+        holds = True
+        if listed.line and not Path(listed.folder, listed.name).is_file():
+            raise InputError(
+                f"{source}: expected a file in every line, found none for line {listed.line}: "
+                f"{listed.folder}/{listed.name}"
+            )
+    return holds

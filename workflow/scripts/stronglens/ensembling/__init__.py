@@ -1,0 +1,1 @@
+"""From members' predictions to one probability for each object, and the threshold t*."""

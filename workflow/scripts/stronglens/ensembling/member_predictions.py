@@ -1,0 +1,216 @@
+"""Predictions of members: which member made them, from which cutouts, and the probability of each object."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute
+
+from stronglens.artefact import check_sha256, read_json
+from stronglens.ensembling.tables import INTEGER, REAL, TEXT, line_of, probabilities, read_table
+from stronglens.errors import InputError
+
+Level = Literal["object", "file"]
+Which = Literal["val", "test"]
+
+KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
+"""The column that names what is combined."""
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """A trained network: model, seed and the SHA-256 of its weights."""
+
+    model: str
+    seed: int
+    weights_sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.model} seed {self.seed}"
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The member as it stands in JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predictions of one member for one packed data set.
+
+    Attributes
+    ----------
+    csv : Path
+        The table of samples.
+    stated_in : Path
+        The JSON file beside it.
+    csv_sha256 : str
+        What that file states of the table.
+    member : Member
+        Who made them.
+    cutouts_sha256 : str
+        From which cutouts.
+    objects_sha256 : str or None
+        With which split; None where all objects were predicted.
+    n_samples : int
+        Rows of the table.
+    """
+
+    csv: Path
+    stated_in: Path
+    csv_sha256: str
+    member: Member
+    cutouts_sha256: str
+    objects_sha256: str | None
+    n_samples: int
+
+
+@dataclass(frozen=True)
+class ObjectProbs:
+    """Probabilities of one member, one per object (or per file).
+
+    Attributes
+    ----------
+    keys : Array of large_string, shape (n_objects,)
+        Object keys (or paths) in ascending order of their characters' code points, each once.
+    probs : ndarray of float64, shape (n_objects,)
+        From 0 to 1; the mean over the object's cutouts.
+    labels : ndarray of int64, shape (n_objects,)
+        As the table states them; meaningless where labels are unknown.
+    bands : frozenset of str
+        What the samples state as their band.
+    """
+
+    keys: pa.Array
+    probs: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int64]
+    bands: frozenset[str]
+
+
+def open_prediction(folder: Path, which: Which) -> Prediction:
+    """Read what a folder of predictions says of itself.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `pred_{which}.csv` and `pred_{which}.json`.
+    which : "val" or "test"
+        Which of them.
+
+    Raises
+    ------
+    InputError
+        The JSON file is missing, says too little, or speaks of other predictions.
+    """
+    path = folder / f"pred_{which}.json"
+    stated = read_json(path)
+    csv = folder / f"pred_{which}.csv"
+    try:
+        if stated["which"] != which:
+            raise InputError(f"{path}: expected predictions of {which}, found {stated['which']}")
+        return Prediction(
+            csv=csv,
+            stated_in=path,
+            csv_sha256=stated["sha256"][csv.name],
+            member=Member(stated["model"], int(stated["seed"]), stated["weights_sha256"]),
+            cutouts_sha256=stated["cutouts_sha256"],
+            objects_sha256=stated["objects_sha256"],
+            n_samples=int(stated["n_samples"]),
+        )
+    except KeyError as error:
+        raise InputError(f"{path}: expected the key {error}, found none") from error
+
+
+def members_of(predictions: Sequence[Prediction]) -> list[Member]:
+    """The members whose predictions these are, in order of model and seed.
+
+    Raises
+    ------
+    InputError
+        There are none, or two folders of one member come from different weights.
+    """
+    if not predictions:
+        raise InputError("predictions: expected at least one folder, found none")
+    members: dict[tuple[str, int], Prediction] = {}
+    for prediction in predictions:
+        member = prediction.member
+        known = members.setdefault((member.model, member.seed), prediction)
+        if known.member != member:
+            raise InputError(
+                f"{prediction.stated_in}: expected {member} with the weights of {known.stated_in}, "
+                f"found others ({member.weights_sha256[:12]}…, {known.member.weights_sha256[:12]}…)"
+            )
+    return sorted(prediction.member for prediction in members.values())
+
+
+def read_object_probs(prediction: Prediction, level: Level) -> ObjectProbs:
+    """Average a member's probabilities over the cutouts of each object.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        What to read.
+    level : "object" or "file"
+        At level "file" nothing is averaged: each path is a row of its own.
+
+    Returns
+    -------
+    ObjectProbs
+        Sorted by key, so that the order of rows in the file means nothing but in the last bit of a mean.
+
+    Raises
+    ------
+    InputError
+        The table is missing, malformed, changed since it was made, has a probability outside 0 to 1 or NaN,
+        or two rows for one object and band (for one path, at level "file").
+    """
+    csv = prediction.csv
+    check_sha256(csv, prediction.csv_sha256, prediction.stated_in)
+    key_column = KEY_COLUMN[level]
+    table = read_table(csv, {key_column: TEXT, "band": TEXT, "label": INTEGER, "prob": REAL})
+    if len(table) != prediction.n_samples:
+        raise InputError(
+            f"{csv}: expected {prediction.n_samples} rows, as {prediction.stated_in} states; "
+            f"found {len(table)}"
+        )
+    probs = probabilities(csv, table)
+    names = table[key_column].combine_chunks()
+    bands = table["band"].combine_chunks().dictionary_encode()
+    order = compute.sort_indices(names).to_numpy()  # stable: the bands of an object keep their order
+    names = names.take(order)
+    starts = starts_of_runs(names)
+    n_cutouts = np.diff(starts, append=len(names))
+    samples = np.repeat(np.arange(len(starts)), n_cutouts)
+    if level == "object":
+        samples = samples * len(bands.dictionary) + bands.indices.to_numpy()[order]
+    repeated = _first_repeated(samples)
+    if repeated is not None:
+        row = int(order[repeated])
+        raise InputError(
+            f"{csv}: line {line_of(row)}: expected each {key_column} and band once, found "
+            f"{names[repeated].as_py()}, band {table['band'][row].as_py()}, again"
+        )
+    return ObjectProbs(
+        keys=names.take(starts),
+        probs=np.add.reduceat(probs[order], starts) / n_cutouts,
+        labels=table["label"].to_numpy()[order][starts],
+        bands=frozenset(bands.dictionary.to_pylist()),
+    )
+
+
+def starts_of_runs(values: pa.Array) -> npt.NDArray[np.int64]:
+    """Places where a value differs from the one before it, the first place among them."""
+    n_values = len(values)
+    differ = compute.not_equal(values.slice(1), values.slice(0, max(n_values - 1, 0)))
+    return np.flatnonzero(np.append(n_values > 0, differ.to_numpy(zero_copy_only=False)))
+
+
+def _first_repeated(values: npt.NDArray[np.int64]) -> int | None:
+    """Place of the first value that stood before; None if all differ."""
+    order = np.argsort(values, kind="stable")
+    in_order = values[order]
+    repeated = order[1:][in_order[1:] == in_order[:-1]]
+    return int(repeated.min()) if len(repeated) else None

@@ -1,0 +1,168 @@
+"""Tables in CSV files, read strictly and written so that every float comes back as it was."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute
+from pyarrow import csv as arrow_csv
+
+from stronglens.errors import InputError
+
+TEXT, INTEGER, REAL = pa.large_string(), pa.int64(), pa.float64()
+"""Types of columns. Text has 64-bit offsets: a column of paths may exceed 2 GiB."""
+
+ROWS_AT_ONCE = 65_536
+"""Rows that are turned into Python objects at a time: bounds the memory of writing."""
+
+
+def read_header(path: Path) -> list[str]:
+    """Names of the columns of a CSV file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no text, or has no first line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as text:
+            header = next(csv.reader(text), None)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a CSV file, found none") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected a CSV file, found something else ({error})") from error
+    if not header:
+        raise InputError(f"{path}: expected a CSV file with a line of column names, found an empty one")
+    return header
+
+
+def read_table(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read some columns of a CSV file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; other columns are skipped, the order of columns is free.
+    types : mapping of str to DataType
+        The columns to read, `TEXT`, `INTEGER` or `REAL`. Text may be empty, numbers may not.
+
+    Returns
+    -------
+    Table
+        The columns in the order of `types`; no nulls. May have no rows.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty or no CSV; a column is missing; a value is missing, NaN or of another
+        type.
+    """
+    header = read_header(path)
+    missing = [name for name in types if name not in header]
+    if missing:
+        raise InputError(
+            f"{path}: expected columns {', '.join(types)}; found none named {', '.join(missing)}"
+        )
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),  # a path may hold anything
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(types), column_types=dict(types), strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise InputError(f"{path}: expected a CSV file, found a malformed one ({error})") from error
+    for name in types:
+        if table[name].null_count:
+            row = int(np.argmax(table[name].is_null().to_numpy()))
+            raise InputError(
+                f"{path}: line {line_of(row)}: expected a number in column {name}, found none or NaN"
+            )
+    return table
+
+
+def line_of(row: int) -> int:
+    """Number of the line of a file in which a row (counted from 0) stands: line 1 names the columns."""
+    return row + 2
+
+
+def probabilities(path: Path, table: pa.Table, column: str = "prob") -> npt.NDArray[np.float64]:
+    """Take a column of probabilities out of a table.
+
+    Parameters
+    ----------
+    path : Path
+        Where the table comes from, for messages.
+    table : Table
+        As `read_table` gives it.
+    column : str
+        Name of the column.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+        From 0 to 1.
+
+    Raises
+    ------
+    InputError
+        A value is below 0, above 1 or infinite.
+    """
+    probs: npt.NDArray[np.float64] = table[column].to_numpy()
+    outside = ~((probs >= 0) & (probs <= 1))
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InputError(
+            f"{path}: line {line_of(row)}: expected a probability from 0 to 1 in column {column}, "
+            f"found {float(probs[row])!r}"
+        )
+    return probs
+
+
+def write_table(path: Path, columns: Sequence[str], tables: Iterable[pa.Table]) -> int:
+    """Write tables one below the other as one CSV file.
+
+    Parameters
+    ----------
+    path : Path
+        The file, overwritten.
+    columns : sequence of str
+        The columns to write, in this order.
+    tables : iterable of Table
+        Consumed one at a time; no nulls.
+
+    Returns
+    -------
+    int
+        Number of rows written.
+
+    Notes
+    -----
+    Floats get the fewest digits that read back as the same number. Text is quoted only where it must be:
+    pyarrow's own writer quotes all text or none.
+    """
+    n_rows = 0
+    with path.open("w", encoding="utf-8", newline="") as text:
+        csv.writer(text, lineterminator="\n").writerow(columns)
+        for table in tables:
+            n_rows += len(table)
+            for batch in table.select(list(columns)).to_batches(max_chunksize=ROWS_AT_ONCE):
+                lines = compute.binary_join_element_wise(*map(_as_text, batch.columns), pa.scalar(",", TEXT))
+                text.writelines(f"{line}\n" for line in lines.to_pylist())
+    return n_rows
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if column.type != TEXT:
+        return column.cast(TEXT)
+    needs_quotes = compute.match_substring_regex(column, '[",\r\n]')
+    if not compute.any(needs_quotes).as_py():
+        return column
+    quote, nothing = pa.scalar('"', TEXT), pa.scalar("", TEXT)
+    doubled = compute.replace_substring(column, '"', '""')
+    quoted = compute.binary_join_element_wise(quote, doubled, quote, nothing)
+    return compute.if_else(needs_quotes, quoted, column)

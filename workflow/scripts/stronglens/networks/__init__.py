@@ -1,0 +1,1 @@
+"""From packed cutouts to logits: samples, preprocessing, networks, weights, devices."""

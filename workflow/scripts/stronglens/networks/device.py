@@ -1,0 +1,49 @@
+"""The device a network runs on, and the arithmetic it uses there."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from stronglens.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Parameters
+    ----------
+    name : str
+        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ….
+
+    Raises
+    ------
+    InputError
+        The name is unknown, or a GPU is demanded and none can be used.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device: found {name!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= n_devices:
+            raise InputError(f"device: {name} is demanded, but PyTorch sees {n_devices} CUDA devices here")
+    return device
+
+
+def arithmetic(device: torch.device, precision: str) -> torch.dtype | None:
+    """The type that autocast computes in on this device; None for plain float32.
+
+    `auto` means bfloat16 on a GPU that has it. On a CPU it means float32: without hardware for it, bfloat16
+    was ten times slower there (measured: two AVX2 cores).
+    """
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
+    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
+    """The context in which a network computes in `dtype`; no context at all for None."""
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

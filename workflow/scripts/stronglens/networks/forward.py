@@ -1,0 +1,48 @@
+"""Running a network over samples without learning from them."""
+
+import torch
+from torch import nn
+from torch.nn.functional import pad
+
+from stronglens.networks.device import autocast
+from stronglens.networks.resident import ResidentSamples
+
+
+def logits_of(
+    network: nn.Module,
+    samples: ResidentSamples,
+    dtype: torch.dtype | None,
+    batch_size: int,
+    *,
+    fill: bool = False,
+) -> torch.Tensor:
+    """Logit of each sample.
+
+    Parameters
+    ----------
+    network : Module
+        Takes (n, n_channels, height, width), gives (n, 1); lies on the samples' device.
+    samples : ResidentSamples
+        What it is shown, in this order.
+    dtype : torch.dtype or None
+        Type that autocast computes in; None for plain float32.
+    batch_size : int
+        Samples at once.
+    fill : bool
+        Fill the last batch up with zeros: the last bits of a logit depend on the size of its batch, and so
+        they do not depend on how many samples there are.
+
+    Returns
+    -------
+    Tensor of float32, shape (n_samples,)
+    """
+    device = samples.rows.device
+    network.eval()
+    with torch.inference_mode(), autocast(device, dtype):
+        parts = []
+        for numbers in torch.split(torch.arange(len(samples), device=device), batch_size):
+            images = samples.take(numbers)
+            if fill:
+                images = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers)))
+            parts.append(network(images)[: len(numbers)].squeeze(1).float())
+    return torch.cat(parts)

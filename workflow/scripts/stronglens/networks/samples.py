@@ -1,0 +1,82 @@
+"""What a network is shown: cutouts one by one, or the bands of an object as channels, in one form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from stronglens.errors import InputError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples and where their pixels lie.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n_samples, n_channels)
+        Row of each channel in the packed cutouts; -1 where an object lacks the band.
+    table : DataFrame
+        A row per sample: path, domain, label, object, band. A stack has the path of its first band that is
+        present, and all its bands' letters in `band`.
+    """
+
+    rows: npt.NDArray[np.int64]
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def make_samples(
+    index: pd.DataFrame,
+    bands: Literal["each"] | Sequence[str],
+    chosen: npt.NDArray[np.bool_],
+    known_bands: Sequence[str],
+) -> Samples:
+    """Arrange cutouts as samples.
+
+    Parameters
+    ----------
+    index : DataFrame
+        A row per packed cutout (see `stronglens.packing.packed.PackedSet`).
+    bands : "each" or sequence of str
+        "each" makes every cutout a sample of one channel. A list makes every object a sample with these
+        bands as channels, in this order.
+    chosen : ndarray of bool, shape (n_cutouts,)
+        The cutouts that take part; the order of the index is kept.
+    known_bands : sequence of str
+        The bands of the data set, as its `summary.json` states them.
+
+    Returns
+    -------
+    Samples
+        Empty if nothing was chosen. An object that has none of the bands is a sample all the same: no object
+        is ever dropped.
+
+    Raises
+    ------
+    InputError
+        A band is asked for that the data set does not have.
+    """
+    part = index.loc[chosen, ["path", "domain", "label", "object", "band"]].reset_index(drop=True)
+    numbers = np.flatnonzero(chosen)
+    if isinstance(bands, str):
+        return Samples(numbers[:, None], part)
+    unknown = [band for band in bands if band not in known_bands]
+    if unknown:
+        raise InputError(f"bands: expected some of {', '.join(known_bands)}, found {', '.join(unknown)}")
+    sample, objects = pd.factorize(part["object"])
+    channel = part["band"].map({band: number for number, band in enumerate(bands)})
+    used = channel.notna().to_numpy()
+    rows = np.full((len(objects), len(bands)), -1, dtype=np.int64)
+    rows[sample[used], channel[used].to_numpy(dtype=np.int64)] = numbers[used]
+    # The path of a sample is that of its first channel; an object without any has that of its first cutout.
+    order = np.lexsort((channel.fillna(len(bands)).to_numpy(), sample))
+    first = order[np.searchsorted(sample[order], np.arange(len(objects)))]
+    table = part.iloc[first].reset_index(drop=True)
+    table["band"] = "".join(bands)
+    return Samples(rows, table)

@@ -1,0 +1,1 @@
+"""From files on disk to packed cutouts: find, read, check, pack, describe."""

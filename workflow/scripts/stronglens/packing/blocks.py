@@ -1,0 +1,127 @@
+"""Packing blocks of files, side by side in several processes. Imports little: each process has to."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from hashlib import sha256
+from itertools import repeat
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from stronglens.errors import InputError
+from stronglens.packing.fits_image import CutoutReader
+from stronglens.packing.names import printable
+from stronglens.packing.rejected import Rejected
+
+BLOCK_FILES = 1000
+"""Files that a process packs at a time. The same for any number of processes, so that the result is, too."""
+
+
+class Block(NamedTuple):
+    """What packing a block of files gave.
+
+    Attributes
+    ----------
+    header_ids, pixel_hashes : list of str
+        For each cutout that was written.
+    rejected : dict of int to str
+        Reason by number of the file in the block.
+    """
+
+    header_ids: list[str]
+    pixel_hashes: list[str]
+    rejected: dict[int, str]
+
+
+def pack_blocks(
+    paths: Sequence[str], size_px: int, target: Path, start: int, n_processes: int
+) -> Iterator[Block]:
+    """Read files and write their cutouts, float32 and little-endian.
+
+    Block number k of `BLOCK_FILES` files is written at the place of its first file: at byte `start` plus the
+    size of k blocks. Its cutouts lie next to each other; rejected files leave the gap at its end.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    size_px : int
+        Side of every cutout in pixels.
+    target : Path
+        The file to write into; it exists.
+    start : int
+        Where the first block goes, in bytes.
+    n_processes : int
+        How many blocks are packed at a time.
+
+    Yields
+    ------
+    Block
+        In order.
+
+    Raises
+    ------
+    InputError
+        A process was killed.
+    """
+    firsts = range(0, len(paths), BLOCK_FILES)
+    parts = [paths[first : first + BLOCK_FILES] for first in firsts]
+    offsets = [start + first * size_px * size_px * 4 for first in firsts]
+    n_processes = min(n_processes, len(parts))
+    if n_processes <= 1:
+        yield from map(_pack_block, parts, offsets, repeat(size_px), repeat(target))
+        return
+    # Not forked: the parent has threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, context, initializer=_end_with_parent) as pool:
+        try:
+            yield from pool.map(_pack_block, parts, offsets, repeat(size_px), repeat(target))
+        except BrokenProcessPool as error:
+            raise InputError(
+                f"{target.parent}: one of {n_processes} packing processes was killed, perhaps for want of "
+                "memory: give the job more, or fewer processes"
+            ) from error
+
+
+def _pack_block(paths: Sequence[str], offset: int, size_px: int, target: Path) -> Block:
+    reader = CutoutReader(size_px)
+    cutouts = np.empty((len(paths), size_px, size_px), dtype="<f4")
+    block = Block([], [], {})
+    for number, path in enumerate(paths):
+        try:
+            if printable(path) != path:
+                raise Rejected("name is not UTF-8")
+            image, header_id = reader.read(path)
+        except Rejected as reason:
+            block.rejected[number] = str(reason)
+            continue
+        cutouts[len(block.header_ids)] = image
+        block.header_ids.append(header_id)
+        # 128 bits: two different images with one hash are not to be met
+        block.pixel_hashes.append(sha256(image.data).hexdigest()[:32])
+    with target.open("r+b") as packed:
+        packed.seek(offset)
+        packed.write(cutouts[: len(block.header_ids)].data)
+    return block
+
+
+def _end_with_parent() -> None:
+    """Let a process end as soon as its parent does, however that ended.
+
+    Else it could write into the file of the next try.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,151 @@
+"""Reading one cutout from its file."""
+
+# os.open and os.read are several times faster than pathlib, and there may be a million files.
+# ruff: noqa: PTH114
+
+import gzip
+import io
+import os
+import zlib
+from stat import S_ISREG
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.packing.fits_general import read_general
+from stronglens.packing.fits_layout import Layout, find_layout
+from stronglens.packing.image_choice import clean_id
+from stronglens.packing.rejected import Rejected
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes beyond which no file is a cutout, also when unpacked: keeps one odd file from filling the memory."""
+
+LARGEST_VALUE = 1e15
+"""Counts beyond which a pixel is no measurement: integers read as floats, floats in the wrong byte order."""
+
+_FIRST_READ = 65_536  # holds an ordinary file; one call of the system for most files
+_MOST_LAYOUTS = 256
+
+
+class Cutout(NamedTuple):
+    """A cutout.
+
+    Attributes
+    ----------
+    image : ndarray of float32, shape (size_px, size_px)
+        Axes (y, x), in counts; finite, and not the same everywhere.
+    header_id : str
+        The object's id in the file, or "".
+    """
+
+    image: npt.NDArray[np.float32]
+    header_id: str
+
+
+class CutoutReader:
+    """Reads cutouts; remembers the layouts of files it has met.
+
+    Parameters
+    ----------
+    size_px : int
+        Side of every cutout in pixels.
+    """
+
+    def __init__(self, size_px: int) -> None:
+        self._size_px = size_px
+        self._layouts: dict[bytes, Layout] = {}
+        self._header_sizes: set[int] = set()
+
+    def read(self, path: str) -> Cutout:
+        """Read the cutout in a file.
+
+        The image is the file's first: in the PRIMARY HDU or an image extension, or in a table of one row, in
+        a column named `image`, else `band_*`, else any of the right size. The file may be gzip-compressed.
+
+        Raises
+        ------
+        Rejected
+            There is no such image, or it has another shape, or pixels that are not finite or beyond
+            `LARGEST_VALUE`, or the same value everywhere: such an image holds no light, and its object is
+            better judged without it.
+        """
+        content = _read_bytes(path)
+        layout = self._layout_of(content)
+        if layout is None:
+            pixels, header_id = read_general(content, self._size_px)
+        else:
+            count = self._size_px * self._size_px
+            raw = np.frombuffer(content, layout.dtype, count, layout.pixels_at)
+            pixels = raw.astype(np.float64)
+            header_id = clean_id(content[layout.id_at : layout.id_end]) or layout.header_id
+        return Cutout(_checked(pixels).reshape(self._size_px, self._size_px), header_id)
+
+    def _layout_of(self, content: bytes) -> Layout | None:
+        for size in self._header_sizes:
+            layout = self._layouts.get(content[:size])
+            if layout is not None:
+                return layout if layout.n_bytes == len(content) else None
+        layout = find_layout(content, self._size_px)
+        if layout is not None:
+            if len(self._layouts) == _MOST_LAYOUTS:  # headers that differ in every file: keep none
+                self._layouts.clear()
+            self._layouts[layout.header] = layout
+            self._header_sizes.add(len(layout.header))
+        return layout
+
+
+def _checked(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    low, high = pixels.min(), pixels.max()
+    if low >= -LARGEST_VALUE and high <= LARGEST_VALUE:  # false for NaN
+        if np.float32(low) == np.float32(high):
+            raise Rejected("constant image", f"{low:g} everywhere")
+        return pixels.astype(np.float32)
+    n_bad = int(np.count_nonzero(~np.isfinite(pixels)))
+    if n_bad:
+        raise Rejected("non-finite pixels", str(n_bad))
+    raise Rejected("absurd values", f"from {low:g} to {high:g}")
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        # Not to wait for a writer, should the file be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            content = os.read(descriptor, _FIRST_READ)
+            if len(content) == _FIRST_READ:
+                content = _read_on(descriptor, content)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        kind = "broken link" if os.path.islink(path) else "removed while packing"
+        raise Rejected(kind) from error
+    except OSError as error:
+        raise Rejected("unreadable", error.strerror or type(error).__name__) from error
+    if not content:
+        raise Rejected("empty file")
+    return _unpacked(content) if content.startswith(b"\x1f\x8b") else content
+
+
+def _read_on(descriptor: int, content: bytes) -> bytes:
+    status = os.fstat(descriptor)
+    if not S_ISREG(status.st_mode):
+        raise Rejected("unreadable", "no regular file")
+    n_bytes = status.st_size
+    if n_bytes > LARGEST_FILE:
+        raise Rejected("too large", f"{n_bytes} bytes")
+    chunks = [content]
+    while chunk := os.read(descriptor, n_bytes + 1):
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _unpacked(content: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+            unpacked = packed.read(LARGEST_FILE + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Rejected("unreadable", f"gzip: {error}") from error
+    if len(unpacked) > LARGEST_FILE:
+        raise Rejected("too large", f"more than {LARGEST_FILE} bytes unpacked")
+    return unpacked

@@ -1,0 +1,92 @@
+"""Which column of a table holds the image and which the object's id: the same for every reader."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stronglens.packing.rejected import Rejected
+
+ID_COLUMNS = frozenset({"object id", "lens id"})
+ID_KEYWORDS = ("OBJECTID", "OBJ_ID", "OBJID", "LENSID", "LENS_ID")
+"""Header keywords that can hold the id, the first that is there. Not OBJECT: often the name of a field."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table with one row.
+
+    Attributes
+    ----------
+    name : str
+        As in the header.
+    shape : tuple of int
+        Of its one cell, slowest axis first.
+    number : bool
+        Whether it holds real numbers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    number: bool
+
+
+def without_unit_axes(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape less its axes of length 1."""
+    return tuple(length for length in shape if length != 1)
+
+
+def choose_image(columns: Sequence[Column], size_px: int) -> int | None:
+    """The column that holds the image: `image`, else `band_*`, else any of the right size.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The columns of a table.
+    size_px : int
+        Side of the image in pixels. A cell may also hold the pixels in one row.
+
+    Returns
+    -------
+    int or None
+        Number of the column; None if the table holds no image.
+
+    Raises
+    ------
+    Rejected
+        Several columns could be meant, or the one that is named as an image has another shape.
+    """
+    fits = [column.number and _fits(column.shape, size_px) for column in columns]
+    named = [n for n, column in enumerate(columns) if _plain(column.name) == "image"]
+    named = named or [n for n, column in enumerate(columns) if _plain(column.name).startswith("band ")]
+    candidates = [n for n in named if fits[n]] or named or [n for n, right in enumerate(fits) if right]
+    if len(candidates) > 1:
+        raise Rejected("several images", ", ".join(columns[n].name for n in candidates))
+    if not candidates:
+        return None
+    chosen = candidates[0]
+    if not fits[chosen]:
+        raise wrong_shape(columns[chosen].shape, size_px)
+    return chosen
+
+
+def choose_id(names: Sequence[str]) -> int | None:
+    """The column that holds the object's id: `Object ID` or `Lens ID`; None if there is none."""
+    return next((n for n, name in enumerate(names) if _plain(name) in ID_COLUMNS), None)
+
+
+def clean_id(raw: bytes) -> str:
+    """An id as text: up to the first NUL, which ends a FITS string, and without blanks around it."""
+    return raw.partition(b"\0")[0].decode("ascii", "backslashreplace").strip()
+
+
+def wrong_shape(shape: Sequence[int], size_px: int) -> Rejected:
+    """The rejection of an image of another shape."""
+    found = " x ".join(str(length) for length in shape) or "a single number"
+    return Rejected("wrong shape", f"expected {size_px} x {size_px}, found {found}")
+
+
+def _fits(shape: Sequence[int], size_px: int) -> bool:
+    return without_unit_axes(shape) in {(size_px, size_px), (size_px * size_px,)}
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("_", " ")

@@ -1,0 +1,142 @@
+"""A look at a packed data set: how many of what, what was bad, how bright and how noisy."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from stronglens.artefact import check_sha256, write_json
+from stronglens.packing.inspection_plots import save_contact_sheet, save_histograms
+from stronglens.packing.packed import REJECTED, SUMMARY, PackedSet, open_packed
+from stronglens.splitting.split_table import open_splits
+
+_LOG = logging.getLogger("stronglens")
+
+BORDER_PX = 3
+"""Width of the frame in which noise is measured: the object lies in the middle."""
+
+
+def inspect_data(
+    packed_folder: Path,
+    out_dir: Path,
+    *,
+    splits_folder: Path | None = None,
+    n_cutouts: int = 5000,
+    n_objects: int = 6,
+) -> None:
+    """Describe a packed data set in numbers and pictures.
+
+    Writes `summary.json`, `cutouts.png` (a contact sheet) and `histograms.png` (of pixel values).
+
+    Parameters
+    ----------
+    packed_folder : Path
+        Folder that `build_buckets` wrote.
+    out_dir : Path
+        Folder for the files.
+    splits_folder : Path, optional
+        Folder that `split_objects` wrote; its counts are given too.
+    n_cutouts : int
+        Cutouts of each bucket and band from which pixel values are taken, evenly spaced.
+    n_objects : int
+        Objects of each bucket in the contact sheet, evenly spaced.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or not what the JSON beside it describes.
+    """
+    packed = open_packed(packed_folder)
+    described = packed.summary
+    chosen = choose_cutouts(packed, n_cutouts)
+    pixels = {
+        bucket: {band: describe_pixels(packed.cutouts[rows]) for band, rows in bands.items()}
+        for bucket, bands in chosen.items()
+    }
+    repeated = ("dataset", "labelled", "size_px", "bands", "n_files", "n_cutouts", "n_objects", "n_rejected")
+    oddities = ("counts", "leftovers", "missing_bands", "n_objects_incomplete", "unreadable_objects")
+    shared = ("shared_header_ids", "identical_cutouts")
+    write_json(
+        out_dir / "summary.json",
+        {
+            "format": 1,
+            **{key: described[key] for key in (*repeated, *oddities, *shared)},
+            "cutouts": _count_cutouts(packed),
+            "bad_files": _bad_files(packed),
+            "splits": None
+            if splits_folder is None
+            else open_splits(splits_folder, packed).description["counts"],
+            "pixels": pixels,
+        },
+    )
+    save_contact_sheet(packed, out_dir / "cutouts.png", n_objects)
+    save_histograms(packed, chosen, out_dir / "histograms.png")
+    for bucket, bands in pixels.items():
+        for band, values in bands.items():
+            _LOG.info(
+                "%s %s: %s", bucket, band, ", ".join(f"{key} {value:.5g}" for key, value in values.items())
+            )
+
+
+def bucket_names(packed: PackedSet) -> pd.Series:
+    """Bucket of each cutout; the name of the data set where buckets are unknown."""
+    return packed.index["bucket"].replace("", packed.summary["dataset"])
+
+
+def choose_cutouts(packed: PackedSet, n_most: int) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
+    """Rows of at most `n_most` cutouts of each bucket and band, evenly spaced, in the order of the index."""
+    rows: dict[str, dict[str, npt.NDArray[np.int64]]] = {}
+    numbers = pd.Series(np.arange(len(packed.index)))
+    for (bucket, band), inside in numbers.groupby([bucket_names(packed), packed.index["band"]], sort=False):
+        places = np.linspace(0, len(inside) - 1, min(n_most, len(inside))).astype(np.int64)
+        rows.setdefault(str(bucket), {})[str(band)] = inside.to_numpy()[places]
+    return rows
+
+
+def describe_pixels(cutouts: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Describe pixel values.
+
+    Parameters
+    ----------
+    cutouts : ndarray of float32, shape (n_cutouts, size_px, size_px)
+        Axes (cutout, y, x), in counts; at least one.
+
+    Returns
+    -------
+    dict
+        n_cutouts; mean, std, min, max and median of all pixels; noise, the median over cutouts of 1.4826
+        times the median absolute deviation in a frame of `BORDER_PX` pixels (the standard deviation, were
+        the noise Gaussian). All in counts.
+    """
+    frame = np.ones(cutouts.shape[1:], dtype=bool)
+    frame[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = False
+    border = cutouts[:, frame]
+    deviations = np.abs(border - np.median(border, axis=1, keepdims=True))
+    values = cutouts.astype(np.float64)
+    return {
+        "n_cutouts": len(cutouts),
+        "mean": float(values.mean()),
+        "std": float(values.std()),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "median": float(np.median(values)),
+        "noise": float(1.4826 * np.median(np.median(deviations, axis=1))),
+    }
+
+
+def _count_cutouts(packed: PackedSet) -> dict[str, dict[str, int]]:
+    table = pd.crosstab(bucket_names(packed), packed.index["band"])
+    return {
+        str(bucket): {str(band): int(n) for band, n in row.items() if n} for bucket, row in table.iterrows()
+    }
+
+
+def _bad_files(packed: PackedSet) -> list[dict[str, Any]]:
+    path = packed.folder / REJECTED
+    check_sha256(path, packed.summary["sha256"][REJECTED], packed.folder / SUMMARY)
+    with path.open(encoding="utf-8", newline="") as text:
+        return [row for row in csv.DictReader(text) if row["object"]]

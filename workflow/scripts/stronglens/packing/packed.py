@@ -1,0 +1,70 @@
+"""Reading a packed data set: the cutouts as a memory map, with their index."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from stronglens.artefact import check_sha256, read_json
+from stronglens.errors import InputError
+
+CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY = (
+    "cutouts.npy",
+    "index.parquet",
+    "parameters.parquet",
+    "rejected.csv",
+    "summary.json",
+)
+"""Names of the files in the folder of a packed data set."""
+
+
+@dataclass(frozen=True)
+class PackedSet:
+    """A packed data set.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    cutouts : ndarray of float32, shape (n_cutouts, size_px, size_px)
+        Axes (cutout, y, x), in counts; a read-only memory map.
+    index : DataFrame
+        A row per cutout, in the same order: object, band, path, bucket, domain, label (1 lens, 0 none,
+        -1 unknown), header_id, pixel_hash.
+    summary : dict
+        What `summary.json` says.
+    """
+
+    folder: Path
+    cutouts: npt.NDArray[np.float32]
+    index: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def open_packed(folder: Path, *, check: bool = True) -> PackedSet:
+    """Open a packed data set.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that `build_buckets` wrote.
+    check : bool
+        Compare the large files with the sha256 stated in `summary.json`; reads all of them once.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or is not the one that `summary.json` describes.
+    """
+    summary = read_json(folder / SUMMARY)
+    if check:
+        for name in (CUTOUTS, INDEX):
+            check_sha256(folder / name, summary["sha256"][name], folder / SUMMARY)
+    cutouts = np.load(folder / CUTOUTS, mmap_mode="r", allow_pickle=False)
+    index = pd.read_parquet(folder / INDEX)
+    if len(index) != len(cutouts):
+        raise InputError(f"{folder}: expected as many rows as cutouts, found {len(index)} and {len(cutouts)}")
+    return PackedSet(folder, cutouts, index, summary)

@@ -1,0 +1,195 @@
+"""Predicting with one member: from packed cutouts and weights to a probability per sample."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import nn
+
+from stronglens.artefact import sha256_of, write_aside, write_json
+from stronglens.errors import InputError
+from stronglens.networks.device import arithmetic, choose_device
+from stronglens.networks.forward import logits_of
+from stronglens.networks.member_files import read_member
+from stronglens.networks.network import build_network
+from stronglens.networks.resident import load_resident
+from stronglens.networks.samples import Samples, make_samples
+from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
+from stronglens.progress import progress
+from stronglens.settings.member import MemberSettings
+from stronglens.splitting.split_table import OBJECTS, open_splits
+
+CHUNK_SAMPLES = 8192
+"""Samples that are preprocessed at once: memory does not grow with the number of objects."""
+
+
+def predict_member(
+    member_folder: Path,
+    packed_folder: Path,
+    out_dir: Path,
+    *,
+    which: str,
+    split: str | None = None,
+    splits_folder: Path | None = None,
+    batch_size: int = 512,
+    device_name: str = "auto",
+    n_threads: int | None = None,
+    max_samples: int | None = None,
+) -> None:
+    """Predict a split of the labelled data, or a whole packed set, with one member.
+
+    Writes `pred_{which}.csv` (path, domain, label, prob, pred, object, band), the same as
+    `labels_{which}.npy`, `probs_{which}.npy`, `preds_{which}.npy`, and `pred_{which}.json`, which says what
+    made them. `pred` is prob >= 0.5; `label` is -1 where it is unknown.
+
+    Parameters
+    ----------
+    member_folder : Path
+        Folder with `best.pt` and `best.json`.
+    packed_folder : Path
+        Folder of a packed set.
+    out_dir : Path
+        Where the predictions go.
+    which : str
+        Names the files.
+    split : str, optional
+        train, val, test or all: the part of the labelled data; needs `splits_folder`. The whole set if not
+        given.
+    splits_folder : Path, optional
+        Folder of the split; the member must have been trained with this very split, else its scores would be
+        those of images it has learnt.
+    batch_size : int
+        Samples that go through the network at once.
+    device_name : str
+        See `stronglens.networks.device.choose_device`.
+    n_threads : int, optional
+        Threads on a CPU.
+    max_samples : int, optional
+        Predict only the first so many samples, for quick looks.
+
+    Raises
+    ------
+    InputError
+        Member, data and split do not belong together, or a file was changed.
+    """
+    log = logging.getLogger("stronglens")
+    device = choose_device(device_name)
+    if n_threads is not None:
+        torch.set_num_threads(n_threads)
+    description, weights = read_member(member_folder)
+    settings = MemberSettings.model_validate(description["settings"])
+    packed = open_packed(packed_folder)
+    _check_size(member_folder, description, packed)
+    chosen = np.ones(len(packed.index), dtype=bool)
+    objects_sha256 = None
+    if split is not None:
+        if splits_folder is None:
+            raise InputError(f"split {split!r} is asked for, but no folder of splits is given")
+        splits = open_splits(splits_folder, packed)
+        objects_sha256 = splits.description["sha256"][OBJECTS]
+        _check_same_split(member_folder, description, packed, objects_sha256)
+        chosen = splits.choose(packed.index, split)
+    samples = make_samples(packed.index, settings.bands, chosen, packed.summary["bands"])
+    if max_samples is not None:
+        samples = Samples(samples.rows[:max_samples], samples.table.iloc[:max_samples])
+    if len(samples) == 0 and len(packed.index) > 0:  # a part of a small set may be empty
+        raise InputError(
+            f"{packed_folder}: expected samples to predict{f' in split {split}' if split else ''}, found none"
+        )
+    side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
+    network = build_network(
+        settings.network.model_copy(update={"pretrained": False}), samples.rows.shape[1], side
+    )
+    network.load_state_dict(weights)
+    network.to(device).to(memory_format=torch.channels_last)
+    probs = probabilities(network, packed, samples, settings, device, batch_size)
+    log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
+    origin = {
+        "model": description["model"],
+        "seed": description["seed"],
+        "weights_sha256": description["weights_sha256"],
+        "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
+        "index_sha256": packed.summary["sha256"][INDEX],
+        "objects_sha256": objects_sha256,
+    }
+    write_predictions(out_dir, which, samples.table, probs, origin)
+
+
+def probabilities(
+    network: nn.Module,
+    packed: PackedSet,
+    samples: Samples,
+    settings: MemberSettings,
+    device: torch.device,
+    batch_size: int,
+) -> npt.NDArray[np.float64]:
+    """Probability of being a lens for each sample, shape (n_samples,), streamed from the memory map."""
+    dtype = arithmetic(device, settings.train.precision)
+    probs = np.empty(len(samples), dtype=np.float64)
+    starts = range(0, len(samples), CHUNK_SAMPLES)
+    for start in progress(starts, len(starts), "predict", "chunks"):
+        part = slice(start, start + CHUNK_SAMPLES)
+        chunk = Samples(samples.rows[part], samples.table.iloc[part])
+        resident = load_resident(packed, chunk, settings.preprocess, device)
+        logits = logits_of(network, resident, dtype, batch_size, fill=True)
+        probs[part] = torch.sigmoid(logits.double()).cpu().numpy()
+    if not np.isfinite(probs).all():
+        first = samples.table.iloc[int(np.flatnonzero(~np.isfinite(probs))[0])]
+        raise InputError(f"{first['path']}: expected a probability, found one that is not finite")
+    return probs
+
+
+def write_predictions(
+    out_dir: Path, which: str, table: pd.DataFrame, probs: npt.NDArray[np.float64], origin: dict[str, Any]
+) -> None:
+    """Write predictions as CSV and NPY, and the JSON that describes them, last."""
+    rows = table.assign(prob=probs, pred=(probs >= 0.5).astype(np.int64))
+    rows = rows[["path", "domain", "label", "prob", "pred", "object", "band"]]
+    names = {"labels": rows["label"].to_numpy(np.int64), "probs": probs, "preds": rows["pred"].to_numpy()}
+    for name, values in names.items():
+        with write_aside(out_dir / f"{name}_{which}.npy") as aside, aside.open("wb") as binary:
+            np.save(binary, values)
+    csv_path = out_dir / f"pred_{which}.csv"
+    with write_aside(csv_path) as aside:
+        rows.to_csv(aside, index=False, lineterminator="\n")
+    write_json(
+        out_dir / f"pred_{which}.json",
+        origin
+        | {
+            "format": 1,
+            "which": which,
+            "n_samples": len(rows),
+            "n_objects": int(rows["object"].nunique()),
+            "sha256": {csv_path.name: sha256_of(csv_path)},
+        },
+    )
+
+
+def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedSet) -> None:
+    expected, found = description["size_px"], packed.summary["size_px"]
+    if expected != found:
+        raise InputError(
+            f"{packed.folder}: expected cutouts of {expected} px, on which {member_folder} was trained, "
+            f"found {found} px"
+        )
+
+
+def _check_same_split(
+    member_folder: Path, description: dict[str, Any], packed: PackedSet, objects_sha256: str
+) -> None:
+    if description.get("imported"):
+        logging.getLogger("stronglens").warning(
+            "%s was trained elsewhere: it may have learnt objects of this split, which flatters its scores",
+            member_folder,
+        )
+        return
+    trained_on = (description["cutouts_sha256"], description["objects_sha256"])
+    if trained_on != (packed.summary["sha256"][CUTOUTS], objects_sha256):
+        raise InputError(
+            f"{member_folder}/best.json: expected weights trained on {packed.folder} with this split, "
+            "found others; train the member again"
+        )

@@ -1,0 +1,227 @@
+"""Pictures of how well a classifier does."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+from stronglens.artefact import write_aside
+from stronglens.scoring.metrics import (
+    calibration_bins,
+    expected_calibration_error,
+    metrics_at,
+    objects_by_domain,
+)
+from stronglens.scoring.scored import Scored
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+"""Colours that people with any colour vision can tell apart (Okabe & Ito 2008)."""
+
+STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
+"""Colour and dashes of curves: they differ in grey print too."""
+
+N_HISTOGRAM_BINS = 50
+
+Curve = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.float64], str, str]
+"""Name, labels, probabilities, colour and dashes."""
+
+
+def save_plots(scored: Scored, threshold: float, out_dir: Path) -> None:
+    """Draw all pictures as PNG files.
+
+    Parameters
+    ----------
+    scored : Scored
+        Labels and probabilities.
+    threshold : float
+        Marked in the pictures; an object is called a lens if its probability is at least this.
+    out_dir : Path
+        Receives a file for each of `PLOTS`.
+    """
+    for name, plot in PLOTS.items():
+        with write_aside(out_dir / f"{name}.png") as aside:
+            plot(scored, threshold).savefig(aside, format="png", dpi=150)
+
+
+def plot_roc(scored: Scored, threshold: float) -> Figure:
+    """True against false positive rate, for all objects and each domain; the false positive rate in linear
+    and in logarithmic scale, since lenses are rare and a survey works at the left end.
+    """
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    linear, logarithmic = figure.subplots(1, 2, sharey=True)
+    at = metrics_at(scored.labels, scored.probs, threshold)
+    n_others = int(np.count_nonzero(scored.labels == 0))
+    for axes in (linear, logarithmic):
+        for name, labels, probs, colour, dashes in _curves(scored):
+            false_rates, true_rates, _ = roc_curve(labels, probs)
+            label = f"{name}, AUC = {roc_auc_score(labels, probs):.4f}"
+            axes.plot(false_rates, true_rates, color=colour, linestyle=dashes, label=label)
+        diagonal = np.linspace(0, 1, 1001)
+        axes.plot(diagonal, diagonal, color=GREY, linewidth=0.8, label="chance")
+        if at["specificity"] is not None and at["recall"] is not None:
+            _mark(axes, 1 - at["specificity"], at["recall"], threshold)
+        axes.set(xlabel="false positive rate (non-lenses called lenses)", ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+    linear.set(xlim=(-0.01, 1), ylabel="true positive rate (lenses found)")
+    logarithmic.set(xscale="log", xlim=(0.5 / max(n_others, 10), 1))
+    linear.legend(loc="lower right")
+    _say_if_undefined(scored, linear)
+    figure.suptitle(f"ROC curve, {_size(scored)}")
+    return figure
+
+
+def plot_precision_recall(scored: Scored, threshold: float) -> Figure:
+    """Precision against recall, for all objects and each domain."""
+    figure, axes = _one_panel()
+    at = metrics_at(scored.labels, scored.probs, threshold)
+    for name, labels, probs, colour, dashes in _curves(scored):
+        precision, recall, _ = precision_recall_curve(labels, probs, drop_intermediate=True)
+        label = f"{name}, AP = {average_precision_score(labels, probs):.4f}"
+        axes.plot(recall, precision, color=colour, linestyle=dashes, label=label, drawstyle="steps-post")
+    share = float(np.mean(scored.labels))
+    axes.axhline(share, color=GREY, linewidth=0.8, label=f"chance ({share:.3f} are lenses)")
+    if at["precision"] is not None and at["recall"] is not None:
+        _mark(axes, at["recall"], at["precision"], threshold)
+    axes.set(
+        xlabel="recall (lenses found)",
+        ylabel="precision (called lenses that are lenses)",
+        xlim=(0, 1.01),
+        ylim=(0, 1.02),
+        title=f"Precision and recall, {_size(scored)}",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    _say_if_undefined(scored, axes)
+    return figure
+
+
+def plot_reliability(scored: Scored, threshold: float) -> Figure:
+    """Fraction of lenses against mean probability in bins, and how many objects are in each bin."""
+    figure = Figure(figsize=(5.6, 6.4), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bins = calibration_bins(scored.labels, scored.probs)
+    low, high = _score_interval(bins.lens_fractions, bins.counts)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, label="calibrated")
+    ece = expected_calibration_error(scored.labels, scored.probs)
+    axes.errorbar(
+        bins.mean_probs,
+        bins.lens_fractions,
+        yerr=(bins.lens_fractions - low, high - bins.lens_fractions),
+        color=BLUE,
+        marker="o",
+        markersize=4,
+        linewidth=1,
+        capsize=2,
+        label=f"found, ECE = {ece:.4f}",
+    )
+    axes.axvline(threshold, color=ORANGE, linestyle="--", linewidth=1, label=f"threshold {threshold:.4f}")
+    axes.set(
+        ylabel="fraction of lenses",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.02, 1.02),
+        title=f"Reliability, {_size(scored)}",
+    )
+    axes.legend(loc="upper left")
+    axes.grid(alpha=0.3)
+    below.stem(bins.mean_probs, bins.counts, linefmt=BLUE, markerfmt="o", basefmt=" ", bottom=0.5)
+    below.set(
+        xlabel="mean probability of being a lens, in bins of equal width", ylabel="objects", yscale="log"
+    )
+    below.set_ylim(0.5, max(10, 2 * bins.counts.max()))
+    below.grid(alpha=0.3)
+    return figure
+
+
+def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
+    """How many of each class were called what."""
+    figure, axes = _one_panel(width=5.2, height=4.4)
+    at = metrics_at(scored.labels, scored.probs, threshold)
+    counts = np.array([[at["tn"], at["fp"]], [at["fn"], at["tp"]]], dtype=np.int64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        share = shares[row, column]
+        colour = "white" if share > 0.5 else "black"
+        axes.text(column, row, f"{count:,}\n{share:.2%}", ha="center", va="center", color=colour, fontsize=12)
+    axes.set_xticks([0, 1], ["non-lens", "lens"])
+    axes.set_yticks([0, 1], ["non-lens", "lens"], rotation=90, va="center")
+    axes.set(xlabel="called", ylabel="true", title=f"Confusion matrix at threshold {threshold:.4f}")
+    figure.colorbar(image, ax=axes, label="share of the true class", format=PercentFormatter(1))
+    return figure
+
+
+def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
+    """Distribution of the probabilities of lenses and non-lenses."""
+    figure, axes = _one_panel(width=6.4)
+    edges = np.linspace(0, 1, N_HISTOGRAM_BINS + 1)
+    for label, name, colour, dashes in ((0, "non-lenses", ORANGE, "--"), (1, "lenses", BLUE, "-")):
+        probs = scored.probs[scored.labels == label]
+        counts, _ = np.histogram(probs, edges)
+        axes.stairs(counts, edges, color=colour, alpha=0.2, fill=True)
+        axes.stairs(
+            counts, edges, color=colour, linestyle=dashes, linewidth=1.4, label=f"{name} ({len(probs):,})"
+        )
+    axes.axvline(threshold, color="black", linewidth=1.2, label=f"threshold {threshold:.4f}")
+    axes.set(
+        xlabel="probability of being a lens",
+        ylabel=f"objects per bin of {1 / N_HISTOGRAM_BINS:g}",
+        yscale="log",
+        xlim=(0, 1),
+        title=f"Probabilities by true class, {_size(scored)}",
+    )
+    axes.set_ylim(0.7, None)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper center")
+    return figure
+
+
+PLOTS: dict[str, Callable[[Scored, float], Figure]] = {
+    "roc": plot_roc,
+    "precision_recall": plot_precision_recall,
+    "reliability": plot_reliability,
+    "confusion_matrix": plot_confusion_matrix,
+    "score_histogram": plot_score_histogram,
+}
+"""Stem of the file and what draws it."""
+
+
+def _curves(scored: Scored) -> Iterator[Curve]:
+    """All objects, then each domain; those with one class only have no curve."""
+    chosen = {"all": np.ones(len(scored.labels), dtype=bool)} | dict(objects_by_domain(scored.domains))
+    for (name, of_domain), (colour, dashes) in zip(chosen.items(), STYLES, strict=False):
+        labels = scored.labels[of_domain]
+        if 0 < np.count_nonzero(labels) < len(labels):
+            yield name, labels, scored.probs[of_domain], colour, dashes
+
+
+def _score_interval(
+    fractions: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Ends of the 68 % score interval of binomial fractions (Wilson 1927, J. Am. Stat. Assoc. 22, 209)."""
+    middle = (fractions + 0.5 / counts) / (1 + 1 / counts)
+    half = np.sqrt(fractions * (1 - fractions) / counts + 0.25 / counts**2) / (1 + 1 / counts)
+    # The interval holds the fraction; rounding must not let it slip out.
+    return np.minimum(middle - half, fractions), np.maximum(middle + half, fractions)
+
+
+def _one_panel(width: float = 5.6, height: float = 4.8) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _mark(axes: Axes, x: float, y: float, threshold: float) -> None:
+    axes.plot(x, y, "o", color="black", markersize=6, label=f"threshold {threshold:.4f}", zorder=5)
+
+
+def _say_if_undefined(scored: Scored, axes: Axes) -> None:
+    if not any(True for _ in _curves(scored)):
+        axes.text(0.5, 0.9, "undefined: all objects are of one class", ha="center", transform=axes.transAxes)
+
+
+def _size(scored: Scored) -> str:
+    return f"{len(scored.labels):,} objects"

@@ -1,0 +1,1 @@
+"""Which objects are learnt from, chosen on, and held out."""

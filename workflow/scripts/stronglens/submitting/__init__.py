@@ -1,0 +1,1 @@
+"""The file that is sent to the challenge."""

@@ -1,0 +1,281 @@
+"""The submission: one answer for each object of a test set, whether it could be read or not."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import compute
+
+from stronglens.artefact import sha256_of, write_aside, write_json
+from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
+from stronglens.ensembling.member_predictions import KEY_COLUMN, Level, starts_of_runs
+from stronglens.ensembling.tables import (
+    INTEGER,
+    REAL,
+    TEXT,
+    line_of,
+    probabilities,
+    read_header,
+    read_table,
+    write_table,
+)
+from stronglens.errors import InputError
+from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
+from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.settings.decide import SubmissionSettings
+from stronglens.submitting.submission_forms import FORMS, SubmissionForm
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("numpy", "pyarrow", "scikit-learn", "timm", "torch")
+"""Packages whose versions are recorded: those that the probabilities and the files come from."""
+
+_FOLDERS_AND_ENDING = r"(?i)^.*/|\.(fits|fit|fts)(\.(gz|fz))?$"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers in the order of the submission.
+
+    Attributes
+    ----------
+    ids : Array of large_string, shape (n_rows,)
+        In ascending order, each once.
+    preds : ndarray of int64, shape (n_rows,)
+        1 lens, 0 none.
+    probs : ndarray of float64, shape (n_rows,)
+        Probability of being a lens; equal to `preds` where nothing could be read.
+    unreadable : Array of large_string
+        Those of the ids of which nothing could be read.
+    """
+
+    ids: pa.Array
+    preds: npt.NDArray[np.int64]
+    probs: npt.NDArray[np.float64]
+    unreadable: pa.Array
+
+
+def make_submission(
+    ensemble_csv: Path,
+    packed: Sequence[Path],
+    out: Path,
+    provenance: Path,
+    settings: SubmissionSettings,
+    *,
+    simulated: bool = False,
+    config_sha256: str | None = None,
+) -> None:
+    """Write the submission, checked before it takes its name, and a record of what made it.
+
+    Parameters
+    ----------
+    ensemble_csv : Path
+        `test_ens.csv`, with its description beside it.
+    packed : sequence of Path
+        All parts of the packed test set, in any order.
+    out, provenance : Path
+        The submission and the JSON file for the record.
+    settings : SubmissionSettings
+        Its form, and the answer for what cannot be read.
+    simulated : bool
+        Whether the data are simulated; goes into the record.
+    config_sha256 : str, optional
+        Identifies the config; goes into the record.
+
+    Raises
+    ------
+    InputError
+        An object with readable cutouts has no probability, or one with a probability is not in the test set;
+        two files would have the same id; a file is missing, malformed or changed since it was made.
+    """
+    ensemble = open_ensemble(ensemble_csv)
+    threshold = ensemble.description.get("threshold")
+    if threshold is None:
+        raise InputError(
+            f"{ensemble_csv}: expected the ensemble of a test set, found one without a threshold"
+        )
+    parts = [open_objects(folder) for folder in packed]
+    answers = collect_answers(ensemble, parts, settings.unreadable_pred)
+    form = FORMS[settings.form]
+    with write_aside(out) as aside:
+        write_submission(aside, answers, form)
+        check_submission(aside, form, answers.ids)
+        csv_sha256 = sha256_of(aside)
+    n_lenses = int(np.count_nonzero(answers.preds))
+    unreadable = answers.unreadable.to_pylist()
+    write_json(
+        provenance,
+        {
+            "format": 1,
+            "form": settings.form,
+            "n_rows": len(answers.ids),
+            "n_lenses": n_lenses,
+            "threshold": threshold,
+            "level": ensemble.level,
+            "ensemble": settings.ensemble,
+            "members": ensemble.description["members"],
+            "testset": settings.testset,
+            "data_sha256": [
+                {name: part.summary["sha256"][name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
+            ],
+            "unreadable": unreadable,
+            "unreadable_pred": settings.unreadable_pred,
+            "simulated": simulated,
+            "config_sha256": config_sha256,
+            "packages": {name: version(name) for name in PACKAGES},
+            "sha256": {out.name: csv_sha256},
+        },
+    )
+    if unreadable:
+        answer = "a lens" if settings.unreadable_pred else "no lens"
+        log.warning(
+            "%d of %d could not be read and are answered with: %s: %s",
+            len(unreadable),
+            len(answers.ids),
+            answer,
+            ", ".join(unreadable),
+        )
+    kind = "simulated data, " if simulated else ""
+    log.info("%s: %s%d rows, %d lenses at t* = %r", out, kind, len(answers.ids), n_lenses, threshold)
+
+
+def collect_answers(ensemble: EnsembleTable, parts: Sequence[PackedObjects], unreadable_pred: int) -> Answers:
+    """Bring together the ensemble's answers and the objects it could not see.
+
+    Parameters
+    ----------
+    ensemble : EnsembleTable
+        Of a test set.
+    parts : sequence of PackedObjects
+        The test set.
+    unreadable_pred : 0 or 1
+        The answer for an object (a file, at level "file") of which nothing could be read.
+
+    Returns
+    -------
+    Answers
+        Ids are object keys, or stems of files at level "file".
+
+    Raises
+    ------
+    InputError
+        See `make_submission`.
+    """
+    level = ensemble.level
+    table = ensemble.read({KEY_COLUMN[level]: TEXT, "prob": REAL, "pred": INTEGER})
+    probs = probabilities(ensemble.csv, table)
+    preds = table["pred"].to_numpy()
+    wrong = ~np.isin(preds, (0, 1))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(f"{ensemble.csv}: line {line_of(row)}: expected pred 0 or 1, found {preds[row]}")
+    ids, order = _sorted_ids(table, level)
+    _check_each_once(ensemble.csv, ids)
+    readable = _distinct([_sorted_ids(part.index([KEY_COLUMN[level]]), level)[0] for part in parts])
+    if not ids.equals(readable):
+        raise InputError(_difference(ensemble.csv, ids, readable))
+    rejected = _distinct([_sorted_ids(part.rejected(), level)[0] for part in parts])
+    # Few are rejected: looking for them among the others is faster than the other way round.
+    seen = readable.filter(compute.is_in(readable, value_set=rejected))
+    unreadable = rejected.filter(compute.invert(compute.is_in(rejected, value_set=seen)))
+    answer = np.full(len(unreadable), unreadable_pred)
+    all_ids = pa.concat_arrays([ids, unreadable])
+    place = compute.sort_indices(all_ids).to_numpy()
+    return Answers(
+        ids=all_ids.take(place),
+        preds=np.concatenate([preds[order], answer])[place],
+        probs=np.concatenate([probs[order], answer.astype(np.float64)])[place],
+        unreadable=unreadable,
+    )
+
+
+def write_submission(path: Path, answers: Answers, form: SubmissionForm) -> None:
+    """Write answers in a form; what the form asks for and nobody estimated gets its filler."""
+    values = answers.preds if form.answer == "preds" else answers.probs
+    filler = pa.repeat(form.filler, len(answers.ids))
+    table = pa.table([answers.ids, values, *[filler] * len(form.others)], names=form.columns)
+    write_table(path, form.columns, [table])
+
+
+def check_submission(path: Path, form: SubmissionForm, ids: pa.Array) -> None:
+    """Read a submission back and refuse it unless it is what the challenge asks for.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    form : SubmissionForm
+        Its form.
+    ids : Array of large_string
+        The ids it must hold, in ascending order.
+
+    Raises
+    ------
+    InputError
+        Columns or their order differ; an id is missing, additional, repeated or out of place; an answer is
+        not 0 or 1, or no probability.
+    """
+    header = read_header(path)
+    if header != list(form.columns):
+        raise InputError(f"{path}: expected the columns {','.join(form.columns)}; found {','.join(header)}")
+    table = read_table(path, {"id": TEXT, form.answer: INTEGER if form.answer == "preds" else REAL})
+    if len(table) != len(ids):
+        raise InputError(f"{path}: expected {len(ids)} rows, found {len(table)}")
+    found = table["id"].combine_chunks()
+    differ = compute.not_equal(found, ids).to_numpy(zero_copy_only=False)
+    if differ.any():
+        row = int(np.argmax(differ))
+        raise InputError(
+            f"{path}: line {line_of(row)}: expected id {ids[row].as_py()}, found {found[row].as_py()}"
+        )
+    _check_each_once(path, found)
+    answers = probabilities(path, table, form.answer)
+    if form.answer == "preds" and not np.isin(answers, (0, 1)).all():
+        raise InputError(f"{path}: expected preds 0 or 1, found {sorted(set(answers.tolist()))}")
+
+
+def _sorted_ids(table: pa.Table, level: Level) -> tuple[pa.Array, npt.NDArray[np.uint64]]:
+    """Ids of the rows of a table in ascending order, and the rows in this order."""
+    ids = table[KEY_COLUMN[level]].combine_chunks()
+    if level == "file":
+        ids = compute.replace_substring_regex(ids, pattern=_FOLDERS_AND_ENDING, replacement="")
+    order = compute.sort_indices(ids).to_numpy()
+    return ids.take(order), order
+
+
+def _distinct(ids: Sequence[pa.Array]) -> pa.Array:
+    """All ids in ascending order, each once."""
+    together = pa.concat_arrays(ids)
+    together = together.take(compute.sort_indices(together))
+    return together.take(starts_of_runs(together))
+
+
+def _check_each_once(path: Path, ids: pa.Array) -> None:
+    """Refuse ids, in ascending order, of which one is repeated."""
+    starts = starts_of_runs(ids)
+    if len(starts) < len(ids):
+        repeated = ids[int(starts[np.diff(starts, append=len(ids)) > 1][0])].as_py()
+        raise InputError(f"{path}: expected each id once, found {repeated} more than once")
+
+
+def _difference(path: Path, ids: pa.Array, readable: pa.Array) -> str:
+    lost = readable.filter(compute.invert(compute.is_in(readable, value_set=ids)))
+    if len(lost):
+        return (
+            f"{path}: expected a probability for each readable object of the test set, "
+            f"found none for {len(lost)}: {_first(lost)}"
+        )
+    strange = ids.filter(compute.invert(compute.is_in(ids, value_set=readable)))
+    return (
+        f"{path}: expected objects of the test set only, "
+        f"found {len(strange)} that are not in it: {_first(strange)}"
+    )
+
+
+def _first(ids: pa.Array) -> str:
+    return ", ".join(ids.slice(0, 5).to_pylist()) + (", …" if len(ids) > 5 else "")

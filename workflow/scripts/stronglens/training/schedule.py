@@ -1,0 +1,99 @@
+"""The learning rate as a function of training time, and the rule that lowers it on a plateau."""
+
+import math
+from dataclasses import dataclass
+
+from stronglens.settings.train import TrainSettings
+
+
+def rate_at(settings: TrainSettings, epoch: float, plateau_drops: int = 0) -> float:
+    """Learning rate at a moment of training.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Schedule, highest rate, floor, warm-up.
+    epoch : float
+        Epochs since the start, in [0, epochs]; fractions are moments within an epoch.
+    plateau_drops : int
+        How often a `plateau` schedule has dropped so far.
+
+    Returns
+    -------
+    float
+        Rising linearly over the warm-up, then following the schedule, never below `lr_floor` times `lr`.
+
+    Notes
+    -----
+    The exponential schedule is the one that falls to the floor over the epochs after the warm-up:
+    lr (lr_floor)^t with t from 0 to 1. Cosine: Loshchilov & Hutter (2017), SGDR, eq. 5, without restarts.
+    """
+    if epoch < settings.warmup_epochs:
+        return settings.lr * epoch / settings.warmup_epochs
+    since = epoch - settings.warmup_epochs
+    t = min(since / (settings.epochs - settings.warmup_epochs), 1.0)
+    floor = settings.lr_floor
+    match settings.schedule:
+        case "cosine":
+            factor = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * t))
+        case "exponential":
+            factor = floor**t
+        case "step":
+            factor = settings.step_factor ** (since // settings.step_epochs)
+        case "plateau":
+            factor = settings.plateau_factor**plateau_drops
+        case "constant":
+            factor = 1.0
+    return settings.lr * max(factor, floor)
+
+
+@dataclass
+class Watch:
+    """Follows the monitored figure: the best epoch, when to stop early, when a plateau drops the rate.
+
+    Attributes
+    ----------
+    best : float or None
+        Best value so far; None before the first.
+    best_epoch : int
+        Its epoch, counted from 1; 0 before the first.
+    n_waited : int
+        Epochs since then.
+    n_bad, n_cooldown, drops : int
+        State of the plateau rule: epochs without improvement that count, epochs that still do not count, and
+        drops so far.
+    """
+
+    best: float | None = None
+    best_epoch: int = 0
+    n_waited: int = 0
+    n_bad: int = 0
+    n_cooldown: int = 0
+    drops: int = 0
+
+    def observe(self, settings: TrainSettings, epoch: int, value: float) -> bool:
+        """Take the monitored value after an epoch, and say whether it is the best so far.
+
+        A NaN is never an improvement. Plateaus follow `torch.optim.lr_scheduler.ReduceLROnPlateau` with an
+        absolute threshold of `min_delta`.
+        """
+        gain = value if settings.monitor == "auc" else -value
+        known = None if self.best is None else (self.best if settings.monitor == "auc" else -self.best)
+        improved = not math.isnan(gain) if known is None else gain > known + settings.min_delta
+        if improved:
+            self.best, self.best_epoch, self.n_waited, self.n_bad = value, epoch, 0, 0
+        else:
+            self.n_waited += 1
+            self.n_bad += 1
+        if self.n_cooldown > 0:
+            self.n_cooldown -= 1
+            self.n_bad = 0
+        if self.n_bad > settings.plateau_patience:
+            self.drops += 1
+            self.n_cooldown = settings.plateau_cooldown
+            self.n_bad = 0
+        return improved
+
+    def says_stop(self, settings: TrainSettings) -> bool:
+        """Whether patience is over."""
+        return settings.patience is not None and self.n_waited >= settings.patience
