@@ -57,7 +57,7 @@ def test_exit_code(ended: WorkflowRun) -> None:
 
 def test_the_others_go_on(ended: WorkflowRun) -> None:
     assert [seed for seed in range(1, 6) if result(ended, seed).exists()] == [1, 3, 4, 5], ended.said
-    assert not (ended.folder / "scores.txt").exists()
+    assert not (ended.folder / "submission.csv").exists()
 
 
 def test_a_failure_names_member_job_and_log(ended: WorkflowRun) -> None:

@@ -37,14 +37,14 @@ def described(cluster: SlurmCluster, folder: Path, run: WorkflowRun) -> str:
 @pytest.fixture(scope="module")
 def run(folder: Path, cluster: SlurmCluster) -> WorkflowRun:
     command = "date +%s.%N; echo $CUDA_VISIBLE_DEVICES $SLURM_NTASKS; sleep 3; date +%s.%N"
-    return WorkflowRun(folder, dict.fromkeys(SEEDS, command), "scores.txt", profile="pbs", affinity={0})
+    return WorkflowRun(folder, dict.fromkeys(SEEDS, command), "submission.csv", profile="pbs", affinity={0})
 
 
 @pytest.fixture(scope="module")
 def members(described: str, run: WorkflowRun) -> list[Member]:
     """All members, after the run."""
     assert run.wait(180) == 0, run.said
-    assert (run.folder / "scores.txt").exists()
+    assert (run.folder / "submission.csv").exists()
     texts = [path.read_text().split() for path in run.folder.glob("results/models/toy/*/best.txt")]
     return [Member(float(started), device, n, float(ended)) for started, device, n, ended in texts]
 
@@ -73,6 +73,11 @@ def test_jobs_are_named(described: str) -> None:
 
 def test_one_log_a_job_named_in_the_output(run: WorkflowRun, members: list[Member]) -> None:
     logs = re.findall(r"external jobid '\d+ (logs/pbs/\S+\.log)'", run.said)
-    assert len(logs) == 6
     assert all("Finished" in (run.folder / log).read_text() for log in logs)
-    assert len(list(run.folder.glob("logs/pbs/*/*"))) == 6
+    assert len(list(run.folder.glob("logs/pbs/*/*"))) == len(logs)
+
+
+def test_short_rules_wait_in_the_queue_once(run: WorkflowRun, members: list[Member]) -> None:
+    assert len(re.findall(r"external jobid '\d+ logs/pbs/train/", run.said)) == 5
+    assert len(re.findall(r"external jobid '\d+ logs/pbs/scores/", run.said)) == 1
+    assert run.said.count("external jobid") == 6

@@ -48,7 +48,7 @@ def test_another_working_folder(cluster: SlurmCluster, tmp_path: Path) -> None:
     arguments = (f"--directory={folder}", "--seconds-between-status-checks=1")
     run = WorkflowRun(tmp_path / "clone", {"1": "pwd"}, *arguments, profile="pbs")
     assert run.wait(90) == 0, run.said
-    assert (folder / "scores.txt").read_text() == f"{folder}\n"
+    assert (folder / "submission.csv").read_text() == f"{folder}\n"
 
 
 def test_a_silent_server_is_not_a_failed_job(cluster: SlurmCluster, tmp_path: Path) -> None:
