@@ -79,7 +79,7 @@ def claim_gpu(
     try:
         yield gpu.name
     finally:
-        os.environ.pop(_VISIBLE)
+        os.environ.pop(_VISIBLE, None)
         if visible is not None:
             os.environ[_VISIBLE] = visible
         os.close(lock)

@@ -1,0 +1,248 @@
+"""GPUs shared out by locks: tried through given lists and a pretended nvidia-smi, without any GPU."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from stronglens import gpu_lock
+from stronglens.errors import InputError
+from stronglens.gpu_lock import claim_gpu
+
+LIBRARY = Path(gpu_lock.__file__).parents[1]
+SCHEDULERS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
+TWO_GPUS = "0, GPU-aa\n1, GPU-bb\n"
+
+FakeSmi = Callable[[str, str], None]
+Claim = Callable[..., str | None]
+
+
+@pytest.fixture(autouse=True)
+def workstation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node without GPUs, drivers, schedulers or locks; gives the folder of the locks."""
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    monkeypatch.setattr(gpu_lock, "_LOCKS", folder)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    for name in ("CUDA_VISIBLE_DEVICES", *SCHEDULERS):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def smi(tmp_path: Path) -> FakeSmi:
+    """Makes an nvidia-smi that knows these GPUs and these processes on them."""
+
+    def make(gpus: str, processes: str = "") -> None:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "gpus").write_text(gpus)
+        (folder / "processes").write_text(processes)
+        answer = f'case "$1" in --query-gpu=*) cat "{folder}/gpus";; *) cat "{folder}/processes";; esac'
+        (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{answer}\n")
+        (folder / "nvidia-smi").chmod(0o755)
+
+    return make
+
+
+@pytest.fixture
+def claim(monkeypatch: pytest.MonkeyPatch) -> Iterator[Claim]:
+    """Claims as one more job does, which keeps its GPU until the test ends."""
+    with ExitStack() as jobs:
+
+        def make(candidates: list[str] | None = None, visible: str | None = None) -> str | None:
+            if visible is None:
+                monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+            else:
+                monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+            return jobs.enter_context(claim_gpu("auto", candidates))
+
+        yield make
+
+
+@pytest.fixture
+def other_process(workstation: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which keeps GPU 0 until it is killed."""
+    code = f"""
+        import time
+        from pathlib import Path
+        from stronglens import gpu_lock
+        gpu_lock._LOCKS = Path({str(workstation)!r})
+        with gpu_lock.claim_gpu(candidates=["0", "1"]) as gpu:
+            print(gpu, flush=True)
+            time.sleep(60)
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(LIBRARY)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0\n"
+        yield process
+        process.kill()
+
+
+def test_each_job_gets_its_own(claim: Claim) -> None:
+    assert [claim(["0", "1", "2"]) for _ in range(3)] == ["0", "1", "2"]
+
+
+def test_cuda_sees_the_claimed_one_only_and_then_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    with claim_gpu(candidates=["3", "4"]):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    with claim_gpu() as gpu:
+        assert (gpu, os.environ["CUDA_VISIBLE_DEVICES"]) == ("5", "5")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,6"
+
+
+def test_freed_after_an_error(claim: Claim) -> None:
+    with pytest.raises(ZeroDivisionError), claim_gpu(candidates=["0"]):
+        raise ZeroDivisionError
+    assert claim(["0"]) == "0"
+
+
+def test_another_process_keeps_it_until_kill_9(other_process: subprocess.Popen[str]) -> None:
+    with claim_gpu(candidates=["0", "1"]) as gpu:
+        assert gpu == "1"
+    other_process.send_signal(signal.SIGKILL)
+    other_process.wait()
+    with claim_gpu(candidates=["0", "1"]) as gpu:
+        assert gpu == "0"
+
+
+def test_waits_while_all_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    claimed: list[str | None] = []
+
+    def second_job() -> None:
+        with claim_gpu(candidates=["0"], wait_s=0.02) as gpu:
+            claimed.append(gpu)
+
+    with claim_gpu(candidates=["0"]):
+        waiting = threading.Thread(target=second_job)
+        waiting.start()
+        time.sleep(0.2)
+        assert claimed == []
+    waiting.join(timeout=5)
+    assert claimed == ["0"]
+    assert caplog.text.count("no GPU is free of 0: waiting") == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_a_chosen_device_is_left_alone(device: str) -> None:
+    with claim_gpu(device, candidates=["0"]) as gpu:
+        assert gpu is None
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.parametrize("visible", ["", "-1", "-1,0"])
+def test_hidden_gpus_are_no_gpus(visible: str, smi: FakeSmi, claim: Claim) -> None:
+    smi(TWO_GPUS, "")
+    assert claim(visible=visible) is None
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+
+
+def test_devices_after_a_negative_one_are_hidden(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert claim(visible="4,-1,5") == "4"
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("waits", pytrace=False))
+    with pytest.raises(pytest.fail.Exception, match="waits"):
+        claim(visible="4,-1,5")
+
+
+def test_all_gpus_of_the_node_by_uuid(smi: FakeSmi, claim: Claim) -> None:
+    smi(TWO_GPUS, "")
+    assert [claim(), claim()] == ["GPU-aa", "GPU-bb"]
+
+
+def test_no_gpu_on_the_node(smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(()))
+    assert claim() is None
+
+
+def test_an_index_and_a_uuid_are_one_gpu(smi: FakeSmi, claim: Claim) -> None:
+    smi(TWO_GPUS, "")
+    assert [claim(["1"]), claim(["GPU-bb", "GPU-aa"])] == ["1", "GPU-aa"]
+
+
+def test_a_gpu_that_another_user_computes_on_is_passed_over(
+    smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(gpu_lock, "_is_mine", lambda pid: pid == "200")
+    smi(TWO_GPUS, "GPU-aa, 100\nGPU-bb, 200\n")
+    assert claim(visible="0,1") == "1"
+    assert "GPU 0 is passed over: another user computes on it" in caplog.text
+
+
+def test_whose_a_process_is() -> None:
+    assert gpu_lock._is_mine(str(os.getpid()))
+    assert gpu_lock._is_mine("1") == (os.getuid() == 0)
+    assert not gpu_lock._is_mine("999999999")
+
+
+@pytest.mark.parametrize(
+    "answer", ["No devices were found", "0, [Not Found]", "[Insufficient Permissions], 1"]
+)
+def test_an_nvidia_smi_that_does_not_help(smi: FakeSmi, claim: Claim, answer: str) -> None:
+    smi("", answer)
+    assert claim(["0"]) == "0"
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_the_gpu_that_a_scheduler_assigned_is_not_second_guessed(
+    scheduler: str, smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A lock is held on it, and another user computes on it: neither matters.
+    assert claim(["0"]) == "0"
+    monkeypatch.setattr(gpu_lock, "_is_mine", lambda pid: False)
+    smi(TWO_GPUS, "GPU-aa, 100\n")
+    monkeypatch.setenv(scheduler, "77.server")
+    assert claim(visible="0") is None
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_several_that_a_scheduler_assigned_are_shared_out_within_the_job(
+    smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_lock, "_is_mine", lambda pid: False)
+    smi(TWO_GPUS, "GPU-aa, 100\n")
+    for job_id in ("1", "2"):  # in each, devices may be counted from 0
+        monkeypatch.setenv("SLURM_JOB_ID", job_id)
+        assert [claim(visible="0,1"), claim(visible="0,1")] == ["0", "1"]
+
+
+def test_where_a_scheduler_assigned_none_jobs_keep_clear_of_each_other(
+    smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OpenPBS without the cgroups hook.
+    smi(TWO_GPUS, "")
+    claimed = []
+    for job_id in ("35.vm", "36.vm"):
+        monkeypatch.setenv("PBS_JOBID", job_id)
+        claimed.append(claim())
+    assert claimed == ["GPU-aa", "GPU-bb"]
+
+
+def test_a_folder_of_somebody_else_is_refused(workstation: Path, tmp_path: Path, claim: Claim) -> None:
+    (tmp_path / "theirs").mkdir()
+    (workstation / f"stronglens-gpu-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    with pytest.raises(InputError, match="locks of GPUs"):
+        claim(["0"])
+
+
+def test_torch_is_not_imported() -> None:
+    code = "import sys, stronglens.gpu_lock; sys.exit('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
