@@ -33,8 +33,8 @@ class WorkflowRun:
         What follows --profile.
     environment : mapping, optional
         Variables to set.
-    affinity : set of int, optional
-        The cores that this host has, as Snakemake sees it.
+    one_core : bool
+        Whether Snakemake finds itself on a host of one core.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WorkflowRun:
         profile: str,
         config: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
-        affinity: set[int] | None = None,
+        one_core: bool = False,
     ) -> None:
         self.folder = folder
         self.output = folder.parent / f"{folder.name}.out"
@@ -62,8 +62,8 @@ class WorkflowRun:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        if affinity is not None:
-            os.sched_setaffinity(self.process.pid, affinity)
+        if one_core:
+            os.sched_setaffinity(self.process.pid, {min(os.sched_getaffinity(0))})
 
     @property
     def said(self) -> str:

@@ -37,7 +37,7 @@ def described(cluster: SlurmCluster, folder: Path, run: WorkflowRun) -> str:
 @pytest.fixture(scope="module")
 def run(folder: Path, cluster: SlurmCluster) -> WorkflowRun:
     command = "date +%s.%N; echo $CUDA_VISIBLE_DEVICES $SLURM_NTASKS; sleep 3; date +%s.%N"
-    return WorkflowRun(folder, dict.fromkeys(SEEDS, command), "submission.csv", profile="pbs", affinity={0})
+    return WorkflowRun(folder, dict.fromkeys(SEEDS, command), "submission.csv", profile="pbs", one_core=True)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ def run(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Work
         "2": "exit 3",
         "3": "test -e tried || { touch tried; sleep 300; }; echo well",
     }
-    return WorkflowRun(folder, commands, OFTEN, "--retries=1", profile="slurm", affinity={0})
+    return WorkflowRun(folder, commands, OFTEN, "--retries=1", profile="slurm", one_core=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,188 @@
+"""What the profiles' config.yaml say, and that they serve from wherever Snakemake is started."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.profiles import ProfileConfigFileParser
+
+from workflow_run import REPOSITORY, WorkflowRun, clone, site_profile
+
+PROFILES = REPOSITORY / "profiles"
+NAMES = ("pbs", "slurm", "local")
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """A profile as Snakemake reads it."""
+    with path.open() as stream:
+        parsed: dict[str, Any] = ProfileConfigFileParser().parse(stream)
+    return parsed
+
+
+def rule_names() -> set[str]:
+    texts = [path.read_text() for path in (REPOSITORY / "rules").glob("*.smk")]
+    return {name for text in texts for name in re.findall(r"^\s*(?:use )?rule (?:\w+ as )?(\w+)", text, re.M)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestEachProfile:
+    def test_is_found_by_its_name(self, name: str) -> None:
+        assert (REPOSITORY / name).is_symlink()
+        assert (REPOSITORY / name / "config.yaml").samefile(PROFILES / name / "config.yaml")
+
+    def test_goes_on_after_a_failure_and_tries_again(self, name: str) -> None:
+        profile = parse(PROFILES / name / "config.yaml")
+        assert profile["keep-going"] == "True"
+        assert profile["rerun-incomplete"] == "True"
+        assert int(profile["retries"]) >= 1
+
+    def test_caps_gpu_jobs_in_one_place(self, name: str) -> None:
+        (cap,) = parse(PROFILES / name / "config.yaml")["resources"]
+        assert re.fullmatch(r"gpu=\d+", cap)
+
+    def test_names_rules_that_exist(self, name: str) -> None:
+        profile = yaml.safe_load((PROFILES / name / "config.yaml").read_text())
+        assert {*profile.get("groups", {}), *profile.get("set-threads", {})} <= rule_names()
+
+    def test_dry_run_in_another_working_folder(self, name: str, tmp_path: Path) -> None:
+        run = WorkflowRun(tmp_path / "clone", {"42": "true"}, "-n", "-d", "elsewhere", profile=name)
+        assert run.wait(60) == 0, run.said
+        assert "train" in run.said
+
+
+def test_there_is_no_default_profile() -> None:
+    # Snakemake lets it win over --profile, and a site's queue and account are lost.
+    assert not (PROFILES / "default").exists()
+
+
+def test_the_scripts_of_pbs_are_found_wherever_snakemake_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "it's {a} clone"
+    clone(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # the profile adds to it
+    profile = parse(Path("pbs/config.yaml"))
+    for name in ("cancel", "sidecar"):
+        assert profile[f"cluster-generic-{name}-cmd"] == str(folder / "pbs" / f"{name}.py")
+        assert os.access(profile[f"cluster-generic-{name}-cmd"], os.X_OK)
+    # These two go through a shell, the first after Snakemake has replaced what stands in braces.
+    for command in (
+        profile["cluster-generic-submit-cmd"].format(),
+        profile["cluster-generic-status-cmd"],
+    ):
+        words = subprocess.run(
+            ["sh", "-c", f"printf %s {command}"], capture_output=True, text=True, check=True
+        )
+        assert Path(words.stdout).is_relative_to(folder)
+        assert os.access(words.stdout, os.X_OK)
+
+
+def test_the_scripts_of_pbs_run_with_the_python_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    parse(PROFILES / "pbs" / "config.yaml")
+    assert os.environ["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+
+
+class TestLocal:
+    @pytest.mark.parametrize(
+        ("visible", "n_gpus"), [("0", 1), ("0,1,2", 3), ("GPU-aa,GPU-bb", 2), ("", 1), ("-1", 1)]
+    )
+    def test_as_many_gpu_jobs_as_gpus(
+        self, visible: str, n_gpus: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert parse(PROFILES / "local" / "config.yaml")["resources"] == [f"gpu={n_gpus}"]
+
+    def test_no_gpu_waits_for_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+        profile = parse(PROFILES / "local" / "config.yaml")
+        assert profile["cores"] == "6"
+        assert "train=3" in profile["set-threads"]
+
+    def test_no_more_cores_than_the_rules_ask_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)))
+        assert "train=8" in parse(PROFILES / "local" / "config.yaml")["set-threads"]
+
+    def test_jobs_run_each_on_its_own_gpu(self, tmp_path: Path) -> None:
+        claim = (
+            "import time; from stronglens.gpu_lock import claim_gpu\n"
+            "with claim_gpu() as gpu: print(time.time()); print(gpu); time.sleep(1); print(time.time())"
+        )
+        (tmp_path / "member.py").write_text(claim)
+        command = f"{sys.executable} {tmp_path}/member.py"
+        environment = {
+            "CUDA_VISIBLE_DEVICES": "0,1",
+            "PYTHONPATH": str(REPOSITORY / "workflow" / "scripts"),
+        }
+        run = WorkflowRun(
+            tmp_path / "clone", dict.fromkeys("1234", command), profile="local", environment=environment
+        )
+        assert run.wait(60) == 0, run.said
+        rows = [path.read_text().split() for path in run.folder.glob("results/models/toy/*/best.txt")]
+        members = [(float(started), gpu, float(ended)) for started, gpu, ended in rows]
+        assert len(members) == 4
+        for started, _, _ in members:
+            together = [gpu for start, gpu, end in members if start <= started < end]
+            assert len(set(together)) == len(together) <= 2
+        if len(os.sched_getaffinity(0)) > 1:
+            assert {gpu for _, gpu, _ in members} == {"0", "1"}
+
+
+PBS = """\
+#!/bin/sh
+# Runs a job at once, in the folder that OpenPBS starts jobs in.
+for script; do :; done
+number=$(ls "{folder}" | grep -c qsub)
+printf '%s\\n' "$@" > "{folder}/qsub-$number"
+script=$PWD/$script
+(cd / && sh "$script" > "{folder}/log-$number" 2>&1)
+echo "$number.vm"
+"""
+
+
+def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
+    """From a host of one core: a site's profile, another working folder, a failure, a retry."""
+    commands_folder = tmp_path / "bin"
+    commands_folder.mkdir()
+    (commands_folder / "qsub").write_text(PBS.format(folder=commands_folder))
+    (commands_folder / "qstat").write_text("#!/bin/sh\necho 'pbs_version = 23.06.06'\n")
+    for name in ("qsub", "qstat"):
+        (commands_folder / name).chmod(0o755)
+    clone_folder, folder = tmp_path / "clone", tmp_path / "it's elsewhere"
+    site_profile(
+        clone_folder,
+        "site",
+        {
+            "default-resources": {"queue": "long", "account": "lenses-2026", "pbs_extra": "-m n"},
+            "set-resources": {"train": {"queue": "gpu_long", "runtime": 2880}},
+            "seconds-between-status-checks": 1,
+        },
+    )
+    run = WorkflowRun(
+        clone_folder,
+        {"42": "test -e tried || { touch tried; exit 1; }; pwd"},
+        f"--directory={folder}",
+        profile="site",
+        environment={"PATH": f"{commands_folder}:{os.environ['PATH']}"},
+        one_core=True,
+    )
+    assert run.wait(120) == 0, run.said
+    assert (folder / "submission.csv").read_text() == f"{folder}\n"
+    assert "exit code 1; log logs/pbs/train/train-toy-42." in run.said
+    first, retry, scores = (path.read_text().split("\n") for path in sorted(commands_folder.glob("qsub-*")))
+    assert "select=1:ncpus=8:ngpus=1:mem=1000mb" in first
+    assert "select=1:ncpus=8:ngpus=1:mem=2000mb" in retry
+    assert "select=1:ncpus=2:mem=500mb" in scores
+    assert ("walltime=48:00:00" in first, "walltime=00:20:00" in scores) == (True, True)
+    for job, queue in ((first, "gpu_long"), (retry, "gpu_long"), (scores, "long")):
+        assert job[job.index("-q") + 1] == queue
+        assert job[job.index("-A") + 1] == "lenses-2026"
+        assert job[job.index("-m") + 1] == "n"
