@@ -63,6 +63,13 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCommand:
     return make
 
 
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def jobscript(**changes: Any) -> str:
     properties = TRAIN | changes
     return f"#!/bin/sh\n# properties = {json.dumps(properties)}\necho done && exit 0 || exit 1\n"
@@ -102,6 +109,10 @@ class TestRequest:
         # A job-wide mem or ncpus beside select is rejected, nodes= gets no GPU.
         assert ",mem" not in asked
         assert "nodes" not in asked
+
+    @pytest.mark.parametrize("flavour", list(Flavour))
+    def test_only_snakemake_starts_a_job_again(self, flavour: Flavour) -> None:
+        assert "-r n" in arguments(flavour)
 
     @pytest.mark.parametrize("flavour", list(Flavour))
     def test_a_rule_without_gpu_asks_for_none(self, flavour: Flavour) -> None:
@@ -334,17 +345,34 @@ class TestExitCode:
         assert record.files.read_exit_code() == code
         assert ended.returncode == (code if code is not None else -9)
 
-    def test_is_left_by_a_job_that_is_asked_to_end(self, workdir: Path) -> None:
-        # Every process of the job gets the signal, as servers send it.
+    @pytest.mark.parametrize(("last_code", "code"), [(1, 143), (0, 0)])
+    def test_is_left_when_a_job_that_is_asked_to_end_has_saved(
+        self, workdir: Path, last_code: int, code: int
+    ) -> None:
+        # Every process gets the signal, as servers send it; a shell between dies of it at once.
+        (workdir / "train.py").write_text(
+            "import signal, sys, time\nfrom pathlib import Path\n"
+            "def save(number, frame):\n"
+            f"    time.sleep(0.5); Path('saved').touch(); sys.exit({last_code})\n"
+            "signal.signal(signal.SIGTERM, save); Path('up').touch(); time.sleep(60)\n"
+        )
         record, _ = submitted(workdir)
-        patient = "trap 'sleep 0.2; exit 7' TERM; touch up; while :; do sleep 0.05; done"
-        script = submit.job_script(record, patient, workdir)
+        shell = "" if last_code == 0 else "bash -c 'python3 train.py; true'"
+        script = submit.job_script(record, shell or "python3 train.py", workdir)
         job = subprocess.Popen(["sh", "-c", script], start_new_session=True, stdout=subprocess.DEVNULL)
-        while not (workdir / "up").exists():
-            time.sleep(0.01)
+        wait_until((workdir / "up").exists)
         os.killpg(job.pid, 15)
-        assert job.wait(timeout=10) == 7
-        assert record.files.read_exit_code() == 7
+        wait_until(lambda: record.files.read_exit_code() is not None)
+        assert (workdir / "saved").exists()
+        assert record.files.read_exit_code() == code
+        assert job.wait(timeout=10) == code
+
+    def test_a_job_that_a_server_starts_again_does_nothing(self, workdir: Path) -> None:
+        record, _ = submitted(workdir)
+        record.files.exit_code.write_text("143\n")
+        script = submit.job_script(record, "touch ran", workdir)
+        assert subprocess.run(["sh", "-c", script], check=False, capture_output=True).returncode == 75
+        assert not (workdir / "ran").exists()
 
     def test_a_job_without_record_does_nothing(self, workdir: Path) -> None:
         record, _ = submitted(workdir)
@@ -392,6 +420,10 @@ class TestSubmit:
         assert job.log.startswith("logs/pbs/train/train-nano-42.")
         assert (workdir / job.log).parent.is_dir()
         assert JobFiles(job.uid).read_job_id() == "35.vm"
+
+    def test_the_id_stands_below_a_greeting(self, workdir: Path, fake: FakeCommand) -> None:
+        fake("qsub", "echo 'Welcome to the cluster, project 7'; echo; echo 35.vm")
+        assert submit.submit(jobscript()).startswith("35.vm ")
 
     def test_nothing_that_reaches_a_shell_has_a_blank(self, workdir: Path, fake: FakeCommand) -> None:
         fake("qsub", f"for i; do echo \"$i\"; done > '{workdir.parent}/asked'; echo 5")
@@ -463,14 +495,11 @@ class TestSubmit:
         fake("qsub", f"touch '{started}'; sleep 0.5; echo 35.vm")
         (workdir / "job.sh").write_text(jobscript())
         with subprocess.Popen([SCRIPTS / "submit.py", "job.sh"]) as submitting:
-            while not started.exists():
-                time.sleep(0.01)
+            wait_until(started.exists)
             submitting.kill()
         (record,) = pbs_records.read_records()
         assert record.files.read_job_id() == ""
-        deadline = time.monotonic() + 10
-        while not record.files.read_job_id() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: record.files.read_job_id() != "")
         assert record.files.read_job_id() == "35.vm"
 
 
@@ -536,9 +565,7 @@ class TestSidecar:
             os.kill(int(pid), 15)
         else:
             snakemake.kill()
-        deadline = time.monotonic() + 15
-        while not deleted.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: deleted.exists() and deleted.read_text() != "")
         snakemake.kill()
         snakemake.wait()
         snakemake.stdout.close()

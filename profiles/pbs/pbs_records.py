@@ -6,6 +6,7 @@ when a server is set up again.
 
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -15,6 +16,9 @@ from typing import Self
 
 FOLDER = Path(".snakemake/pbs")
 """Relative to the folder that Snakemake works in, which is where it starts the scripts of a profile."""
+
+_JOB_ID = re.compile(r"\d[\w.\[\]-]*", flags=re.ASCII)
+"""5 from Slurm's wrapper, 5.server from Torque, 35.vm from OpenPBS."""
 
 KEPT_S = 7 * 24 * 3600
 """For how long the files of a job are kept after its end."""
@@ -60,7 +64,7 @@ class JobFiles:
     def read_job_id(self) -> str:
         """The server's id, or nothing if there is none yet."""
         try:
-            return self.job_id.read_text(encoding="utf-8").strip()
+            return find_job_id(self.job_id.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return ""
 
@@ -129,6 +133,12 @@ class ExternalId:
     @property
     def uid(self) -> str:
         return self.log.removesuffix(".log").rpartition(".")[2]
+
+
+def find_job_id(said: str) -> str:
+    """The id in what qsub printed, below a site's greetings; nothing if there is none."""
+    lines = said.split("\n")
+    return next((line.strip() for line in reversed(lines) if _JOB_ID.fullmatch(line.strip())), "")
 
 
 def new_uid() -> str:

@@ -118,6 +118,7 @@ def qsub_arguments(properties: JobProperties, flavour: Flavour, log: Path) -> li
     resources = properties.resources
     arguments = ["-N", job_name(properties.label, flavour), "-j", "oe", "-o", str(log)]
     arguments += ["-S", "/bin/sh"]  # else the user's login shell, which may be no relative of sh
+    arguments += ["-r", "n"]  # Snakemake tries again; a server that did so too would start a second one
     if queue := _word(resources, "queue"):
         arguments += ["-q", queue]
     if account := _word(resources, "account"):

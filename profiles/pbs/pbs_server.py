@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from pbs_records import find_job_id
 from pbs_request import Flavour
 
 _UNKNOWN_JOB = 153
@@ -117,11 +118,13 @@ def submit(arguments: Sequence[str], id_file: Path) -> str:
     except subprocess.TimeoutExpired as error:
         qsub.kill()
         raise ServerSilentError(f"qsub: no answer within {QSUB_TIMEOUT_S} s") from error
-    job_id = id_file.read_text(encoding="utf-8").strip()
-    # Slurm's wrapper reports some refusals on stdout, with exit code 0 or not.
-    if qsub.returncode != 0 or not re.fullmatch(r"[\w.\[\]-]+", job_id):
-        message = f"qsub {' '.join(arguments)}: exit code {qsub.returncode}, {said.strip()} {job_id}"
-        raise (ServerSilentError if _SILENCE.search(f"{said} {job_id}") else ServerError)(message)
+    printed = id_file.read_text(encoding="utf-8")
+    job_id = find_job_id(printed)
+    # Slurm's wrapper prints some refusals where the id should be.
+    if qsub.returncode != 0 or not job_id:
+        answer = f"{said.strip()} {printed.strip()}"
+        message = f"qsub {' '.join(arguments)}: exit code {qsub.returncode}, {answer}"
+        raise (ServerSilentError if _SILENCE.search(answer) else ServerError)(message)
     return job_id
 
 

@@ -31,8 +31,8 @@ _SCRIPT = """\
 #!/bin/sh
 # {name}
 cd {workdir} || exit 1
-if [ ! -e {wanted} ]; then
-    echo "Not wanted any more: {name}"
+if [ ! -e {wanted} ] || [ -e {marker} ]; then
+    echo "{name}: not wanted any more, or over already"
     exit 75
 fi
 echo "{name}: job ${{PBS_JOBID:-}} on $(hostname), $(date)"
@@ -41,12 +41,21 @@ if [ -z "${{CUDA_VISIBLE_DEVICES+set}}" ] && [ -s "${{PBS_GPUFILE:-}}" ]; then
     gpus=$(sed -n 's/.*-gpu\\([0-9][0-9]*\\)$/\\1/p' "$PBS_GPUFILE" | sort -n | paste -s -d , -)
     export CUDA_VISIBLE_DEVICES="$gpus"
 fi
-# Servers signal every process of a job. This shell outlives the others, to say how they ended.
-trap : HUP INT TERM USR1 USR2 XCPU
+# Servers signal every process of a job. Its shells outlive the others, to say how they ended.
+cut=
+trap 'cut=1' HUP INT TERM USR1 USR2 XCPU
 (
+trap : HUP INT TERM USR1 USR2 XCPU
 {jobscript}
 )
 code=$?
+# A training that is cut short saves what it has; the job is not over, and not tried again, before that.
+while [ -n "$cut" ] && pgrep -s 0 python > /dev/null 2>&1; do
+    sleep 0.2
+done
+if [ -n "$cut" ] && [ "$code" -ne 0 ]; then
+    code=143
+fi
 echo "$code" > {marker}.part && mv {marker}.part {marker}
 exit "$code"
 """
