@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from stronglens.cli import Command, run
+from stronglens.gpu_lock import claim_gpu
 from stronglens.threads import wait_without_spinning
 
 
@@ -40,20 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(options: Predict) -> None:
     wait_without_spinning()
-    from stronglens.prediction.predict_member import predict_member  # noqa: PLC0415 - --help need not wait for torch
+    with claim_gpu(options.device):  # before CUDA is looked at
+        from stronglens.prediction.predict_member import predict_member  # noqa: PLC0415 - --help need not wait for torch
 
-    predict_member(
-        options.member,
-        options.packed,
-        options.out_dir,
-        which=options.which or options.split or "test",
-        split=options.split,
-        splits_folder=options.splits,
-        batch_size=options.batch_size,
-        device_name=options.device,
-        n_threads=options.threads,
-        max_samples=options.max_samples,
-    )
+        predict_member(
+            options.member,
+            options.packed,
+            options.out_dir,
+            which=options.which or options.split or "test",
+            split=options.split,
+            splits_folder=options.splits,
+            batch_size=options.batch_size,
+            device_name=options.device,
+            n_threads=options.threads,
+            max_samples=options.max_samples,
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stronglens.cli import Command, run
+from stronglens.gpu_lock import claim_gpu
 from stronglens.settings.member import MemberSettings
 from stronglens.threads import wait_without_spinning
 
@@ -36,18 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(options: Train) -> None:
     wait_without_spinning()
-    from stronglens.training.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
+    with claim_gpu(options.device):  # before CUDA is looked at
+        from stronglens.training.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
 
-    train_member(
-        options.packed,
-        options.splits,
-        options.out_dir,
-        options.settings,
-        model=options.model,
-        seed=options.seed,
-        device_name=options.device,
-        n_threads=options.threads,
-    )
+        train_member(
+            options.packed,
+            options.splits,
+            options.out_dir,
+            options.settings,
+            model=options.model,
+            seed=options.seed,
+            device_name=options.device,
+            n_threads=options.threads,
+        )
 
 
 if __name__ == "__main__":
