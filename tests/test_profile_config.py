@@ -11,10 +11,18 @@ import pytest
 import yaml
 from snakemake.profiles import ProfileConfigFileParser
 
+from pbs_run import PID_VARIABLE, Run
 from workflow_run import REPOSITORY, WorkflowRun, clone, site_profile
 
 PROFILES = REPOSITORY / "profiles"
 NAMES = ("pbs", "slurm", "local")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes back what profiles/pbs sets for its scripts."""
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setenv(PID_VARIABLE, "")
 
 
 def parse(path: Path) -> dict[str, Any]:
@@ -66,11 +74,9 @@ def test_the_scripts_of_pbs_are_found_wherever_snakemake_goes(
     folder = tmp_path / "it's {a} clone"
     clone(folder)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("PATH", os.environ["PATH"])  # the profile adds to it
     profile = parse(Path("pbs/config.yaml"))
-    for name in ("cancel", "sidecar"):
-        assert profile[f"cluster-generic-{name}-cmd"] == str(folder / "pbs" / f"{name}.py")
-        assert os.access(profile[f"cluster-generic-{name}-cmd"], os.X_OK)
+    assert profile["cluster-generic-cancel-cmd"] == str(folder / "pbs" / "cancel.py")
+    assert os.access(profile["cluster-generic-cancel-cmd"], os.X_OK)
     # These two go through a shell, the first after Snakemake has replaced what stands in braces.
     for command in (
         profile["cluster-generic-submit-cmd"].format(),
@@ -81,6 +87,13 @@ def test_the_scripts_of_pbs_are_found_wherever_snakemake_goes(
         )
         assert Path(words.stdout).is_relative_to(folder)
         assert os.access(words.stdout, os.X_OK)
+
+
+def test_the_scripts_of_pbs_know_snakemakes_process() -> None:
+    parse(PROFILES / "pbs" / "config.yaml")
+    run = Run.current()
+    assert run is not None
+    assert run.pid == os.getpid()
 
 
 def test_the_scripts_of_pbs_run_with_the_python_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,14 +179,18 @@ def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
             "seconds-between-status-checks": 1,
         },
     )
-    run = WorkflowRun(
-        clone_folder,
-        {"42": "test -e tried || { touch tried; exit 1; }; pwd"},
-        f"--directory={folder}",
-        profile="site",
-        environment={"PATH": f"{commands_folder}:{os.environ['PATH']}"},
-        one_core=True,
-    )
+
+    def start() -> WorkflowRun:
+        return WorkflowRun(
+            clone_folder,
+            {"42": "test -e tried || { touch tried; exit 1; }; pwd"},
+            f"--directory={folder}",
+            profile="site",
+            environment={"PATH": f"{commands_folder}:{os.environ['PATH']}"},
+            one_core=True,
+        )
+
+    run = start()
     assert run.wait(120) == 0, run.said
     assert (folder / "submission.csv").read_text() == f"{folder}\n"
     assert "exit code 1; log logs/pbs/train/train-toy-42." in run.said
@@ -186,3 +203,6 @@ def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
         assert job[job.index("-q") + 1] == queue
         assert job[job.index("-A") + 1] == "lenses-2026"
         assert job[job.index("-m") + 1] == "n"
+    again = start()
+    assert again.wait(60) == 0, again.said
+    assert "Nothing to be done" in again.said

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import status
 import submit
 from pbs_records import ExternalId, JobFiles, Record
 from pbs_request import Flavour, JobProperties, RequestError
+from pbs_run import PID_VARIABLE, Run
 from pbs_server import ServerError, ServerSilentError
 from status import GRACE_S, Verdict
 
@@ -44,6 +46,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "it's a $HOME; folder"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.delenv(PID_VARIABLE, raising=False)
     return folder
 
 
@@ -520,6 +523,29 @@ class TestStatusAndCancel:
         assert (workdir.parent / "deleted").read_text() == "1.vm 2.vm\n"
 
 
+class TestRun:
+    def test_a_process_is_known_again(self) -> None:
+        run = Run.of(os.getpid())
+        assert run is not None
+        assert run.is_alive()
+        assert not Run(run.pid, "another start").is_alive()
+
+    def test_a_process_that_nobody_has_waited_for_has_ended(self) -> None:
+        process = subprocess.Popen(["sleep", "60"])
+        run = Run.of(process.pid)
+        assert run is not None
+        process.kill()
+        wait_until(lambda: not run.is_alive())
+        assert Run.of(process.pid) is None
+        process.wait()
+        assert Run.of(process.pid) is None
+
+    @pytest.mark.parametrize("pid", ["", "none"])
+    def test_unknown(self, monkeypatch: pytest.MonkeyPatch, pid: str) -> None:
+        monkeypatch.setenv(PID_VARIABLE, pid)
+        assert Run.current() is None
+
+
 class TestSidecar:
     def test_deletes_what_goes_on(self, workdir: Path, fake: FakeCommand) -> None:
         fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'")
@@ -545,31 +571,42 @@ class TestSidecar:
         sidecar.cancel_run("run")
         assert record not in pbs_records.read_records()
 
-    @pytest.mark.parametrize("end", ["SIGTERM", "parent is killed"])
-    def test_beside_snakemake(self, workdir: Path, fake: FakeCommand, end: str) -> None:
+    @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+    def test_beside_snakemake(
+        self, workdir: Path, fake: FakeCommand, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         deleted = workdir.parent / "deleted"
+        fake("qstat", UNKNOWN)
+        fake("qsub", "echo $$.vm")
         fake("qdel", f"echo \"$@\" > '{deleted}'")
-        code = (
-            "import subprocess, sys, time\n"
-            f"command = [{str(SCRIPTS / 'sidecar.py')!r}]\n"
-            "beside = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)\n"
-            "print(beside.stdout.readline().strip(), beside.pid, flush=True)\n"
-            "time.sleep(60)\n"
-        )
-        snakemake = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        assert snakemake.stdout is not None
-        run, pid = snakemake.stdout.readline().split()
-        submitted(workdir, run=run, job_id="8.vm")
-        os.kill(int(pid), 2)  # Ctrl-C reaches it too, and means nothing
-        if end == "SIGTERM":
-            os.kill(int(pid), 15)
-        else:
-            snakemake.kill()
-        wait_until(lambda: deleted.exists() and deleted.read_text() != "")
-        snakemake.kill()
-        snakemake.wait()
-        snakemake.stdout.close()
-        assert deleted.read_text() == "8.vm\n"
+        with subprocess.Popen(["sleep", "60"]) as snakemake:
+            monkeypatch.setenv(PID_VARIABLE, str(snakemake.pid))
+            for seed in ("42", "43"):
+                script = jobscript(wildcards={"model": "nano", "seed": seed}, output=[seed])
+                (workdir / "job.sh").write_text(script)
+                subprocess.run(
+                    [SCRIPTS / "submit.py", "job.sh"], check=True, stdout=subprocess.PIPE, timeout=30
+                )
+            assert len(list(pbs_records.FOLDER.glob("*.sidecar"))) == 1
+            job_ids = {record.files.read_job_id() for record in pbs_records.read_records()}
+            time.sleep(2 * sidecar.LOOK_S)
+            assert not deleted.exists()
+            snakemake.send_signal(end)
+        wait_until(lambda: not list(pbs_records.FOLDER.glob("*.sidecar")))
+        assert set(deleted.read_text().split()) == job_ids
+        assert pbs_records.read_records() == []
+
+    def test_nothing_is_submitted_for_a_run_that_has_ended(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake("qstat", UNKNOWN)
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 1.vm")
+        gone = Run(os.getpid(), "before")
+        monkeypatch.setattr(Run, "current", lambda: gone)
+        monkeypatch.setattr(sidecar, "start", lambda run: None)
+        with pytest.raises(ServerError, match="Snakemake has ended"):
+            submit.submit(jobscript())
+        assert not (workdir.parent / "submitted").exists()
 
     def test_old_files_go(self, workdir: Path) -> None:
         old, _ = submitted(workdir)

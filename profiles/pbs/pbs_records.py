@@ -85,7 +85,7 @@ class Record:
     uid : str
         The unique id.
     run : str
-        The run of Snakemake that wants it: the uid of its sidecar; empty without one.
+        The name of the run of Snakemake that wants it; empty if that is not known.
     name : str
         Rule and wildcards, for messages.
     identity : str
@@ -142,7 +142,7 @@ def find_job_id(said: str) -> str:
 
 
 def new_uid() -> str:
-    """An id that no other job and no other run has."""
+    """An id that no other job has."""
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
 
 

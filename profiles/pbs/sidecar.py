@@ -1,21 +1,25 @@
-#!/usr/bin/env python3
-"""Run beside Snakemake; when Snakemake ends, however it ends, delete those jobs of this run that go on.
+"""Run beside Snakemake; when Snakemake ends, however it ends, delete those jobs of its that go on.
 
 Snakemake cancels jobs itself, but forgets those whose status it is just asking for, and cancels none when it
-is killed. Prints the run's id, which Snakemake hands to the other scripts.
+is killed. Started by submit.py: a sidecar that Snakemake itself starts keeps it from ending when there is
+nothing to be done (cluster-generic 1.0.9).
+
+Usage: sidecar.py PID
 """
 
-import os
-import signal
+import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
+from pathlib import Path
 
 import pbs_records
 import pbs_server
 from pbs_records import Record
+from pbs_run import Run
+
+LOOK_S = 0.5
+"""How often to look whether Snakemake is there."""
 
 SUBMISSION_S = 30
 """How long to wait for submissions that are on their way when Snakemake ends."""
@@ -24,27 +28,36 @@ _BATCH = 50
 """Jobs that one qdel is given."""
 
 
-def main() -> int:
-    ended = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-
-    # Ctrl-C reaches this process too; Snakemake then sends SIGTERM, once it submits no more.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, end)
-    parent = os.getppid()
-    run = pbs_records.new_uid()
-    print(run, flush=True)
+def main(arguments: list[str]) -> int:
+    run = Run.of(int(arguments[0]))
+    if run is None:
+        return 0
     pbs_records.prune(time.time())
-    while not ended.wait(1) and os.getppid() == parent:
-        pass
-    cancelled = cancel_run(run)
+    while run.is_alive():
+        time.sleep(LOOK_S)
+    cancelled = cancel_run(run.name)
+    _started_file(run).unlink(missing_ok=True)
     if cancelled:
         names = ", ".join(f"{record.name} ({record.files.read_job_id()})" for record in cancelled)
         print(f"pbs: deleted {len(cancelled)} jobs: {names}", file=sys.stderr)
     return 0
+
+
+def start(run: Run) -> None:
+    """Start the sidecar of a run, unless it was started before.
+
+    It gets a session of its own: neither Ctrl-C nor the end of the terminal reaches it.
+    """
+    try:
+        _started_file(run).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    subprocess.Popen(
+        [sys.executable, Path(__file__).resolve(), str(run.pid)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # Snakemake reads the job's id from submit.py until nobody can write there
+        start_new_session=True,
+    )
 
 
 def cancel_run(run: str) -> Sequence[Record]:
@@ -66,10 +79,14 @@ def cancel_run(run: str) -> Sequence[Record]:
     return left
 
 
+def _started_file(run: Run) -> Path:
+    return pbs_records.FOLDER / f"{run.name}.sidecar"
+
+
 def _on_its_way(record: Record) -> bool:
     """Whether qsub runs and has not given an id yet."""
     return record.files.record.exists() and record.files.job_id.exists() and not record.files.read_job_id()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

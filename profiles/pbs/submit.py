@@ -4,7 +4,6 @@
 Usage: submit.py JOBSCRIPT
 """
 
-import os
 import shlex
 import signal
 import sys
@@ -14,8 +13,10 @@ from pathlib import Path
 import pbs_records
 import pbs_request
 import pbs_server
+import sidecar
 from pbs_records import ExternalId, Record
 from pbs_request import Flavour, JobProperties, RequestError
+from pbs_run import Run
 from pbs_server import Seen, ServerError, ServerSilentError
 
 LOGS = Path("logs/pbs")
@@ -85,32 +86,34 @@ def submit(jobscript: str) -> str:
     """
     properties = pbs_request.read_properties(jobscript)
     flavour = _flavour(properties)
-    parent = os.getppid()
+    run = Run.current()
+    pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
+    if run is not None:
+        sidecar.start(run)
     _end_leftovers(properties.identity)
     for _ in range(SILENT_TRIES - 1):
         try:
-            return _submit_once(properties, flavour, jobscript, parent)
+            return _submit_once(properties, flavour, jobscript, run)
         except ServerSilentError as error:
             print(f"pbs: {error}; trying again in {SILENT_WAIT_S} s", file=sys.stderr)
             time.sleep(SILENT_WAIT_S)
-    return _submit_once(properties, flavour, jobscript, parent)
+    return _submit_once(properties, flavour, jobscript, run)
 
 
-def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, parent: int) -> str:
-    if os.getppid() != parent:
+def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, run: Run | None) -> str:
+    if run is not None and not run.is_alive():
         raise ServerError("Snakemake has ended meanwhile; nothing was submitted")
     uid = pbs_records.new_uid()
     name = pbs_request.job_name(properties.label, Flavour.OPENPBS)
     record = Record(
         uid=uid,
-        run=os.environ.get("SNAKEMAKE_CLUSTER_SIDECAR_VARS", ""),
+        run=run.name if run is not None else "",
         name=name,
         identity=properties.identity,
         log=str(LOGS / properties.label[0] / f"{name}.{uid}.log"),
     )
     request = pbs_request.qsub_arguments(properties, flavour, Path(record.log))
     files = record.files
-    pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
     # OpenPBS lets a job hang whose log has no folder.
     Path(record.log).parent.mkdir(parents=True, exist_ok=True)
     files.script.write_text(job_script(record, jobscript, Path.cwd()), encoding="utf-8")

@@ -1,0 +1,52 @@
+"""The run of Snakemake that jobs are submitted for."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+PID_VARIABLE = "STRONGLENS_SNAKEMAKE_PID"
+"""Set by the profile's config.yaml, which Snakemake itself reads."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A process of Snakemake on this host.
+
+    Attributes
+    ----------
+    pid : int
+        Its process id.
+    started : str
+        When it started, in clock ticks since the host was booted: ids are used again.
+    """
+
+    pid: int
+    started: str
+
+    @classmethod
+    def current(cls) -> Self | None:
+        """The run that has started this process, or None if none has."""
+        pid = os.environ.get(PID_VARIABLE, "")
+        return cls.of(int(pid)) if pid.isdigit() else None
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """The run with that process id, or None if it has ended."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        # Behind the name, which may hold anything: the state first, the start as the 22nd field of all.
+        fields = stat.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else cls(pid, fields[19])
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return Run.of(self.pid) == self
+
+    @property
+    def name(self) -> str:
+        """A name that no other run of this working folder has."""
+        return f"{socket.gethostname()}_{self.pid}_{self.started}"
