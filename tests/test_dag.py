@@ -71,7 +71,7 @@ def write_config(folder: Path, config: dict) -> None:
 def finished(tmp_path_factory) -> Path:
     """The workflow with all its results there: empty files, but for the large ones."""
     folder = tmp_path_factory.mktemp("dag") / "finished"
-    for part in ("rules", "workflow", "config"):
+    for part in ("rules", "workflow", "config", "envs"):
         shutil.copytree(
             PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "local.yaml")
         )

@@ -30,7 +30,7 @@ def snakemake(folder: Path, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "project with a space"
-    for part in ("rules", "workflow"):
+    for part in ("rules", "workflow", "envs"):
         shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "Snakefile", folder)
     labelled = write_labelled(folder / "data/it's $(touch pwned)", 20)

@@ -17,7 +17,7 @@ from build_buckets import main as build_buckets
 from simulate import main
 from stronglens.simulation.data_set import BUCKETS
 
-N_PER_BUCKET = 60
+N_PER_BUCKET = 40
 
 
 def simulate(out_dir: Path, n_per_bucket: int, n_blind: int, *more: str) -> int:
@@ -49,7 +49,7 @@ def test_files_are_those_of_the_challenge(simulated):
         assert hdus[1].columns.names == ["Lens ID", "band_g"]
         assert hdus[1].columns.formats == ["24A", "1681D"]
         assert hdus[1].header["TDIM2"] == "(41,41)"
-    with fits.open(simulated / "labelled/hsc_nonlenses/hsc_nonlenses/D2_N_00000059_y.fits") as hdus:
+    with fits.open(simulated / "labelled/hsc_nonlenses/hsc_nonlenses/D2_N_00000039_y.fits") as hdus:
         assert hdus[1].columns.names == ["Object ID", "band_y"]
         assert hdus[1].columns.formats == ["22A", "1681D"]
     with fits.open(simulated / "test_dataset_updated/object_00007_z.fits") as hdus:

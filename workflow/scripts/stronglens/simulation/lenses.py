@@ -27,12 +27,13 @@ from stronglens.simulation.spectra import BANDS, share_of
 EINSTEIN_RADIUS_RANGE_ARCSEC = (0.5, 1.5)
 
 MIN_MAGNIFICATION = 3.0
-MIN_ARC_SIGNAL_TO_NOISE = 60.0
+MIN_ARC_SIGNAL_TO_NOISE = 80.0
 """Of the arcs of a lens that people recognise, in each of g, r and i."""
-MIN_ARC_CONTRAST = 1.0
+MIN_ARC_CONTRAST = 1.5
 """Brightness of those arcs in units of the deflector's, where they lie."""
-ALWAYS_NOTICED_ARCSEC = 1.4
-"""Einstein radius from which the separation of arcs and deflector costs no lens any more."""
+ALWAYS_NOTICED_ARCSEC = 1.5
+"""Einstein radius at which blending of arcs and deflector costs no lens any more; up to there the share of
+lenses that are noticed rises with the square."""
 
 _LENS_Z_MAX = 0.9
 _SOURCE_I_RANGE = (20.0, 24.3)
@@ -210,7 +211,7 @@ def _draw_alignments(rng: np.random.Generator) -> tuple[Floats, ...]:
     radius = einstein_radius_arcsec(dispersion, efficiency)
     offset = radius * np.sqrt(rng.random(_N_TRIES))
     low, high = EINSTEIN_RADIUS_RANGE_ARCSEC
-    noticed = np.clip((radius - low) / (ALWAYS_NOTICED_ARCSEC - low), 0, 1)
+    noticed = np.clip((radius - low) / (ALWAYS_NOTICED_ARCSEC - low), 0, 1) ** 2
     kept = (rng.random(_N_TRIES) < efficiency**2 * noticed) & (radius <= high)
     # Most are too faint however small they are; to know it now saves drawing the rest of them.
     kept[kept] = (
