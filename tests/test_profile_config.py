@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ import yaml
 from snakemake.profiles import ProfileConfigFileParser
 
 from pbs_run import PID_VARIABLE, Run
-from workflow_run import REPOSITORY, WorkflowRun, clone, site_profile
+from workflow_run import REPOSITORY, WorkflowRun, clone, end_runs, site_profile
 
 PROFILES = REPOSITORY / "profiles"
 NAMES = ("pbs", "slurm", "local")
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Takes back what profiles/pbs sets for its scripts."""
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv(PID_VARIABLE, "")
+    yield
+    end_runs()
 
 
 def parse(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -37,6 +38,8 @@ class WorkflowRun:
         Whether Snakemake finds itself on a host of one core.
     """
 
+    started: ClassVar[list["WorkflowRun"]] = []
+
     def __init__(
         self,
         folder: Path,
@@ -64,6 +67,7 @@ class WorkflowRun:
             )
         if one_core:
             os.sched_setaffinity(self.process.pid, {min(os.sched_getaffinity(0))})
+        self.started.append(self)
 
     @property
     def said(self) -> str:
@@ -92,9 +96,26 @@ class WorkflowRun:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """SIGKILL to Snakemake and its scripts, as when the host goes down."""
+        """SIGKILL to Snakemake and what it has started in its group."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def host_goes_down(self) -> None:
+        """SIGKILL to the sidecar too."""
+        listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+        for line in listed.stdout.splitlines():
+            pid, command = line.split(maxsplit=1)
+            if command.endswith(f"sidecar.py {self.process.pid}"):
+                os.kill(int(pid), signal.SIGKILL)
+        self.kill()
+
+
+def end_runs() -> None:
+    """End what failed tests have left running."""
+    while WorkflowRun.started:
+        run = WorkflowRun.started.pop()
+        if run.process.poll() is None:
+            run.kill()
 
 
 def site_profile(folder: Path, name: str, settings: Mapping[str, object]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from slurm_cluster import SlurmCluster
+from workflow_run import end_runs
 
 
 @pytest.fixture(scope="module")
@@ -13,4 +14,5 @@ def cluster() -> Iterator[SlurmCluster]:
     if "CLUSTER_DIR" not in os.environ:
         pytest.skip("no scheduler: tests/cluster/up.sh starts one")
     yield SlurmCluster()
+    end_runs()
     subprocess.run(["scancel", "--me"], timeout=20, check=False)

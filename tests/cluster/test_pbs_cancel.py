@@ -1,7 +1,6 @@
 """`--profile pbs` on a real scheduler: however Snakemake ends, no job is left."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
-def run(cluster: SlurmCluster, tmp_path: Path) -> Iterator[WorkflowRun]:
+def run(cluster: SlurmCluster, tmp_path: Path) -> WorkflowRun:
     """Two jobs that run and three that wait; in a round of status questions that takes five seconds."""
     run = WorkflowRun(
         tmp_path / "clone",
@@ -23,9 +22,7 @@ def run(cluster: SlurmCluster, tmp_path: Path) -> Iterator[WorkflowRun]:
     )
     cluster.wait_for(run.folder, 2, "RUNNING")
     cluster.wait_for(run.folder, 3, "PENDING")
-    yield run
-    if run.process.poll() is None:
-        run.kill()
+    return run
 
 
 @pytest.mark.parametrize("delay_s", [0, 2.5])
@@ -51,13 +48,13 @@ def test_after_snakemake_was_killed(cluster: SlurmCluster, run: WorkflowRun) -> 
 
 def test_by_the_next_run_after_the_host_went_down(cluster: SlurmCluster, run: WorkflowRun) -> None:
     before = cluster.jobs(run.folder)
-    run.kill()
+    run.host_goes_down()
     time.sleep(3)
     assert sorted(cluster.jobs(run.folder)) == sorted(before)
     WorkflowRun(run.folder, dict.fromkeys(SEEDS, "sleep 300"), "--unlock", profile="pbs").wait(60)
     again = WorkflowRun(run.folder, dict.fromkeys(SEEDS, "sleep 300"), profile="pbs")
     again.wait_until(lambda: again.said.count("Submitted job") == 5)
-    now = cluster.jobs(run.folder)
+    now = cluster.jobs(run.folder, "PENDING", "RUNNING")
     assert len(now) == 5
     assert not set(now) & set(before)
     again.press_ctrl_c()
