@@ -147,7 +147,7 @@ def test_a_wrong_config_stops_before_the_graph_and_says_what_to_write(project, t
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "models.each.train.lr" in said
-    assert "'fast'" in said
+    assert 'found "fast"' in said
     assert "for example lr:" in said
     assert "Building DAG" not in said
 
