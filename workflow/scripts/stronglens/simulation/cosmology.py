@@ -28,11 +28,10 @@ def comoving_distance_mpc(redshift: npt.ArrayLike) -> Floats:
     return np.asarray(np.interp(np.asarray(redshift, dtype=np.float64), redshifts, distances))
 
 
-def redshift_in_volume(share: npt.ArrayLike, z_max: float) -> Floats:
-    """Redshift within which lies this share (0 to 1) of the comoving volume out to `z_max`."""
+def redshift_at(distance_mpc: npt.ArrayLike) -> Floats:
+    """Redshift at a comoving distance in Mpc."""
     redshifts, distances = _comoving_table()
-    within = comoving_distance_mpc(z_max) * np.cbrt(share)
-    return np.asarray(np.interp(within, distances, redshifts))
+    return np.asarray(np.interp(np.asarray(distance_mpc, dtype=np.float64), distances, redshifts))
 
 
 def distance_modulus(redshift: float) -> float:
@@ -44,11 +43,6 @@ def arcsec_per_kpc(redshift: Floats) -> Floats:
     """Angle of one kpc across the line of sight, in arcsec."""
     angle: Floats = _ARCSEC_PER_RAD * (1 + redshift) / (comoving_distance_mpc(redshift) * 1e3)
     return angle
-
-
-def lensing_efficiency(z_lens: Floats, z_source: Floats) -> Floats:
-    """Angular diameter distance lens to source over observer to source; 0 where the source is nearer."""
-    return np.maximum(0.0, 1 - comoving_distance_mpc(z_lens) / comoving_distance_mpc(z_source))
 
 
 def einstein_radius_arcsec(dispersion_km_s: Floats, efficiency: Floats) -> Floats:

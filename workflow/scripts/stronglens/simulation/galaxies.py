@@ -210,15 +210,20 @@ def draw_blue_galaxies(
     )
 
 
-def draw_blue_redshifts(rng: np.random.Generator, magnitudes_i: Floats) -> Floats:
-    """Draw redshifts of galaxies by their i magnitudes, shape (n,); 0.05 to 6.
+def redshift_scale(magnitudes_i: Floats) -> Floats:
+    """Scale z0 of the redshifts of galaxies by their i magnitudes, shape (n,).
 
     Notes
     -----
     p(z) = z^2 exp(-z / z0) / (2 z0^3) with z0 = 0.0417 i - 0.744: LSST Science Book (2009, arXiv:0912.0201),
     section 3.7.2.
     """
-    return np.clip(rng.gamma(3, np.maximum(0.05, 0.0417 * magnitudes_i - 0.744)), 0.05, Z_MAX)
+    return np.maximum(0.05, 0.0417 * magnitudes_i - 0.744)
+
+
+def draw_blue_redshifts(rng: np.random.Generator, magnitudes_i: Floats) -> Floats:
+    """Draw redshifts of galaxies by their i magnitudes, shape (n,); 0.05 to 6. See `redshift_scale`."""
+    return np.clip(rng.gamma(3, redshift_scale(magnitudes_i)), 0.05, Z_MAX)
 
 
 def draw_count_magnitudes(rng: np.random.Generator, n_galaxies: int, i_range: tuple[float, float]) -> Floats:

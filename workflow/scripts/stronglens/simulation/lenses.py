@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from lenstronomy.LensModel.lens_model import LensModel
 
-from stronglens.simulation.cosmology import einstein_radius_arcsec, lensing_efficiency, redshift_in_volume
+from stronglens.simulation.cosmology import Z_MAX, comoving_distance_mpc, einstein_radius_arcsec, redshift_at
 from stronglens.simulation.domains import Domain
 from stronglens.simulation.galaxies import (
     SMALLEST_BLUE_ARCSEC,
     BlueGalaxies,
     Ellipticals,
     draw_blue_galaxies,
-    draw_blue_redshifts,
     draw_count_magnitudes,
     draw_ellipticals,
     pick,
+    redshift_scale,
 )
 from stronglens.simulation.grid import FINE_ARCSEC, N_FINE, PIXEL_ARCSEC, Floats, fine_axis
 from stronglens.simulation.light import Light, add_spread, counts_of, ellipticity
@@ -35,11 +35,13 @@ ALWAYS_NOTICED_ARCSEC = 1.5
 """Einstein radius at which blending of arcs and deflector costs no lens any more; up to there the share of
 lenses that are noticed rises with the square."""
 
-_LENS_Z_MAX = 0.9
-_SOURCE_I_RANGE = (20.0, 24.3)
+_LENS_Z_RANGE = (0.3, 0.9)
+_HIGHEST_CHANCE = 0.585 * 0.249**2
+"""Highest chance of an alignment before it is made relative to this: it depends on the two ranges beside it."""
+_SOURCE_I_RANGE = (20.0, 23.8)
 _VISIBLE = [BANDS.index(band) for band in "gri"]
 _I_BAND = BANDS.index("i")
-_N_TRIES = 4096
+_N_TRIES = 8192
 _PREVIEW_ARCSEC = 0.1
 
 
@@ -203,16 +205,23 @@ def _draw_alignments(rng: np.random.Generator) -> tuple[Floats, ...]:
     (2015, ApJ 811, 20), eq. 3: (sigma / 161 km/s)^2.67 follows a gamma distribution, whose order the fourth
     power raises by 4 / 2.67.
     """
-    z_lens = np.maximum(0.05, redshift_in_volume(rng.random(_N_TRIES), _LENS_Z_MAX))
+    nearest, farthest = comoving_distance_mpc(_LENS_Z_RANGE)
+    # Uniform in volume: in a flat universe that is uniform in the cube of the comoving distance.
+    to_lens = np.cbrt(rng.uniform(nearest**3, farthest**3, _N_TRIES))
     dispersion = np.minimum(400, 161 * rng.gamma((2.32 + 4) / 2.67, size=_N_TRIES) ** (1 / 2.67))
     magnitude_i = draw_count_magnitudes(rng, _N_TRIES, _SOURCE_I_RANGE)
-    z_source = draw_blue_redshifts(rng, magnitude_i)
-    efficiency = lensing_efficiency(z_lens, z_source)
+    # Few galaxies as bright as that are far enough. So z^2 more of them are drawn than there are, and as many
+    # dropped again; the mean of z^2 goes with the square of the scale.
+    scale = redshift_scale(magnitude_i)
+    z_source = np.clip(rng.gamma(5, scale), _LENS_Z_RANGE[0], Z_MAX)
+    efficiency = np.maximum(0.0, 1 - to_lens / comoving_distance_mpc(z_source))  # D_ls / D_s
+    chance = (efficiency * scale / z_source) ** 2 / _HIGHEST_CHANCE
     radius = einstein_radius_arcsec(dispersion, efficiency)
-    offset = radius * np.sqrt(rng.random(_N_TRIES))
+    # Farther off the axis nothing is magnified enough.
+    offset = radius * 2 / MIN_MAGNIFICATION * np.sqrt(rng.random(_N_TRIES))
     low, high = EINSTEIN_RADIUS_RANGE_ARCSEC
     noticed = np.clip((radius - low) / (ALWAYS_NOTICED_ARCSEC - low), 0, 1) ** 2
-    kept = (rng.random(_N_TRIES) < efficiency**2 * noticed) & (radius <= high)
+    kept = (rng.random(_N_TRIES) < chance * noticed) & (radius <= high)
     # Most are too faint however small they are; to know it now saves drawing the rest of them.
     kept[kept] = (
         _arc_signal_to_noise(
@@ -223,7 +232,8 @@ def _draw_alignments(rng: np.random.Generator) -> tuple[Floats, ...]:
         )
         > MIN_ARC_SIGNAL_TO_NOISE
     )
-    return tuple(column[kept] for column in (z_lens, dispersion, magnitude_i, z_source, offset, radius))
+    columns = (redshift_at(to_lens), dispersion, magnitude_i, z_source, offset, radius)
+    return tuple(column[kept] for column in columns)
 
 
 def _is_recognised(sources: BlueGalaxies, deflectors: Ellipticals, offset: Floats, radius: Floats) -> Any:
