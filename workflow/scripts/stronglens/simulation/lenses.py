@@ -27,9 +27,9 @@ from stronglens.simulation.spectra import BANDS, share_of
 EINSTEIN_RADIUS_RANGE_ARCSEC = (0.5, 1.5)
 
 MIN_MAGNIFICATION = 3.0
-MIN_ARC_SIGNAL_TO_NOISE = 80.0
+MIN_ARC_SIGNAL_TO_NOISE = 120.0
 """Of the arcs of a lens that people recognise, in each of g, r and i."""
-MIN_ARC_CONTRAST = 1.5
+MIN_ARC_CONTRAST = 2.0
 """Brightness of those arcs in units of the deflector's, where they lie."""
 ALWAYS_NOTICED_ARCSEC = 1.5
 """Einstein radius at which blending of arcs and deflector costs no lens any more; up to there the share of
@@ -37,7 +37,7 @@ lenses that are noticed rises with the square."""
 
 _LENS_Z_RANGE = (0.3, 0.9)
 _HIGHEST_CHANCE = 0.585 * 0.249**2
-"""Highest chance of an alignment before it is made relative to this: it depends on the two ranges beside it."""
+"""Highest chance of an alignment, to which others are relative: follows from the two ranges beside it."""
 _SOURCE_I_RANGE = (20.0, 23.8)
 _VISIBLE = [BANDS.index(band) for band in "gri"]
 _I_BAND = BANDS.index("i")
