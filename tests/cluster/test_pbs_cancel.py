@@ -1,5 +1,7 @@
 """`--profile pbs` on a real scheduler: however Snakemake ends, no job is left."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -41,8 +43,9 @@ def test_after_ctrl_c_while_jobs_are_submitted(cluster: SlurmCluster, tmp_path: 
     cluster.wait_for(run.folder, 0, timeout_s=30)
 
 
-def test_after_snakemake_was_killed(cluster: SlurmCluster, run: WorkflowRun) -> None:
-    run.process.kill()
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGHUP], ids=["kill -9", "terminal closes"])
+def test_after_snakemake_was_ended(cluster: SlurmCluster, run: WorkflowRun, end: signal.Signals) -> None:
+    os.killpg(run.process.pid, end)
     cluster.wait_for(run.folder, 0, timeout_s=30)
 
 
