@@ -11,7 +11,7 @@ if CONFIG.simulate:
         log:
             "logs/simulate.log",
         benchmark:
-            "benchmarks/simulate.tsv"
+            "results/benchmarks/simulate.tsv"
         conda:
             "../envs/stronglens.yaml"
         threads: 8
@@ -34,7 +34,7 @@ rule build_buckets:
     log:
         "logs/build_buckets/labelled.log",
     benchmark:
-        "benchmarks/build_buckets/labelled.tsv"
+        "results/benchmarks/build_buckets/labelled.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 8
@@ -55,7 +55,7 @@ use rule build_buckets as build_test_buckets with:
     log:
         "logs/build_buckets/{testset}_part_{part}.log",
     benchmark:
-        "benchmarks/build_buckets/{testset}_part_{part}.tsv"
+        "results/benchmarks/build_buckets/{testset}_part_{part}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
 

@@ -17,7 +17,7 @@ rule predict_val:
     log:
         "logs/predict_val/{model}/seed_{seed}.log",
     benchmark:
-        "benchmarks/predict_val/{model}/seed_{seed}.tsv"
+        "results/benchmarks/predict_val/{model}/seed_{seed}.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 8
@@ -26,13 +26,15 @@ rule predict_val:
         mem_mb=lambda wildcards, attempt: 32_000 * attempt,
         runtime=12 * 60,
         device="auto",
+        compile="auto",
         batch_size=512,
     params:
         split="val",
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --splits "$(dirname {input.split:q})" --split {params.split} --out-dir "$(dirname {output.description:q})"'
-        " --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
+        " --device {resources.device:q} --compile {resources.compile:q}"
+        " --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
 
 
 rule predict_test:
@@ -52,7 +54,7 @@ rule predict_test:
     log:
         "logs/predict_test/{model}/seed_{seed}/{testset}_part_{part}.log",
     benchmark:
-        "benchmarks/predict_test/{model}/seed_{seed}/{testset}_part_{part}.tsv"
+        "results/benchmarks/predict_test/{model}/seed_{seed}/{testset}_part_{part}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
@@ -63,11 +65,13 @@ rule predict_test:
         mem_mb=lambda wildcards, attempt: 32_000 * attempt,
         runtime=12 * 60,
         device="auto",
+        compile="auto",
         batch_size=512,
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --which test --out-dir "$(dirname {output.description:q})"'
-        " --device {resources.device:q} --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
+        " --device {resources.device:q} --compile {resources.compile:q}"
+        " --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
 
 
 # The held-out test set: the labelled objects that no member has learnt from and t* was not chosen on.
@@ -81,6 +85,6 @@ use rule predict_val as predict_heldout with:
     log:
         "logs/predict_test/{model}/seed_{seed}/heldout_part_0.log",
     benchmark:
-        "benchmarks/predict_test/{model}/seed_{seed}/heldout_part_0.tsv"
+        "results/benchmarks/predict_test/{model}/seed_{seed}/heldout_part_0.tsv"
     params:
         split="test",

@@ -15,7 +15,7 @@ rule train:
     log:
         "results/models/{model}/seed_{seed}/train.log",
     benchmark:
-        "benchmarks/train/{model}/seed_{seed}.tsv"
+        "results/benchmarks/train/{model}/seed_{seed}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
     conda:
@@ -26,12 +26,13 @@ rule train:
         mem_mb=lambda wildcards, attempt: 48_000 * attempt,
         runtime=lambda wildcards, attempt: 72 * 60,
         device="auto",
+        compile="auto",
     params:
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
     shell:
         'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
-        " --settings {params.settings:q} --device {resources.device:q} --threads {threads} --log {log:q}"
+        " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads} --log {log:q}"
 
 
 rule import_member:

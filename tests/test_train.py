@@ -1,5 +1,7 @@
 import json
 import math
+import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import torch
 
 from packed_files import write_objects, write_packed, write_splits
 from stronglens.artefact import sha256_of
-from stronglens.training import fit, train_member
+from stronglens.training import epoch, fit, train_member
 from stronglens.training.train_member import share_of_objects
 from train import main
 
@@ -103,10 +105,44 @@ def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkey
     assert not (tmp_path / "cut/best.pt").exists()
     seen = []
     with monkeypatch.context() as patch:
-        run_epoch = fit._run_epoch
-        patch.setattr(fit, "_run_epoch", lambda *given: seen.append(given) or run_epoch(*given))
+        run_epoch = fit.run_epoch
+        patch.setattr(fit, "run_epoch", lambda *given: seen.append(given) or run_epoch(*given))
         assert train(data, tmp_path / "cut", settings) == 0
     assert len(seen) == 3 - n_epochs
+    for name in PRODUCTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("n_steps", [1, 11, 16, 24])  # 8 steps an epoch
+def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
+    data, tmp_path, monkeypatch, caplog, n_steps
+):
+    seen = []
+
+    def augment_then_stop(images, settings, generator):
+        seen.append(len(images))
+        if len(seen) == n_steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return images.flip(3) if torch.rand((), generator=generator) < 0.5 else images
+
+    def augment_plainly(images, settings, generator):
+        seen.append(len(images))
+        return images.flip(3) if torch.rand((), generator=generator) < 0.5 else images
+
+    monkeypatch.setattr(epoch, "augment", augment_plainly)
+    assert train(data, tmp_path / "whole") == 0
+    assert len(seen) == 24
+    seen.clear()
+    handler = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch, "augment", augment_then_stop)
+        assert train(data, tmp_path / "cut") == (143 if n_steps < 24 else 0)
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert ("stopped by SIGTERM" in caplog.text) == (n_steps < 24)
+    assert (tmp_path / "cut/best.pt").exists() == (n_steps == 24)
+    if n_steps < 24:
+        assert train(data, tmp_path / "cut") == 0
+    assert len(seen) == 24
     for name in PRODUCTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from stronglens.cli import Command, run
 from stronglens.gpu_lock import claim_gpu
@@ -29,6 +30,8 @@ class Train(Command):
     """auto, cpu, cuda or cuda:N."""
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +52,7 @@ def _train(options: Train) -> None:
             seed=options.seed,
             device_name=options.device,
             n_threads=options.threads,
+            compile_choice=options.compile,
         )
 
 

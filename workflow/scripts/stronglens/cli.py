@@ -1,6 +1,7 @@
 """The command line of a step: options from a class, a log, and errors a user can read."""
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from stronglens.errors import InputError
+from stronglens.errors import InputError, StoppedError
 from stronglens.explain import Place, explain
 
 
@@ -73,7 +74,8 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     Returns
     -------
     int
-        0 after success, 1 after an error in the input or the program, 2 after a wrong command line.
+        0 after success, 1 after an error in the input or the program, 2 after a wrong command line, 143 if
+        SIGTERM stopped the step.
 
     Raises
     ------
@@ -102,6 +104,9 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     except InputError as error:
         log.error("%s", error)
         return 1
+    except StoppedError as stopped:
+        log.warning("%s", stopped)
+        return 128 + signal.SIGTERM
     except Exception:
         log.exception("%s failed", command.__name__)
         return 1

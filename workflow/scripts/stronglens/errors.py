@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, as opposed to faults of the program."""
+"""Ends of a step that are no faults of the program."""
 
 
 class InputError(Exception):
@@ -7,3 +7,7 @@ class InputError(Exception):
     The message names the file or setting, what was expected and what was found; a command line prints
     it without a traceback.
     """
+
+
+class StoppedError(Exception):
+    """The step was told to end before it was done; what it has is saved."""

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
+from stronglens.networks.compiled import Forward
 from stronglens.networks.device import autocast
 from stronglens.networks.resident import ResidentSamples
 
@@ -15,6 +16,7 @@ def logits_of(
     batch_size: int,
     *,
     fill: bool = False,
+    forward: Forward | None = None,
 ) -> torch.Tensor:
     """Logit of each sample.
 
@@ -31,6 +33,8 @@ def logits_of(
     fill : bool
         Fill the last batch up with zeros: the last bits of a logit depend on the size of its batch, and so
         they do not depend on how many samples there are.
+    forward : callable, optional
+        The network, compiled; itself if not given.
 
     Returns
     -------
@@ -38,11 +42,12 @@ def logits_of(
     """
     device = samples.rows.device
     network.eval()
+    run = forward or network
     with torch.inference_mode(), autocast(device, dtype):
         parts = []
         for numbers in torch.split(torch.arange(len(samples), device=device), batch_size):
             images = samples.take(numbers)
             if fill:
                 images = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers)))
-            parts.append(network(images)[: len(numbers)].squeeze(1).float())
+            parts.append(run(images)[: len(numbers)].squeeze(1).float())
     return torch.cat(parts)

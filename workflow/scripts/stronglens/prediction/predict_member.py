@@ -12,6 +12,7 @@ from torch import nn
 
 from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
+from stronglens.networks.compiled import Compile, compiled, pays
 from stronglens.networks.device import arithmetic, choose_device
 from stronglens.networks.forward import logits_of
 from stronglens.networks.member_files import read_member
@@ -39,6 +40,7 @@ def predict_member(
     device_name: str = "auto",
     n_threads: int | None = None,
     max_samples: int | None = None,
+    compile_choice: Compile = "auto",
 ) -> None:
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
@@ -70,6 +72,8 @@ def predict_member(
         Threads on a CPU.
     max_samples : int, optional
         Predict only the first so many samples, for quick looks.
+    compile_choice : {"auto", "always", "never"}
+        Whether the network is compiled; auto: where that pays.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def predict_member(
     )
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
-    probs = probabilities(network, packed, samples, settings, device, batch_size)
+    probs = probabilities(network, packed, samples, settings, device, batch_size, compile_choice)
     log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
     origin = {
         "model": description["model"],
@@ -126,16 +130,22 @@ def probabilities(
     settings: MemberSettings,
     device: torch.device,
     batch_size: int,
+    compile_choice: Compile = "never",
 ) -> npt.NDArray[np.float64]:
     """Probability of being a lens for each sample, shape (n_samples,), streamed from the memory map."""
     dtype = arithmetic(device, settings.train.precision)
+    forward = None
+    if pays(compile_choice, len(samples)):
+        side = settings.preprocess.pad_to_px or packed.cutouts.shape[1]
+        shape = (batch_size, samples.rows.shape[1], side, side)
+        forward = compiled(network, shape, device, dtype, learn=False)
     probs = np.empty(len(samples), dtype=np.float64)
     starts = range(0, len(samples), CHUNK_SAMPLES)
     for start in progress(starts, len(starts), "predict", "chunks"):
         part = slice(start, start + CHUNK_SAMPLES)
         chunk = Samples(samples.rows[part], samples.table.iloc[part])
         resident = load_resident(packed, chunk, settings.preprocess, device)
-        logits = logits_of(network, resident, dtype, batch_size, fill=True)
+        logits = logits_of(network, resident, dtype, batch_size, fill=True, forward=forward)
         probs[part] = torch.sigmoid(logits.double()).cpu().numpy()
     if not np.isfinite(probs).all():
         first = samples.table.iloc[int(np.flatnonzero(~np.isfinite(probs))[0])]

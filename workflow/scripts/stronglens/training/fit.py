@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,14 +14,15 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from stronglens.errors import InputError
-from stronglens.networks.augment import augment
-from stronglens.networks.device import arithmetic, autocast
+from stronglens.errors import InputError, StoppedError
+from stronglens.networks.compiled import Compile, Forward, compiled, pays
+from stronglens.networks.device import arithmetic
 from stronglens.networks.forward import logits_of
 from stronglens.networks.resident import ResidentSamples
-from stronglens.progress import progress
 from stronglens.settings.train import TrainSettings
-from stronglens.training.schedule import Watch, rate_at
+from stronglens.training.epoch import CutEpoch, Learner, run_epoch
+from stronglens.training.schedule import Watch
+from stronglens.training.stop_signal import StopSignal
 
 SCORING_BATCH_SIZE = 512
 
@@ -58,10 +59,15 @@ class FitResult:
     records: list[EpochRecord]
 
 
-def score(network: nn.Module, samples: ResidentSamples, precision: str) -> Scores:
-    """Mean loss, accuracy at probability 0.5 and area under the ROC curve, over samples."""
+def score(
+    network: nn.Module, samples: ResidentSamples, precision: str, forward: Forward | None = None
+) -> Scores:
+    """Mean loss, accuracy at probability 0.5 and area under the ROC curve, over samples.
+
+    `forward` is the network compiled, if it is, for batches of `SCORING_BATCH_SIZE`.
+    """
     dtype = arithmetic(samples.rows.device, precision)
-    logit = logits_of(network, samples, dtype, SCORING_BATCH_SIZE)
+    logit = logits_of(network, samples, dtype, SCORING_BATCH_SIZE, forward=forward)
     loss = binary_cross_entropy_with_logits(logit, samples.labels).item()
     label = samples.labels.cpu().numpy().astype(int)
     probs = logit.double().cpu().numpy()
@@ -78,13 +84,13 @@ def fit(
     settings: TrainSettings,
     seed: int,
     state: dict[str, Any] | None = None,
-    after_epoch: Callable[[dict[str, Any], list[EpochRecord]], None] | None = None,
+    after_epoch: Callable[[dict[str, Any]], None] | None = None,
+    compile_choice: Compile = "never",
 ) -> FitResult:
     """Train a network; the weights are those of the last epoch afterwards.
 
-    Every epoch draws its order, augmentation and dropped paths from generators seeded by (seed, epoch). So
-    an epoch does not depend on what was drawn before it, and a resumed training needs no random state.
-    PyTorch's global generators are seeded too, since dropped paths come from there, and put back at the end.
+    Every epoch draws its order, augmentation and dropped paths from generators seeded by (seed, epoch), so it
+    does not depend on what was drawn before it. PyTorch's global generators are put back at the end.
 
     Parameters
     ----------
@@ -99,12 +105,16 @@ def fit(
     state : dict, optional
         Where to go on: what `after_epoch` was given.
     after_epoch : callable, optional
-        Takes a state to save and the records so far.
+        Takes a state to save; called after every epoch, and when training has to stop within one.
+    compile_choice : {"auto", "always", "never"}
+        Whether the network is compiled; auto: if all epochs together pay it back.
 
     Raises
     ------
     InputError
         There is nothing to learn from, a class is absent, or the loss is not finite any more.
+    StoppedError
+        SIGTERM came; the state has been saved.
     """
     _check_classes(train, "training")
     _check_classes(val, "validation")
@@ -124,18 +134,45 @@ def fit(
         records = [EpochRecord(**record) for record in state["records"]]
         best = {name: tensor.to(device) for name, tensor in state["best"].items()}
         log.info("going on after epoch %d", len(records))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    # Decided by all epochs, not by those that are left: a resumed training computes as one that was not cut.
+    learning, scoring = (
+        _compiled(network, samples, batch_size, settings.epochs, compile_choice, dtype, learn=learn)
+        for samples, batch_size, learn in (
+            (train, settings.batch_size, True),
+            (val, SCORING_BATCH_SIZE, False),
+        )
+    )
+    learner = Learner(network, learning, optimiser, scaler, dtype, settings, seed)
+
+    def save(moment: dict[str, Any] | None = None) -> None:
+        if after_epoch is not None:
+            after_epoch(
+                {
+                    "network": network.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "scaler": scaler.state_dict(),
+                    "watch": asdict(watch),
+                    "records": [asdict(record) for record in records],
+                    "best": best,
+                    "moment": moment,
+                }
+            )
+
+    moment = None if state is None else state["moment"]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), StopSignal() as stop:
         for epoch in range(len(records), settings.epochs):
             if watch.says_stop(settings):
                 log.info("no better for %d epochs: stopped early", watch.n_waited)
                 break
             started = time.monotonic()
-            generator = _seed_epoch(seed, epoch, device)
-            loss, acc, lr = _run_epoch(
-                network, train, settings, optimiser, scaler, dtype, generator, epoch, watch.drops
-            )
-            scores = score(network, val, settings.precision)
-            record = EpochRecord(epoch + 1, loss, acc, scores.loss, scores.acc, scores.auc, lr)
+            result = run_epoch(learner, train, epoch, watch.drops, lambda: stop.requested, moment)
+            if isinstance(result, CutEpoch):
+                save(result.moment)
+                done = f"{result.moment['step']} of {result.n_steps} steps of epoch {epoch + 1}"
+                raise StoppedError(f"stopped by SIGTERM after {done}; the same command goes on there")
+            moment, loss, lr = None, result.loss, result.lr
+            scores = score(network, val, settings.precision, scoring)
+            record = EpochRecord(epoch + 1, loss, result.acc, scores.loss, scores.acc, scores.auc, lr)
             if not (math.isfinite(loss) and math.isfinite(scores.loss)):
                 raise InputError(
                     f"epoch {epoch + 1}: the loss is {loss} in training and {scores.loss} in validation; "
@@ -151,70 +188,32 @@ def fit(
             log.info(
                 "epoch %d/%d: train loss %.4f acc %.4f, val loss %.4f acc %.4f auc %.4f, lr %.3g, "
                 "%.1f s, %.0f images/s%s",
-                *(epoch + 1, settings.epochs, loss, acc, scores.loss, scores.acc, scores.auc, lr),
+                *(epoch + 1, settings.epochs, loss, result.acc, scores.loss, scores.acc, scores.auc, lr),
                 *(seconds, len(train) / seconds, " (best)" if improved else ""),
             )
-            if after_epoch is not None:
-                after_epoch(
-                    {
-                        "network": network.state_dict(),
-                        "optimiser": optimiser.state_dict(),
-                        "scaler": scaler.state_dict(),
-                        "watch": asdict(watch),
-                        "records": [asdict(record) for record in records],
-                        "best": best,
-                    },
-                    records,
+            save()
+            if stop.requested and epoch + 1 < settings.epochs:
+                raise StoppedError(
+                    f"stopped by SIGTERM after epoch {epoch + 1}; the same command goes on there"
                 )
     return FitResult(best, copy.deepcopy(network.state_dict()), watch.best_epoch, records)
 
 
-def _run_epoch(
+def _compiled(
     network: nn.Module,
-    train: ResidentSamples,
-    settings: TrainSettings,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
+    samples: ResidentSamples,
+    batch_size: int,
+    n_epochs: int,
+    choice: Compile,
     dtype: torch.dtype | None,
-    generator: torch.Generator,
-    epoch: int,
-    plateau_drops: int,
-) -> tuple[float, float, float]:
-    """One pass over the training samples: mean loss, accuracy, and the last learning rate."""
-    device = train.rows.device
-    order = torch.randperm(len(train), generator=generator, device=device)
-    batches = torch.split(order, settings.batch_size)
-    # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
-    loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-    n_right = torch.zeros((), device=device, dtype=torch.int64)
-    lr = settings.lr
-    network.train()
-    for step, numbers in enumerate(_shown(batches, epoch)):
-        lr = rate_at(settings, epoch + step / len(batches), plateau_drops)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        images = augment(train.take(numbers), settings, generator)
-        labels = train.labels[numbers]
-        with autocast(device, dtype):
-            logit = network(images).squeeze(1).float()
-        loss = binary_cross_entropy_with_logits(logit, labels)
-        optimiser.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        scaler.step(optimiser)
-        scaler.update()
-        loss_sum += loss.detach().double() * len(numbers)
-        n_right += ((logit.detach() > 0).float() == labels).sum()
-    return loss_sum.item() / len(train), n_right.item() / len(train), lr
-
-
-def _shown(batches: tuple[torch.Tensor, ...], epoch: int) -> Iterator[torch.Tensor]:
-    return progress(batches, len(batches), f"epoch {epoch + 1}", "steps")
-
-
-def _seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
-    own, shared = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64) >> np.uint64(1)
-    torch.manual_seed(int(shared))
-    return torch.Generator(device).manual_seed(int(own))
+    *,
+    learn: bool,
+) -> Forward:
+    """The network, compiled if there are full batches and compiling them pays."""
+    if len(samples) < batch_size or not pays(choice, len(samples) * n_epochs):
+        return network
+    shape = (batch_size, samples.rows.shape[1], *samples.images.shape[1:])
+    return compiled(network, shape, samples.rows.device, dtype, learn=learn)
 
 
 def _check_classes(samples: ResidentSamples, split: str) -> None:

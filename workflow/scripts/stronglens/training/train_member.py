@@ -15,6 +15,7 @@ import torch
 
 from stronglens.artefact import write_json, write_text
 from stronglens.errors import InputError
+from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
@@ -39,6 +40,7 @@ def train_member(
     seed: int,
     device_name: str = "auto",
     n_threads: int | None = None,
+    compile_choice: Compile = "auto",
 ) -> None:
     """Train a member and write its folder.
 
@@ -62,6 +64,8 @@ def train_member(
         See `stronglens.networks.device.choose_device`.
     n_threads : int, optional
         Threads on a CPU. Sums are taken in another order with another number: equal bytes need equal numbers.
+    compile_choice : {"auto", "always", "never"}
+        Whether the network is compiled; auto: where that pays.
 
     Raises
     ------
@@ -118,7 +122,8 @@ def train_member(
         train_settings,
         seed,
         load_state(resume_folder, identity),
-        lambda state, records: save_state(resume_folder, identity, state),
+        lambda state: save_state(resume_folder, identity, state),
+        compile_choice,
     )
     network.load_state_dict(result.best)
     test = _score_test(packed, chosen["test"], network, settings, device)

@@ -1,0 +1,93 @@
+"""Compiled networks give the results of the network as it is. Real compiling: some seconds each."""
+
+import copy
+import logging
+
+import pytest
+import torch
+from timm.models.convnext import ConvNeXtBlock
+from torch import nn
+
+from stronglens.networks import compiled as module
+from stronglens.networks.compiled import compiled, pays
+
+CPU = torch.device("cpu")
+SHAPE = (8, 1, 33, 33)
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    """One stage of a ConvNeXt V2, since compiling takes long."""
+    torch.manual_seed(1)
+    block = ConvNeXtBlock(8, use_grn=True, drop_path=0.3)
+    network = nn.Sequential(
+        nn.Conv2d(1, 8, 4, stride=4), block, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 1)
+    )
+    for name, parameter in network.named_parameters():  # GRN starts at zero, which would hide it
+        if "grn" in name:
+            nn.init.normal_(parameter)
+    return network.to(memory_format=torch.channels_last)
+
+
+def test_predictions_agree(network: nn.Module) -> None:
+    forward = compiled(network, SHAPE, CPU, None, learn=False)
+    assert forward is not network
+    network.eval()
+    for n in (SHAPE[0], 3):
+        images = torch.randn(n, *SHAPE[1:])
+        with torch.inference_mode():
+            assert torch.allclose(forward(images), network(images), rtol=0, atol=1e-5)
+
+
+def test_losses_and_weights_agree_over_steps_with_dropped_paths(network: nn.Module) -> None:
+    twin = copy.deepcopy(network)
+    forward = compiled(network, SHAPE, CPU, None, learn=True)
+    losses = {}
+    for name, learner, call in (("compiled", network, forward), ("eager", twin, twin)):
+        torch.manual_seed(5)
+        learner.train()
+        optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-3, fused=True)
+        losses[name] = []
+        for _ in range(10):
+            loss = call(torch.randn(SHAPE)).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses[name].append(loss.item())
+    assert losses["compiled"] == pytest.approx(losses["eager"], rel=1e-3)
+    assert len(set(losses["eager"])) == 10
+
+
+def test_compiling_leaves_no_trace() -> None:
+    torch.manual_seed(1)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Flatten(), nn.Linear(4 * 31 * 31, 1)
+    )
+    before = copy.deepcopy(network.state_dict())
+    drawn = torch.get_rng_state()
+    compiled(network, SHAPE, CPU, None, learn=True)
+    assert network.training
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_without_a_compiler_the_network_runs_as_it_is(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from torch._inductor import config
+    from torch._inductor.utils import fresh_cache
+
+    torch.compiler.reset()
+    monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/g++",))
+    with fresh_cache(), caplog.at_level(logging.WARNING):
+        forward = compiled(network, SHAPE, CPU, None, learn=True)
+    assert forward is network
+    assert "the network cannot be compiled here, it runs as it is" in caplog.text
+    assert network.training
+
+
+def test_compiled_where_it_pays() -> None:
+    few, many = module.PAYS_FROM_SAMPLES - 1, module.PAYS_FROM_SAMPLES
+    assert [pays(choice, few) for choice in ("auto", "always", "never")] == [False, True, False]
+    assert [pays(choice, many) for choice in ("auto", "always", "never")] == [True, True, False]

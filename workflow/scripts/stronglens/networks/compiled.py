@@ -1,0 +1,110 @@
+"""Compiled networks: the same results in less time, where that pays back the time of compiling."""
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stronglens.networks.device import autocast
+
+Forward = Callable[[Tensor], Tensor]
+"""Takes images of shape (n, n_channels, height, width), gives logits of shape (n, 1)."""
+
+Compile = Literal["auto", "always", "never"]
+
+PAYS_FROM_SAMPLES = 50_000
+"""So many samples through a network are worth compiling it.
+
+A fixed number, not a measurement: equal runs make equal choices and give equal bytes.
+"""
+
+
+def pays(choice: Compile, n_samples: int) -> bool:
+    """Whether a network should be compiled that so many samples, epochs counted, are going to pass."""
+    return choice == "always" or (choice == "auto" and n_samples >= PAYS_FROM_SAMPLES)
+
+
+def compiled(
+    network: nn.Module,
+    shape: tuple[int, ...],
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    learn: bool,
+) -> Forward:
+    """Compile a network for batches of one shape; batches of another shape pass it as it is.
+
+    Where it cannot be compiled (no C++ compiler, say), that is said and the network runs as it is.
+
+    Parameters
+    ----------
+    network : Module
+        Lies on the device. It is not changed, nor are PyTorch's generators.
+    shape : tuple of int
+        Shape of a batch: (n, n_channels, height, width).
+    device : torch.device
+        Where it runs.
+    dtype : torch.dtype or None
+        See `stronglens.networks.device.autocast`.
+    learn : bool
+        Compile for learning, gradients included; else for `inference_mode` and a network in evaluation mode.
+
+    Returns
+    -------
+    callable
+        Follows the network: its weights, and whether it is in training mode.
+    """
+    # Dropped paths are drawn as the network itself would draw them.
+    fast = torch.compile(network, dynamic=False, options={"fallback_random": True})
+    try:
+        _try_out(fast, network, shape, device, dtype, learn=learn)
+    except (RuntimeError, OSError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        logging.getLogger("stronglens").warning(
+            "the network cannot be compiled here, it runs as it is, at about half the speed: %s",
+            _first_line(error),
+        )
+        return network
+
+    def forward(images: Tensor) -> Tensor:
+        logits: Tensor = (fast if tuple(images.shape) == shape else network)(images)
+        return logits
+
+    return forward
+
+
+def _try_out(
+    fast: Forward,
+    network: nn.Module,
+    shape: tuple[int, ...],
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    learn: bool,
+) -> None:
+    """Run one batch of zeros through, so that all is compiled; leave no trace in the network."""
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    was_training = network.training
+    network.train(learn)
+    images = torch.zeros(shape, device=device)
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            if learn:
+                with autocast(device, dtype):
+                    logits = fast(images)
+                logits.float().sum().backward()  # type: ignore[no-untyped-call]
+            else:
+                with torch.inference_mode(), autocast(device, dtype):
+                    fast(images)
+    finally:
+        network.zero_grad(set_to_none=True)
+        network.load_state_dict(before)  # averages of batch normalisation, where a network has them
+        network.train(was_training)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

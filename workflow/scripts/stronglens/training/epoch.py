@@ -1,0 +1,164 @@
+"""One pass over the training samples, which can be cut between two steps and gone on with later."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from stronglens.networks.augment import augment
+from stronglens.networks.compiled import Forward
+from stronglens.networks.device import autocast
+from stronglens.networks.resident import ResidentSamples
+from stronglens.progress import progress
+from stronglens.settings.train import TrainSettings
+from stronglens.training.schedule import rate_at
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What an epoch changes, and how.
+
+    Attributes
+    ----------
+    network : Module
+        What learns.
+    forward : callable
+        The network, compiled if it is.
+    optimiser : Optimizer
+        Of its parameters.
+    scaler : GradScaler
+        Does nothing unless `dtype` is float16.
+    dtype : torch.dtype or None
+        See `stronglens.networks.device.autocast`.
+    settings : TrainSettings
+        Batches, learning rates, augmentation.
+    seed : int
+        With the epoch's number the seed of all that is random in it.
+    """
+
+    network: nn.Module
+    forward: Forward
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    dtype: torch.dtype | None
+    settings: TrainSettings
+    seed: int
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """Mean loss and accuracy over the samples as they were met, and the last learning rate."""
+
+    loss: float
+    acc: float
+    lr: float
+
+
+@dataclass(frozen=True)
+class CutEpoch:
+    """An epoch that was cut: for `run_epoch`, to go on.
+
+    Attributes
+    ----------
+    moment : dict
+        Steps done, sums so far, states of the generators; tensors and numbers.
+    n_steps : int
+        Steps of the whole epoch.
+    """
+
+    moment: dict[str, Any]
+    n_steps: int
+
+
+def run_epoch(
+    learner: Learner,
+    train: ResidentSamples,
+    epoch: int,
+    plateau_drops: int = 0,
+    says_stop: Callable[[], bool] = lambda: False,
+    moment: dict[str, Any] | None = None,
+) -> EpochResult | CutEpoch:
+    """Show the network every sample once.
+
+    PyTorch's global generators are seeded, since dropped paths come from there.
+
+    Parameters
+    ----------
+    learner : Learner
+        What learns, and how.
+    train : ResidentSamples
+        What it learns from.
+    epoch : int
+        Number of the epoch, from 0.
+    plateau_drops : int
+        See `stronglens.training.schedule.rate_at`.
+    says_stop : callable
+        Asked after every step: whether to stop there.
+    moment : dict, optional
+        Where to go on: of a `CutEpoch` of this epoch, with the network and the optimiser as they were then.
+
+    Returns
+    -------
+    EpochResult or CutEpoch
+        The latter if it was to stop before the end.
+    """
+    settings, device = learner.settings, train.rows.device
+    generator = _seed_epoch(learner.seed, epoch, device)
+    order = torch.randperm(len(train), generator=generator, device=device)
+    batches = torch.split(order, settings.batch_size)
+    # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
+    loss_sum = torch.zeros((), device=device, dtype=torch.float64)
+    n_right = torch.zeros((), device=device, dtype=torch.int64)
+    first = 0
+    if moment is not None:
+        first = moment["step"]
+        loss_sum += moment["loss_sum"].to(device)
+        n_right += moment["n_right"].to(device)
+        _set_generators(generator, device, moment)
+    lr = settings.lr
+    learner.network.train()
+    for step, numbers in enumerate(_shown(batches[first:], epoch), start=first):
+        lr = rate_at(settings, epoch + step / len(batches), plateau_drops)
+        for group in learner.optimiser.param_groups:
+            group["lr"] = lr
+        images = augment(train.take(numbers), settings, generator)
+        labels = train.labels[numbers]
+        with autocast(device, learner.dtype):
+            logit = learner.forward(images).squeeze(1).float()
+        loss = binary_cross_entropy_with_logits(logit, labels)
+        learner.optimiser.zero_grad(set_to_none=True)
+        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        learner.scaler.step(learner.optimiser)
+        learner.scaler.update()
+        loss_sum += loss.detach().double() * len(numbers)
+        n_right += ((logit.detach() > 0).float() == labels).sum()
+        if says_stop() and step + 1 < len(batches):
+            sums = {"step": step + 1, "loss_sum": loss_sum.cpu(), "n_right": n_right.cpu()}
+            return CutEpoch(sums | _generator_states(generator, device), len(batches))
+    return EpochResult(loss_sum.item() / len(train), n_right.item() / len(train), lr)
+
+
+def _shown(batches: tuple[torch.Tensor, ...], epoch: int) -> Iterator[torch.Tensor]:
+    return progress(batches, len(batches), f"epoch {epoch + 1}", "steps")
+
+
+def _seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    own, shared = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64) >> np.uint64(1)
+    torch.manual_seed(int(shared))
+    return torch.Generator(device).manual_seed(int(own))
+
+
+def _generator_states(generator: torch.Generator, device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"own": generator.get_state(), "global": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _set_generators(generator: torch.Generator, device: torch.device, states: dict[str, Any]) -> None:
+    generator.set_state(states["own"])
+    torch.set_rng_state(states["global"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
