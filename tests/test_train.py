@@ -88,6 +88,16 @@ def test_same_seed_gives_the_same_bytes_and_another_does_not(data, tmp_path):
     assert (tmp_path / "a/best.pt").read_bytes() != (tmp_path / "c/best.pt").read_bytes()
 
 
+@pytest.mark.parametrize("bands", ["each", ["g", "z"]])
+def test_streamed_samples_give_the_same_bytes(data, tmp_path, bands):
+    for residence in ("always", "never"):
+        assert (
+            train(data, tmp_path / residence, SETTINGS | {"bands": bands}, 42, "--resident", residence) == 0
+        )
+    for name in PRODUCTS:
+        assert (tmp_path / "always" / name).read_bytes() == (tmp_path / "never" / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("n_epochs", [1, 2])
 def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkeypatch, n_epochs):
     settings = with_train(schedule="plateau", plateau_patience=0)

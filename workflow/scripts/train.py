@@ -32,6 +32,8 @@ class Train(Command):
     """Threads on a CPU; all cores if not given."""
     compile: Literal["auto", "always", "never"] = "auto"
     """Whether to compile the network: about twice as fast, after a minute. auto: where that pays."""
+    resident: Literal["auto", "always", "never"] = "auto"
+    """Whether the samples live on the device, instead of being streamed to it. auto: where they fit."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +55,7 @@ def _train(options: Train) -> None:
             device_name=options.device,
             n_threads=options.threads,
             compile_choice=options.compile,
+            residence=options.resident,
         )
 
 

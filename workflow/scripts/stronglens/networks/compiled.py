@@ -17,7 +17,10 @@ Compile = Literal["auto", "always", "never"]
 PAYS_FROM_SAMPLES = 50_000
 """So many samples through a network are worth compiling it.
 
-A fixed number, not a measurement: equal runs make equal choices and give equal bytes.
+Measured: two AVX2 cores, convnextv2_atto, rates are medians of 5. For learning, compiling takes 71 s and
+gives 244 images/s instead of 170: paid back by 40,000 images. For prediction it takes 35 s and gives 1,086
+instead of 629: by 52,000.
+One fixed number all the same: equal runs make equal choices and give equal bytes.
 """
 
 

@@ -6,12 +6,12 @@ from torch.nn.functional import pad
 
 from stronglens.networks.compiled import Forward
 from stronglens.networks.device import autocast
-from stronglens.networks.resident import ResidentSamples
+from stronglens.networks.loaded import LoadedSamples
 
 
 def logits_of(
     network: nn.Module,
-    samples: ResidentSamples,
+    samples: LoadedSamples,
     dtype: torch.dtype | None,
     batch_size: int,
     *,
@@ -24,7 +24,7 @@ def logits_of(
     ----------
     network : Module
         Takes (n, n_channels, height, width), gives (n, 1); lies on the samples' device.
-    samples : ResidentSamples
+    samples : ResidentSamples or StreamedSamples
         What it is shown, in this order.
     dtype : torch.dtype or None
         Type that autocast computes in; None for plain float32.
@@ -45,9 +45,8 @@ def logits_of(
     run = forward or network
     with torch.inference_mode(), autocast(device, dtype):
         parts = []
-        for numbers in torch.split(torch.arange(len(samples), device=device), batch_size):
-            images = samples.take(numbers)
-            if fill:
-                images = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers)))
-            parts.append(run(images)[: len(numbers)].squeeze(1).float())
+        batches = torch.split(torch.arange(len(samples), device=device), batch_size)
+        for numbers, images in zip(batches, samples.in_turn(batches), strict=True):
+            shown = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers))) if fill else images
+            parts.append(run(shown)[: len(numbers)].squeeze(1).float())
     return torch.cat(parts)

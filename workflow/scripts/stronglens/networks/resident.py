@@ -1,5 +1,6 @@
 """Samples that live, preprocessed, on the device they are used on."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +36,21 @@ class ResidentSamples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of an image: (n_channels, height, width)."""
+        return self.rows.shape[1], *self.images.shape[1:]
+
     def take(self, numbers: torch.Tensor) -> torch.Tensor:
         """Images of some samples, shape (len(numbers), n_channels, height, width); 0 for a missing band."""
         rows = self.rows[numbers]
         if not self.has_gaps:
             return self.images[rows]
         return self.images[rows.clamp(min=0)] * (rows >= 0)[:, :, None, None]
+
+    def in_turn(self, batches: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """What `take` gives for each of some batches."""
+        return map(self.take, batches)
 
 
 def load_resident(

@@ -12,7 +12,7 @@ from torch import nn
 
 from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
-from stronglens.networks.compiled import Compile, compiled, pays
+from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import arithmetic, choose_device
 from stronglens.networks.forward import logits_of
 from stronglens.networks.member_files import read_member
@@ -110,7 +110,12 @@ def predict_member(
     )
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
-    probs = probabilities(network, packed, samples, settings, device, batch_size, compile_choice)
+    forward = None
+    if pays(compile_choice, len(samples)):
+        shape = (batch_size, samples.rows.shape[1], side, side)
+        dtype = arithmetic(device, settings.train.precision)
+        forward = compiled(network, shape, device, dtype, learn=False)
+    probs = probabilities(network, packed, samples, settings, device, batch_size, forward)
     log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
     origin = {
         "model": description["model"],
@@ -130,15 +135,13 @@ def probabilities(
     settings: MemberSettings,
     device: torch.device,
     batch_size: int,
-    compile_choice: Compile = "never",
+    forward: Forward | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Probability of being a lens for each sample, shape (n_samples,), streamed from the memory map."""
+    """Probability of being a lens for each sample, shape (n_samples,), streamed from the memory map.
+
+    `forward` is the network compiled, if it is, for batches of `batch_size`.
+    """
     dtype = arithmetic(device, settings.train.precision)
-    forward = None
-    if pays(compile_choice, len(samples)):
-        side = settings.preprocess.pad_to_px or packed.cutouts.shape[1]
-        shape = (batch_size, samples.rows.shape[1], side, side)
-        forward = compiled(network, shape, device, dtype, learn=False)
     probs = np.empty(len(samples), dtype=np.float64)
     starts = range(0, len(samples), CHUNK_SAMPLES)
     for start in progress(starts, len(starts), "predict", "chunks"):

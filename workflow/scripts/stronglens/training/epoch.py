@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from stronglens.networks.augment import augment
 from stronglens.networks.compiled import Forward
 from stronglens.networks.device import autocast
-from stronglens.networks.resident import ResidentSamples
+from stronglens.networks.loaded import LoadedSamples
 from stronglens.progress import progress
 from stronglens.settings.train import TrainSettings
 from stronglens.training.schedule import rate_at
@@ -76,7 +76,7 @@ class CutEpoch:
 
 def run_epoch(
     learner: Learner,
-    train: ResidentSamples,
+    train: LoadedSamples,
     epoch: int,
     plateau_drops: int = 0,
     says_stop: Callable[[], bool] = lambda: False,
@@ -90,7 +90,7 @@ def run_epoch(
     ----------
     learner : Learner
         What learns, and how.
-    train : ResidentSamples
+    train : ResidentSamples or StreamedSamples
         What it learns from.
     epoch : int
         Number of the epoch, from 0.
@@ -121,11 +121,12 @@ def run_epoch(
         _set_generators(generator, device, moment)
     lr = settings.lr
     learner.network.train()
-    for step, numbers in enumerate(_shown(batches[first:], epoch), start=first):
+    turns = zip(_shown(batches[first:], epoch), train.in_turn(batches[first:]), strict=True)
+    for step, (numbers, taken) in enumerate(turns, start=first):
         lr = rate_at(settings, epoch + step / len(batches), plateau_drops)
         for group in learner.optimiser.param_groups:
             group["lr"] = lr
-        images = augment(train.take(numbers), settings, generator)
+        images = augment(taken, settings, generator)
         labels = train.labels[numbers]
         with autocast(device, learner.dtype):
             logit = learner.forward(images).squeeze(1).float()

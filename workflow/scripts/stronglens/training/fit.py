@@ -18,7 +18,7 @@ from stronglens.errors import InputError, StoppedError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import arithmetic
 from stronglens.networks.forward import logits_of
-from stronglens.networks.resident import ResidentSamples
+from stronglens.networks.loaded import LoadedSamples
 from stronglens.settings.train import TrainSettings
 from stronglens.training.epoch import CutEpoch, Learner, run_epoch
 from stronglens.training.schedule import Watch
@@ -60,7 +60,7 @@ class FitResult:
 
 
 def score(
-    network: nn.Module, samples: ResidentSamples, precision: str, forward: Forward | None = None
+    network: nn.Module, samples: LoadedSamples, precision: str, forward: Forward | None = None
 ) -> Scores:
     """Mean loss, accuracy at probability 0.5 and area under the ROC curve, over samples.
 
@@ -79,8 +79,8 @@ def score(
 
 def fit(
     network: nn.Module,
-    train: ResidentSamples,
-    val: ResidentSamples,
+    train: LoadedSamples,
+    val: LoadedSamples,
     settings: TrainSettings,
     seed: int,
     state: dict[str, Any] | None = None,
@@ -96,7 +96,7 @@ def fit(
     ----------
     network : Module
         Takes (n, n_channels, height, width), gives (n, 1) logits; lies on the samples' device.
-    train, val : ResidentSamples
+    train, val : ResidentSamples or StreamedSamples
         What is learnt from, and what decides on the best epoch.
     settings : TrainSettings
         How.
@@ -201,7 +201,7 @@ def fit(
 
 def _compiled(
     network: nn.Module,
-    samples: ResidentSamples,
+    samples: LoadedSamples,
     batch_size: int,
     n_epochs: int,
     choice: Compile,
@@ -212,11 +212,11 @@ def _compiled(
     """The network, compiled if there are full batches and compiling them pays."""
     if len(samples) < batch_size or not pays(choice, len(samples) * n_epochs):
         return network
-    shape = (batch_size, samples.rows.shape[1], *samples.images.shape[1:])
+    shape = (batch_size, *samples.image_shape)
     return compiled(network, shape, samples.rows.device, dtype, learn=learn)
 
 
-def _check_classes(samples: ResidentSamples, split: str) -> None:
+def _check_classes(samples: LoadedSamples, split: str) -> None:
     n_lenses = int(samples.labels.sum())
     if not 0 < n_lenses < len(samples):
         raise InputError(

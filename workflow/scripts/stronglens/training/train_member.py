@@ -17,9 +17,9 @@ from stronglens.artefact import write_json, write_text
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
+from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
-from stronglens.networks.resident import ResidentSamples, load_resident
 from stronglens.networks.samples import Samples, make_samples
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
@@ -41,6 +41,7 @@ def train_member(
     device_name: str = "auto",
     n_threads: int | None = None,
     compile_choice: Compile = "auto",
+    residence: Residence = "auto",
 ) -> None:
     """Train a member and write its folder.
 
@@ -66,6 +67,8 @@ def train_member(
         Threads on a CPU. Sums are taken in another order with another number: equal bytes need equal numbers.
     compile_choice : {"auto", "always", "never"}
         Whether the network is compiled; auto: where that pays.
+    residence : {"auto", "always", "never"}
+        See `stronglens.networks.loaded.load_samples`; changes no result.
 
     Raises
     ------
@@ -93,8 +96,8 @@ def train_member(
         *(model, seed, _device_name(device)),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
-    resident = {
-        split: load_resident(packed, samples, settings.preprocess, device)
+    loaded = {
+        split: load_samples(packed, samples, settings.preprocess, device, residence)
         for split, samples in chosen.items()
         if split != "test"
     }
@@ -117,8 +120,8 @@ def train_member(
     resume_folder = out_dir / RESUME
     result = fit(
         network,
-        resident["train"],
-        resident["val"],
+        loaded["train"],
+        loaded["val"],
         train_settings,
         seed,
         load_state(resume_folder, identity),
@@ -126,7 +129,7 @@ def train_member(
         compile_choice,
     )
     network.load_state_dict(result.best)
-    test = _score_test(packed, chosen["test"], network, settings, device)
+    test = _score_test(packed, chosen["test"], network, settings, device, residence)
     _write(out_dir, settings, model, seed, data, packed, chosen, result, test)
     clear_state(resume_folder)
     best = result.records[result.best_epoch - 1]
@@ -173,9 +176,10 @@ def _score_test(
     network: torch.nn.Module,
     settings: MemberSettings,
     device: torch.device,
+    residence: Residence,
 ) -> dict[str, float | None]:
-    resident: ResidentSamples = load_resident(packed, samples, settings.preprocess, device)
-    return _plain(score(network, resident, settings.train.precision))
+    loaded = load_samples(packed, samples, settings.preprocess, device, residence)
+    return _plain(score(network, loaded, settings.train.precision))
 
 
 def _plain(scores: Scores) -> dict[str, float | None]:

@@ -1,0 +1,89 @@
+"""Samples that are streamed are the same as those that live on the device."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from packed_files import write_packed
+from stronglens.networks import loaded
+from stronglens.networks.loaded import load_samples
+from stronglens.networks.resident import ResidentSamples
+from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.streamed import StreamedSamples
+from stronglens.packing.packed import PackedSet, open_packed
+from stronglens.settings.preprocess import PreprocessSettings
+
+CPU = torch.device("cpu")
+SETTINGS = {
+    "plain": PreprocessSettings(smoothing="gaussian"),
+    "padded": PreprocessSettings(scale="mad", pad_to_px=40),
+    "psf": PreprocessSettings(smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}),
+}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> PackedSet:
+    missing = [("slsim_lenses/D_00000001", "g"), ("hsc_lenses/D_00000002", "y")]
+    return open_packed(write_packed(tmp_path_factory.mktemp("data") / "packed", missing=missing))
+
+
+def choose(packed: PackedSet, bands: str | list[str]) -> Samples:
+    """Samples of two thirds of the objects."""
+    chosen = packed.index["object"].str[-1].astype(int).mod(3).ne(0).to_numpy()
+    return make_samples(packed.index, bands, chosen, packed.summary["bands"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("bands", ["each", ["g", "r", "y"]])
+def test_same_images(packed: PackedSet, bands: str | list[str], name: str) -> None:
+    samples = choose(packed, bands)
+    resident, streamed = (
+        load_samples(packed, samples, SETTINGS[name], CPU, residence) for residence in ("always", "never")
+    )
+    assert isinstance(resident, ResidentSamples)
+    assert isinstance(streamed, StreamedSamples)
+    assert len(resident) == len(streamed) == len(samples)
+    assert resident.image_shape == streamed.image_shape
+    assert torch.equal(resident.labels, streamed.labels)
+    batches = torch.split(torch.from_numpy(np.random.default_rng(3).permutation(len(samples))), 7)
+    taken = list(streamed.in_turn(batches))
+    assert len(taken) == len(batches)
+    for numbers, images in zip(batches, taken, strict=True):
+        assert images.shape == (len(numbers), *streamed.image_shape)
+        assert torch.equal(images, resident.take(numbers))
+    assert torch.equal(streamed.take(batches[0]), taken[0])
+    assert not list(streamed.in_turn([]))
+
+
+def test_whoever_stops_in_between_leaves_no_thread_behind(packed: PackedSet) -> None:
+    streamed = load_samples(packed, choose(packed, "each"), SETTINGS["plain"], CPU, "never")
+    turns = streamed.in_turn(torch.split(torch.arange(len(streamed)), 4))
+    before = threading.active_count()
+    next(turns)
+    assert threading.active_count() == before + 1
+    del turns
+    assert threading.active_count() == before
+
+
+def test_what_has_no_room_is_streamed(packed: PackedSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = choose(packed, "each")
+    n_bytes = len(samples) * 33 * 33 * 4
+    for room, kind in ((n_bytes, ResidentSamples), (n_bytes - 1, StreamedSamples)):
+        monkeypatch.setattr(loaded, "_room_on", lambda device, room=room: room)
+        assert isinstance(load_samples(packed, samples, SETTINGS["plain"], CPU), kind)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_same_images_on_a_gpu(packed: PackedSet) -> None:
+    samples = choose(packed, ["g", "r", "y"])
+    device = torch.device("cuda")
+    resident, streamed = (
+        load_samples(packed, samples, SETTINGS["plain"], device, residence)
+        for residence in ("always", "never")
+    )
+    batches = torch.split(torch.randperm(len(samples), device=device), 5)
+    for numbers, images in zip(batches, streamed.in_turn(batches), strict=True):
+        torch.testing.assert_close(images, resident.take(numbers), rtol=0, atol=1e-5)

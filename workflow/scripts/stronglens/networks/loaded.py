@@ -1,0 +1,63 @@
+"""Samples for training: on the device where there is room for them, else streamed to it."""
+
+import logging
+from typing import Literal
+
+import numpy as np
+import torch
+
+from stronglens.networks.resident import ResidentSamples, load_resident
+from stronglens.networks.samples import Samples
+from stronglens.networks.streamed import StreamedSamples, stream_samples
+from stronglens.packing.packed import PackedSet
+from stronglens.settings.preprocess import PreprocessSettings
+
+LoadedSamples = ResidentSamples | StreamedSamples
+"""Both give the same images for the same numbers."""
+
+Residence = Literal["auto", "always", "never"]
+
+LARGEST_SHARE = 0.6
+"""Of a GPU's free memory that samples may take: the rest is for the network, and for trainings beside it."""
+
+
+def load_samples(
+    packed: PackedSet,
+    samples: Samples,
+    settings: PreprocessSettings,
+    device: torch.device,
+    residence: Residence = "auto",
+) -> LoadedSamples:
+    """Load samples for training or scoring.
+
+    Parameters
+    ----------
+    packed : PackedSet
+        Where the pixels lie.
+    samples : Samples
+        Which of them are wanted.
+    settings : PreprocessSettings
+        From raw pixels to what the network sees.
+    device : torch.device
+        Where they are used.
+    residence : {"auto", "always", "never"}
+        Whether they live on the device; auto: where they fit. A CPU always has room.
+    """
+    n_bytes = _n_bytes(packed, samples, settings)
+    if residence == "always" or (residence == "auto" and n_bytes <= _room_on(device)):
+        return load_resident(packed, samples, settings, device)
+    logging.getLogger("stronglens").info(
+        "%d samples, %.1f GB, are streamed to %s", len(samples), n_bytes / 1e9, device
+    )
+    return stream_samples(packed, samples, settings, device)
+
+
+def _n_bytes(packed: PackedSet, samples: Samples, settings: PreprocessSettings) -> int:
+    """Memory that the preprocessed cutouts take."""
+    height, width = (max(side, settings.pad_to_px or 0) for side in packed.cutouts.shape[1:])
+    return int(np.unique(samples.rows[samples.rows >= 0]).size * height * width * 4)
+
+
+def _room_on(device: torch.device) -> float:
+    """Memory for samples on a device, in bytes."""
+    return LARGEST_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

@@ -1,0 +1,127 @@
+"""Samples that are read from the memory map and preprocessed each time they are wanted."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from stronglens.networks.preprocess import preprocess
+from stronglens.networks.samples import Samples
+from stronglens.packing.packed import PackedSet
+from stronglens.settings.preprocess import PreprocessSettings
+
+AHEAD = 2
+"""Batches that are read while another is computed on."""
+
+
+@dataclass(frozen=True)
+class StreamedSamples:
+    """Samples for which a device has no room: the same as `stronglens.networks.resident.ResidentSamples`.
+
+    In the order of a shuffled epoch the map is read all over the place. That is as fast as memory where the
+    system keeps the file there, and slow on a disk that turns.
+
+    Attributes
+    ----------
+    cutouts : ndarray of float32, shape (n_packed, height, width)
+        All packed cutouts, in counts; a memory map.
+    domains : ndarray of object, shape (n_packed,)
+        Domain of each.
+    settings : PreprocessSettings
+        From raw pixels to what the network sees.
+    rows : Tensor of int64, shape (n_samples, n_channels)
+        Cutout of each channel; -1 for a band that is missing. Lies on the device.
+    labels : Tensor of float32, shape (n_samples,)
+        1 lens, 0 none. Lies on the device.
+    """
+
+    cutouts: npt.NDArray[np.float32]
+    domains: npt.NDArray[np.object_]
+    settings: PreprocessSettings
+    rows: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of an image: (n_channels, height, width)."""
+        height, width = (max(side, self.settings.pad_to_px or 0) for side in self.cutouts.shape[1:])
+        return self.rows.shape[1], height, width
+
+    def take(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Images of some samples, shape (len(numbers), n_channels, height, width); 0 for a missing band."""
+        return next(self.in_turn([numbers]))
+
+    def in_turn(self, batches: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """What `take` gives for each of some batches; the next ones are read meanwhile."""
+        if not batches:
+            return
+        # All at once: asking a GPU in every step would make it wait.
+        rows = self.rows[torch.cat(list(batches))].cpu()
+        copying = torch.cuda.Stream(self.rows.device) if self.rows.is_cuda else None  # type: ignore[no-untyped-call]
+        reading: deque[tuple[torch.Tensor, Future[torch.Tensor]]] = deque()
+        with ThreadPoolExecutor(1) as reader:
+            for of_batch in torch.split(rows, [len(numbers) for numbers in batches]):
+                reading.append((of_batch, reader.submit(self._read, of_batch, copying)))
+                if len(reading) > AHEAD:
+                    yield self._finish(*reading.popleft(), copying)
+            while reading:
+                yield self._finish(*reading.popleft(), copying)
+
+    def _read(self, rows: torch.Tensor, copying: torch.cuda.Stream | None) -> torch.Tensor:
+        """Raw cutouts, shape (n, height, width), on the device or on their way there."""
+        shape = (rows.numel(), *self.cutouts.shape[1:])
+        # PyTorch keeps pinned memory until the copy from it is done, and uses it again.
+        raw = torch.empty(shape, pin_memory=copying is not None)
+        # Rows are in range; to raise where they are not would need a buffer.
+        np.take(self.cutouts, rows.flatten().clamp(min=0).numpy(), axis=0, out=raw.numpy(), mode="clip")
+        if copying is None:
+            return raw
+        with torch.cuda.stream(copying):
+            return raw.to(self.rows.device, non_blocking=True)
+
+    def _finish(
+        self, rows: torch.Tensor, read: Future[torch.Tensor], copying: torch.cuda.Stream | None
+    ) -> torch.Tensor:
+        raw = read.result()
+        if copying is not None:
+            computing = torch.cuda.current_stream(self.rows.device)
+            computing.wait_stream(copying)
+            raw.record_stream(computing)
+        flat = rows.flatten()
+        images = preprocess(raw, self.settings, self.domains[flat.clamp(min=0).numpy()])
+        images = images.view(*rows.shape, *images.shape[1:])
+        if bool((flat < 0).any()):
+            images = images * (rows >= 0).to(images.device)[:, :, None, None]
+        return images
+
+
+def stream_samples(
+    packed: PackedSet, samples: Samples, settings: PreprocessSettings, device: torch.device
+) -> StreamedSamples:
+    """Samples that stay in the memory map.
+
+    Parameters
+    ----------
+    packed : PackedSet
+        Where the pixels lie.
+    samples : Samples
+        Which of them are wanted.
+    settings : PreprocessSettings
+        From raw pixels to what the network sees.
+    device : torch.device
+        Where batches are preprocessed and used.
+    """
+    return StreamedSamples(
+        packed.cutouts,
+        packed.index["domain"].to_numpy(dtype=object),
+        settings,
+        torch.from_numpy(samples.rows).to(device),
+        torch.from_numpy(samples.table["label"].to_numpy(np.float32)).to(device),
+    )
