@@ -2,6 +2,7 @@
 #
 #   make submission    the main job on the embedded default, to submission.csv
 #   make test          all checks and tests
+#   make bench         what is fast, and by how much: the short benchmarks
 #
 # Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
 
@@ -16,12 +17,13 @@ INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' 
 # Steps and tests find the programs of the environment, and one another's cores are left alone.
 WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help install submission test lint lock docs
+.PHONY: help install submission test lint bench lock docs
 
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
 	@echo "make test         make lint, then the tests"
 	@echo "make lint         formatters, linters and the type checker"
+	@echo "make bench        run the short benchmarks and print their tables"
 	@echo "make install      make the environment .venv, nothing else"
 	@echo "make lock         choose versions anew for what pyproject.toml asks; UPGRADE=--upgrade for the newest"
 	@echo "make docs         write config/README.md and config/schema.json from the classes of the config"
@@ -41,6 +43,12 @@ lint: $(INSTALLED)
 	$(WITHIN) snakemake --lint --configfile config/config.yaml
 	$(WITHIN) mypy
 	$(WITHIN) codespell
+
+# A stage alone, or with more items: python benchmarks/inference.py --full
+BENCHMARKS := packing preprocessing training_step training_epoch inference dry_run ensembling start_up
+
+bench: $(INSTALLED)
+	@set -e; for stage in $(BENCHMARKS); do $(WITHIN) python benchmarks/$$stage.py; echo; done
 
 lock: $(INSTALLED)
 	$(WITHIN) uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,90 @@
+"""Networks on the device of a benchmark: as timm builds them by default, and as the pipeline does."""
+
+import math
+import time
+
+import timm
+import torch
+from harness import Size
+from torch import nn
+from torch._inductor.utils import fresh_cache
+from torch.utils.flop_counter import FlopCounterMode
+
+from stronglens.networks.compiled import Forward, compiled
+from stronglens.networks.network import build_network
+from stronglens.networks.resident import ResidentSamples
+from stronglens.settings.network import NetworkSettings
+
+SIDE_PX = 41
+
+
+def timm_network(name: str, device: torch.device) -> nn.Module:
+    """What `timm.create_model` gives, with its weights drawn anew from one seed."""
+    torch.manual_seed(0)
+    network: nn.Module = timm.create_model(name, num_classes=1, in_chans=1)
+    return network.to(device)
+
+
+def our_network(name: str, twin: nn.Module, device: torch.device) -> nn.Module:
+    """The pipeline's network with the weights of timm's, whose layers may be shaped otherwise."""
+    network = build_network(NetworkSettings(name=name), 1, SIDE_PX)
+    weights = twin.state_dict()
+    network.load_state_dict(
+        {key: weights[key].reshape(tensor.shape) for key, tensor in network.state_dict().items()}
+    )
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def compile_anew(
+    network: nn.Module,
+    batch: int,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    learn: bool,
+    size: Size,
+) -> tuple[Forward, float]:
+    """The network, compiled as if for the first time on this machine, and the seconds that took.
+
+    Tiny benchmarks leave it as it is: compiling takes longer than a test may.
+    """
+    if size == "tiny":
+        return network, math.nan
+    started = time.perf_counter()
+    with fresh_cache():
+        forward = compiled(network, (batch, 1, SIDE_PX, SIDE_PX), device, dtype, learn=learn)
+    return forward, time.perf_counter() - started
+
+
+def random_samples(n: int, device: torch.device) -> ResidentSamples:
+    """Samples of noise, every second a lens."""
+    images = torch.randn(n, SIDE_PX, SIDE_PX, generator=torch.Generator().manual_seed(1))
+    rows = torch.arange(n)
+    labels = (rows % 2).float()
+    return ResidentSamples(images.to(device), rows[:, None].to(device), labels.to(device), has_gaps=False)
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def flops_of(network: nn.Module, device: torch.device) -> int:
+    """Floating-point operations of one image on its way through a network, a multiply-add counted as two."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, 1, SIDE_PX, SIDE_PX, device=device))
+    n_flops: int = counter.get_total_flops()
+    return n_flops
+
+
+def matrix_rate(device: torch.device, side: int = 8192, n_times: int = 50) -> float:
+    """Floating-point operations a second of large bfloat16 matrix products: what the card can do."""
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    a @ a
+    wait_for(device)
+    started = time.perf_counter()
+    for _ in range(n_times):
+        a @ a
+    wait_for(device)
+    return 2 * side**3 * n_times / (time.perf_counter() - started)

@@ -1,0 +1,32 @@
+"""Only steps that use a network wait for PyTorch, and none before it has read its command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stronglens.configuring.sources import sources_of
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "workflow" / "scripts"
+STEPS = sorted(script.stem for script in FOLDER.glob("*.py"))
+USE_NETWORKS = {"train", "predict", "import_member"}
+
+
+def modules_of(step: str) -> list[str]:
+    """All modules of the library that a step imports, early or late."""
+    paths = sources_of(FOLDER / f"{step}.py", ROOT)
+    names = [Path(path).relative_to("workflow/scripts").with_suffix("") for path in paths]
+    return [".".join(name.parts).removesuffix(".__init__") for name in names]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_only_steps_with_a_network_import_torch_and_they_late(step: str) -> None:
+    late = "\n".join(f"import {module}" for module in modules_of(step))
+    code = f"import sys, {step}\nprint('torch' in sys.modules)\n{late}\nprint('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=FOLDER, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["False", str(step in USE_NETWORKS)]
