@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pyarrow import compute
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.ensembling.ensemble_table import description_of
@@ -54,8 +55,8 @@ def read_scored_csv(path: Path) -> Scored:
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     _check_labels(path, labels, "line", line_of(0))
     domains = table["domain"].to_numpy() if "domain" in types else None
-    unit = "objects" if "object" in types and table["object"].is_unique else "samples"
-    return Scored(labels, probabilities(path, table), domains, unit)
+    one_each = "object" in types and compute.count_distinct(table["object"]).as_py() == len(table)
+    return Scored(labels, probabilities(path, table), domains, "objects" if one_each else "samples")
 
 
 def read_scored_npy(labels_path: Path, probs_path: Path) -> Scored:
