@@ -106,6 +106,14 @@ def sources(script):
     return [f"{prefix}{path}" for path in sources_of(SCRIPTS / script, base)]
 
 
+def doubled_at_retry(amount):
+    """A resource of which the second try asks for twice as much, since the first may have failed for lack of it.
+
+    Further tries ask for no more: a training in many pieces must not outgrow every node.
+    """
+    return lambda wildcards, attempt: amount * min(attempt, 2)
+
+
 def as_parameter(settings):
     """Settings as the one parameter of a rule: JSON with keys in fixed order.
 
