@@ -63,9 +63,9 @@ if workflow.is_main_process:
     for problem in SOURCE_PROBLEMS:
         logger.warning(problem)
 
-if "conda" not in [str(method) for method in workflow.deployment_settings.deployment_method]:
-    # A node's PATH need not hold the environment that snakemake was started from. The path is quoted for the
-    # shell, and its braces for Snakemake.
+if not {"conda", "apptainer"} & {str(method) for method in workflow.deployment_settings.deployment_method}:
+    # A node's PATH need not hold the environment that snakemake was started from; a container may see it and be
+    # unable to run it. The path is quoted for the shell, and its braces for Snakemake.
     bin_folder = shlex.quote(str(Path(sys.executable).parent)).replace("{", "{{").replace("}", "}}")
     shell.prefix(f"set -euo pipefail; export PATH={bin_folder}:$PATH; ")
 
