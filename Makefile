@@ -2,6 +2,7 @@
 #
 #   make submission    the main job on the embedded default, to submission.csv
 #   make test          all checks and tests
+#   make test-system   the tests on a real scheduler (root, and Slurm from the distribution)
 #
 # Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
 
@@ -16,11 +17,12 @@ INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' 
 # Steps and tests find the programs of the environment, and one another's cores are left alone.
 WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help install submission test lint lock docs
+.PHONY: help install submission test test-system scheduler lint lock docs
 
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
 	@echo "make test         make lint, then the tests"
+	@echo "make test-system  the profiles and the whole pipeline on a real scheduler, which it starts and stops"
 	@echo "make lint         formatters, linters and the type checker"
 	@echo "make install      make the environment .venv, nothing else"
 	@echo "make lock         choose versions anew for what pyproject.toml asks; UPGRADE=--upgrade for the newest"
@@ -33,6 +35,13 @@ submission: $(INSTALLED)
 
 test: lint
 	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4
+
+test-system: scheduler $(INSTALLED)
+	$(WITHIN) tests/cluster/with_cluster.sh python -m pytest --verbose tests/cluster
+
+# Said before the environment is made, which takes minutes.
+scheduler:
+	@tests/cluster/up.sh --check
 
 lint: $(INSTALLED)
 	$(WITHIN) ruff check
