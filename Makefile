@@ -2,6 +2,7 @@
 #
 #   make submission    the main job on the embedded default, to submission.csv
 #   make test          all checks and tests
+#   make test-system   the tests on a real scheduler (root, and Slurm from the distribution)
 #   make bench         what is fast, and by how much: the short benchmarks
 #
 # Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
@@ -17,11 +18,12 @@ INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' 
 # Steps and tests find the programs of the environment, and one another's cores are left alone.
 WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help install submission test lint bench lock docs
+.PHONY: help install submission test test-system scheduler lint bench lock docs
 
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
 	@echo "make test         make lint, then the tests"
+	@echo "make test-system  the profiles and the whole pipeline on a real scheduler, which it starts and stops"
 	@echo "make lint         formatters, linters and the type checker"
 	@echo "make bench        run the short benchmarks and print their tables"
 	@echo "make install      make the environment .venv, nothing else"
@@ -30,11 +32,19 @@ help:
 
 install: $(INSTALLED)
 
+# The default's networks and batches are small: on CPUs two jobs of one thread do far more than one job of two.
 submission: $(INSTALLED)
-	$(WITHIN) snakemake --cores all
+	$(WITHIN) snakemake --cores all --set-threads train=1 predict_val=1 predict_heldout=1 predict_test=1
 
 test: lint
 	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4
+
+test-system: scheduler $(INSTALLED)
+	$(WITHIN) tests/cluster/with_cluster.sh python -m pytest --verbose tests/cluster
+
+# Said before the environment is made, which takes minutes.
+scheduler:
+	@tests/cluster/up.sh --check
 
 lint: $(INSTALLED)
 	$(WITHIN) ruff check

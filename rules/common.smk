@@ -63,9 +63,9 @@ if workflow.is_main_process:
     for problem in SOURCE_PROBLEMS:
         logger.warning(problem)
 
-if "conda" not in [str(method) for method in workflow.deployment_settings.deployment_method]:
-    # A node's PATH need not hold the environment that snakemake was started from. The path is quoted for the
-    # shell, and its braces for Snakemake.
+if not {"conda", "apptainer"} & {str(method) for method in workflow.deployment_settings.deployment_method}:
+    # A node's PATH need not hold the environment that snakemake was started from; a container may see it and be
+    # unable to run it. The path is quoted for the shell, and its braces for Snakemake.
     bin_folder = shlex.quote(str(Path(sys.executable).parent)).replace("{", "{{").replace("}", "}}")
     shell.prefix(f"set -euo pipefail; export PATH={bin_folder}:$PATH; ")
 
@@ -104,6 +104,14 @@ def sources(script):
     base = Path(workflow.basedir)
     prefix = "" if base == Path.cwd() else f"{base}/"
     return [f"{prefix}{path}" for path in sources_of(SCRIPTS / script, base)]
+
+
+def doubled_at_retry(amount):
+    """A resource of which the second try asks for twice as much, since the first may have failed for lack of it.
+
+    Further tries ask for no more: a training in many pieces must not outgrow every node.
+    """
+    return lambda wildcards, attempt: amount * min(attempt, 2)
 
 
 def as_parameter(settings):

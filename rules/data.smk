@@ -16,8 +16,8 @@ if CONFIG.simulate:
             "../envs/stronglens.yaml"
         threads: 8
         resources:
-            mem_mb=8_000,
-            runtime=120,
+            mem_mb=doubled_at_retry(8_000),
+            runtime=doubled_at_retry(120),
         params:
             settings=as_parameter(CONFIG.simulate),
         shell:
@@ -39,8 +39,8 @@ rule build_buckets:
         "../envs/stronglens.yaml"
     threads: 8
     resources:
-        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         options=pack_options,
         lists=list_contents,
@@ -74,8 +74,8 @@ rule split_objects:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=8_000,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         settings=as_parameter(CONFIG.split),
     shell:
@@ -100,8 +100,8 @@ rule inspect_data:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=8_000,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     shell:
         'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.summary:q})" --log {log:q}'

@@ -16,8 +16,8 @@ rule ensemble_val:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         options=ensemble_options,
     shell:
@@ -43,8 +43,8 @@ rule threshold:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         options=lambda wildcards: (
             f"--settings {shlex.quote(as_parameter(CONFIG.threshold))}"
@@ -76,8 +76,8 @@ rule ensemble_test:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         options=ensemble_test_options,
     shell:

@@ -17,8 +17,8 @@ rule evaluate_val:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     shell:
         "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
         ' --out-dir "$(dirname {output.table:q})" --metrics-json {output.json:q} --log {log:q}'

@@ -23,8 +23,8 @@ rule predict_val:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
-        runtime=12 * 60,
+        mem_mb=doubled_at_retry(32_000),
+        runtime=doubled_at_retry(12 * 60),
         device="auto",
         compile="auto",
         batch_size=512,
@@ -62,8 +62,8 @@ rule predict_test:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: 32_000 * attempt,
-        runtime=12 * 60,
+        mem_mb=doubled_at_retry(32_000),
+        runtime=doubled_at_retry(12 * 60),
         device="auto",
         compile="auto",
         batch_size=512,

@@ -23,8 +23,9 @@ rule train:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=lambda wildcards, attempt: 48_000 * attempt,
-        runtime=lambda wildcards, attempt: 72 * 60,
+        mem_mb=doubled_at_retry(48_000),
+        # Not more at a retry, which queues may not allow: it goes on where the first try was cut.
+        runtime=72 * 60,
         device="auto",
         compile="auto",
     params:
@@ -48,9 +49,10 @@ rule import_member:
         model=one_of(READY),
     conda:
         "../envs/stronglens.yaml"
+    threads: 2
     resources:
-        mem_mb=8_000,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
         size_px=CONFIG.data.size_px,

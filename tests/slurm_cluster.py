@@ -2,6 +2,8 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SEEDS = ("42", "101", "202", "303", "404")
@@ -30,6 +32,35 @@ class SlurmCluster:
 
     def delete(self, job_id: str) -> None:
         self._ask("qdel", job_id)
+
+    def end_walltime(self, job_id: str) -> None:
+        """Let a running job's walltime be over in a second; Slurm looks every few."""
+        self._ask("scontrol", "update", f"JobId={job_id}", "EndTime=now+1")
+
+    def pids(self, job_id: str) -> list[int]:
+        """The processes of a running job."""
+        listed = self._ask("scontrol", "listpids", job_id)
+        return [int(line.split()[0]) for line in listed.splitlines()[1:]]
+
+    def lose_node(self) -> None:
+        """The only node goes down, with all its jobs, and comes back."""
+        (node,) = self._ask("sinfo", "--noheader", "--Node", "--partition=long", "--format=%N").split()
+        self._ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+        self._ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+
+    @contextmanager
+    def urgent_job(self) -> Iterator[None]:
+        """Somebody's job that displaces all others for the block: it needs all cores of the node."""
+        job_id = self._ask(
+            "sbatch",
+            "--parsable",
+            "--partition=urgent",
+            "--cpus-per-task=64",
+            "--output=/dev/null",
+            "--wrap=sleep 600",
+        ).strip()
+        yield
+        self._ask("scancel", job_id)
 
     def _ask(self, *command: str) -> str:
         # With the controller down, Slurm's commands wait for ever.

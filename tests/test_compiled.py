@@ -15,6 +15,12 @@ CPU = torch.device("cpu")
 SHAPE = (8, 1, 33, 33)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_compiled_before() -> None:
+    """PyTorch compiles one piece of code a limited number of times in a process."""
+    torch.compiler.reset()
+
+
 @pytest.fixture
 def network() -> nn.Module:
     """One stage of a ConvNeXt V2, since compiling takes long."""
@@ -78,7 +84,6 @@ def test_without_a_compiler_the_network_runs_as_it_is(
     from torch._inductor import config
     from torch._inductor.utils import fresh_cache
 
-    torch.compiler.reset()
     monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/g++",))
     with fresh_cache(), caplog.at_level(logging.WARNING):
         forward = compiled(network, SHAPE, CPU, None, learn=True)

@@ -252,10 +252,20 @@ def test_changed_content_reruns_what_reads_it(project, artefact, rerun, kept):
     assert not found & kept
 
 
-def test_one_config_is_loaded_and_nothing_of_the_default_survives():
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config/challenge.yaml", "-n"]
-    command += ["--directory", str(PROJECT)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=100, check=True)
+def test_one_config_is_loaded_and_nothing_of_the_default_survives(tmp_path):
+    config = str(PROJECT / "config" / "challenge.yaml")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "-s",
+        str(PROJECT / "Snakefile"),
+        "--configfile",
+        config,
+        "-n",
+    ]
+    # In a folder without results, which a run of the default would leave in the clone.
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True)
     trained = re.findall(
         r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", done.stdout + done.stderr, re.DOTALL
     )

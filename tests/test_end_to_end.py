@@ -14,14 +14,21 @@ import yaml
 from fits_files import write_labelled, write_test_set
 
 PROJECT = Path(__file__).parent.parent
+REFERENCE = Path(__file__).parent / "reference" / "tiny_run.json"
 SMALL = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
 TRAIN = {"epochs": 3, "batch_size": 16, "lr": 2e-3}
 
 pytestmark = pytest.mark.e2e
 
 
+# Most of the time goes into starting programs, in one thread: so two at once.
+RULES = "train predict_val predict_test predict_heldout ensemble_val ensemble_test evaluate_val evaluate_test"
+ONE_THREAD_EACH = [f"{rule}=1" for rule in RULES.split()]
+
+
 def snakemake(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "2", *arguments]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config.yaml", "--cores", "2"]
+    command += ["--set-threads", *ONE_THREAD_EACH]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -99,6 +106,26 @@ def test_bands_are_averaged_first_then_members(project):
         "roc_auc"
         in json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())["global"]
     )
+
+
+def test_scores_are_those_of_the_stored_run(project, request):
+    """A change that moves scores on purpose stores the new ones: pytest --update-reference."""
+    folder = project / "results/ensemble"
+    found = {
+        f"{ensemble}/{testset}": pd.read_csv(folder / ensemble / testset / table, index_col="object")["prob"]
+        for ensemble in ("each", "both")
+        for testset, table in (("heldout", "test_ens_labeled.csv"), ("challenge", "test_ens.csv"))
+    }
+    if request.config.getoption("--update-reference"):
+        rounded = {name: probs.round(4).to_dict() for name, probs in found.items()}
+        REFERENCE.write_text(json.dumps(rounded, indent=1, sort_keys=True) + "\n")
+    stored = json.loads(REFERENCE.read_text())
+    assert found.keys() == stored.keys()
+    for name, probs in found.items():
+        expected = pd.Series(stored[name])
+        assert set(probs.index) == set(expected.index)
+        # Other processors round differently, and training amplifies that.
+        assert np.allclose(probs, expected[probs.index], rtol=0, atol=0.01), name
 
 
 def test_a_second_run_does_nothing(project):

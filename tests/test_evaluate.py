@@ -18,7 +18,7 @@ from stronglens.scoring.evaluation_plots import (
     plot_score_histogram,
 )
 from stronglens.scoring.metrics import metrics_at, metrics_by_domain
-from stronglens.scoring.scored import Scored
+from stronglens.scoring.scored import Scored, read_scored_csv
 
 PICTURES = {
     "roc.png",
@@ -75,6 +75,13 @@ def test_csv_with_domains(tmp_path: Path) -> None:
         rows = list(csv.DictReader(text))
     assert [row.pop("objects") for row in rows] == ["global", "domain::hsc", "domain::slsim"]
     assert [{name: float(value) for name, value in row.items()} for row in rows] == list(expected.values())
+
+
+@pytest.mark.parametrize(("second", "unit"), [("b", "objects"), ("a", "samples")])
+def test_captions_count_objects_only_where_each_row_is_one(tmp_path: Path, second: str, unit: str) -> None:
+    (tmp_path / "pred.csv").write_text(f"label,prob,object\n1,0.9,a\n0,0.2,{second}\n")
+    scored = read_scored_csv(tmp_path / "pred.csv")
+    assert f"2 {unit}" in plot_roc(scored, 0.5).get_suptitle()
 
 
 def test_npy_by_hand(tmp_path: Path) -> None:

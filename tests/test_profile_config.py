@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from snakemake.profiles import ProfileConfigFileParser
+from snakemake_executor_plugin_slurm import Executor
 
 from pbs_run import PID_VARIABLE, Run
 from workflow_run import REPOSITORY, WorkflowRun, clone, end_runs, site_profile
@@ -33,6 +34,20 @@ def parse(path: Path) -> dict[str, Any]:
     with path.open() as stream:
         parsed: dict[str, Any] = ProfileConfigFileParser().parse(stream)
     return parsed
+
+
+def dry_run(folder: Path, *arguments: str) -> dict[str, dict[str, int]]:
+    """The numbers that each rule of the embedded default asks for."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--dry-run"]
+    config = ("--configfile", REPOSITORY / "config" / "config.yaml")
+    ran = subprocess.run(
+        [*command, *config, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    jobs = re.findall(r"^(?:local)?rule (\w+):.*?^    resources: (.*?)$", ran.stdout, re.M | re.S)
+    return {
+        rule: {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)(?:,|$)", resources)}
+        for rule, resources in jobs
+    }
 
 
 def rule_names() -> set[str]:
@@ -64,6 +79,13 @@ class TestEachProfile:
         run = WorkflowRun(tmp_path / "clone", {"42": "true"}, "-n", "-d", "elsewhere", profile=name)
         assert run.wait(60) == 0, run.said
         assert "train" in run.said
+
+
+@pytest.mark.parametrize("name", ["pbs", "slurm"])
+def test_no_short_rule_waits_in_the_queue_by_itself(name: str) -> None:
+    groups = yaml.safe_load((PROFILES / name / "config.yaml").read_text())["groups"]
+    long = {"train", "predict_val", "predict_heldout", "predict_test", "simulate", "build_test_buckets"}
+    assert rule_names() - groups.keys() == long
 
 
 def test_there_is_no_default_profile() -> None:
@@ -103,6 +125,27 @@ def test_the_scripts_of_pbs_run_with_the_python_of_snakemake(monkeypatch: pytest
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     parse(PROFILES / "pbs" / "config.yaml")
     assert os.environ["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+
+
+def test_the_slurm_plugin_never_looks_away_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "next_seconds_between_status_checks"
+    monkeypatch.setattr(Executor, name, getattr(Executor, name))  # taken back after the test
+    parse(PROFILES / "slurm" / "config.yaml")
+    executor = Executor.__new__(Executor)
+    for wanted_s, given_s in ((20, 20), (180, 30)):
+        executor.next_seconds_between_status_checks = wanted_s
+        assert executor.next_seconds_between_status_checks == given_s
+
+
+@pytest.mark.parametrize(("attempt", "factor"), [(1, 1), (2, 2), (9, 2)])
+def test_a_retry_asks_for_more_of_what_may_have_lacked(tmp_path: Path, attempt: int, factor: int) -> None:
+    asked = dry_run(tmp_path, "--attempt", str(attempt))
+    assert {name: (job["mem_mb"], job["runtime"]) for name, job in asked.items() if name != "all"} == {
+        **dict.fromkeys(asked.keys() - {"all"}, (8_000 * factor, 120 * factor)),
+        **dict.fromkeys(("predict_val", "predict_test", "predict_heldout"), (32_000 * factor, 720 * factor)),
+        # It goes on where it was cut, and asks a queue for no more than the queue allowed before.
+        "train": (48_000 * factor, 4320),
+    }
 
 
 class TestLocal:

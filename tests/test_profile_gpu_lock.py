@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import predict
+import train
 from stronglens import gpu_lock
 from stronglens.errors import InputError
 from stronglens.gpu_lock import claim_gpu
@@ -105,6 +107,21 @@ def test_cuda_sees_the_claimed_one_only_and_then_what_it_saw(monkeypatch: pytest
     with claim_gpu() as gpu:
         assert (gpu, os.environ["CUDA_VISIBLE_DEVICES"]) == ("5", "5")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,6"
+
+
+def test_training_and_prediction_keep_one_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    for name in (
+        "stronglens.training.train_member.train_member",
+        "stronglens.prediction.predict_member.predict_member",
+    ):
+        monkeypatch.setattr(name, lambda *given, **named: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    folders = ["--packed", str(tmp_path), "--out-dir", str(tmp_path)]
+    with claim_gpu(candidates=["5"]):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")  # what other jobs are given
+        assert train.main([*folders, "--splits", str(tmp_path)]) == 0
+        assert predict.main([*folders, "--member", str(tmp_path)]) == 0
+    assert seen == ["6", "6"]
 
 
 def test_freed_after_an_error(claim: Claim) -> None:

@@ -386,6 +386,33 @@ class TestExitCode:
         assert record.files.read_exit_code() is None
 
 
+class TestPrograms:
+    """What a job finds, where the server starts it with a bare environment."""
+
+    @pytest.mark.parametrize(
+        ("here", "there", "found"),
+        [("echo here", None, "here"), ("echo here", "echo there", "there"), (None, None, "none")],
+    )
+    def test_those_of_the_submitting_host_come_last(
+        self, workdir: Path, fake: FakeCommand, here: str | None, there: str | None, found: str
+    ) -> None:
+        node = workdir / "node's bin"
+        node.mkdir()
+        for body, conda in ((here, workdir.parent / "bin" / "conda"), (there, node / "conda")):
+            if body is not None:
+                conda.write_text(f"#!/bin/sh\n{body}\n")
+                conda.chmod(0o755)
+        record, _ = submitted(workdir)
+        script = submit.job_script(record, "(conda || echo none) > found 2> said", workdir)
+        subprocess.run(
+            ["/bin/sh", "-c", script],
+            env={"PATH": f"{node}:/usr/bin:/bin"},
+            check=True,
+            capture_output=True,
+        )
+        assert (workdir / "found").read_text() == f"{found}\n"
+
+
 class TestDevices:
     """CUDA_VISIBLE_DEVICES in a job, from Torque's file."""
 

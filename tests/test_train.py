@@ -157,6 +157,30 @@ def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch):
+    settings = with_train(epochs=2, batch_size=8)
+    monkeypatch.setattr(fit, "SCORING_BATCH_SIZE", 8)
+    torch.compiler.reset()  # what other tests have compiled counts towards a limit
+    torch._dynamo.utils.counters.clear()
+    assert train(data, tmp_path / "whole", settings, 42, "--compile", "always") == 0
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2  # learning, scoring
+    assert train(data, tmp_path / "eager", settings) == 0
+    logs = [pd.read_csv(tmp_path / name / "training_log.csv") for name in ("whole", "eager")]
+    assert np.allclose(logs[0], logs[1], rtol=0.01)
+    save = train_member.save_state
+
+    def save_then_die(*given):
+        save(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_member, "save_state", save_then_die)
+        train(data, tmp_path / "cut", settings, 42, "--compile", "always")
+    assert train(data, tmp_path / "cut", settings, 42, "--compile", "always") == 0
+    for name in PRODUCTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 def test_state_of_other_settings_is_not_used(data, tmp_path, monkeypatch, caplog):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         save = train_member.save_state

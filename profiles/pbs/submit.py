@@ -4,6 +4,7 @@
 Usage: submit.py JOBSCRIPT
 """
 
+import os
 import shlex
 import signal
 import sys
@@ -37,6 +38,8 @@ if [ ! -e {wanted} ] || [ -e {marker} ]; then
     exit 75
 fi
 echo "{name}: job ${{PBS_JOBID:-}} on $(hostname), $(date)"
+# Programs that only the submitting host's PATH knows, such as conda, come after those of the node.
+export PATH="$PATH":{path}
 # Torque names the devices in a file, node-gpuN on each line; nothing is changed where they are set already.
 if [ -z "${{CUDA_VISIBLE_DEVICES+set}}" ] && [ -s "${{PBS_GPUFILE:-}}" ]; then
     gpus=$(sed -n 's/.*-gpu\\([0-9][0-9]*\\)$/\\1/p' "$PBS_GPUFILE" | sort -n | paste -s -d , -)
@@ -134,6 +137,7 @@ def job_script(record: Record, jobscript: str, workdir: Path) -> str:
         workdir=shlex.quote(str(workdir)),
         wanted=record.files.record,
         marker=record.files.exit_code,
+        path=shlex.quote(os.environ["PATH"]),
         jobscript=jobscript.rstrip(),
     )
 

@@ -15,31 +15,43 @@ OFTEN = "--slurm-init-seconds-before-status-checks=3"
 
 @pytest.fixture(scope="module")
 def run(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
-    """A run from a host of one core, in which one member fails, and one is cancelled in its first try."""
+    """A run from a host of one core. One member fails; in their first try one is cancelled, one is too large,
+    and one takes too long.
+    """
     folder = tmp_path_factory.mktemp("slurm") / "it's a clone"
+    once = "test -e {0} || {{ touch {0}; {1}; }}; echo well"
     commands = {
         "1": "echo $CUDA_VISIBLE_DEVICES; sleep 5",
         "2": "exit 3",
-        "3": "test -e tried || { touch tried; sleep 300; }; echo well",
+        "3": once.format("cancelled", "sleep 300"),
+        "4": once.format("large", 'python3 -c "x = bytearray(3 * 10**9); import time; time.sleep(60)"'),
+        "5": once.format("long", "sleep 300"),
     }
     return WorkflowRun(folder, commands, OFTEN, "--retries=1", profile="slurm", one_core=True)
+
+
+def job_of(cluster: SlurmCluster, run: WorkflowRun, seed: int) -> str:
+    (job_id,) = (
+        job_id for job_id in cluster.jobs(run.folder, "RUNNING") if f"toy_{seed}" in cluster.describe(job_id)
+    )
+    return job_id
 
 
 @pytest.fixture(scope="module")
 def described(cluster: SlurmCluster, run: WorkflowRun) -> str:
     """What Slurm knows about the job that is then cancelled."""
-    run.wait_until((run.folder / "tried").exists)
-    for job_id in cluster.jobs(run.folder, "RUNNING"):
-        description = cluster.describe(job_id)
-        if "toy_3" in description:
-            cluster.delete(job_id)
-            return description
-    raise AssertionError(run.said)
+    run.wait_until((run.folder / "cancelled").exists)
+    job_id = job_of(cluster, run, 3)
+    description = cluster.describe(job_id)
+    cluster.delete(job_id)
+    return description
 
 
 @pytest.fixture(scope="module")
-def ended(described: str, run: WorkflowRun) -> WorkflowRun:
-    run.wait(240)
+def ended(cluster: SlurmCluster, described: str, run: WorkflowRun) -> WorkflowRun:
+    run.wait_until((run.folder / "long").exists)
+    cluster.end_walltime(job_of(cluster, run, 5))
+    run.wait(400)
     return run
 
 
@@ -53,7 +65,15 @@ def test_the_others_go_on(ended: WorkflowRun) -> None:
     models = ended.folder / "results/models/toy"
     assert (models / "seed_1/best.txt").read_text() in ("0\n", "1\n")
     assert not (models / "seed_2/best.txt").exists()
-    assert (models / "seed_3/best.txt").read_text() == "well\n", ended.said
+    for seed in (3, 4, 5):
+        assert (models / f"seed_{seed}/best.txt").read_text() == "well\n", ended.said
+
+
+def test_why_slurm_ended_a_job_is_said(ended: WorkflowRun) -> None:
+    states = re.findall(r"SLURM-job '\d+' failed, SLURM status is: '(\w+)'", ended.said)
+    assert sorted(states) == ["CANCELLED", "FAILED", "FAILED", "FAILED", "TIMEOUT"]
+    (log,) = ended.folder.glob(".snakemake/slurm_logs/rule_train/toy_4/*.log")  # kept of what failed
+    assert "exceeded memory limit" in log.read_text()
 
 
 def test_a_failure_names_member_job_and_log(ended: WorkflowRun) -> None:

@@ -1,10 +1,14 @@
 """The literal command on a real scheduler: `snakemake submission.csv --profile pbs`, from FITS files on."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +22,7 @@ from workflow_run import REPOSITORY
 pytestmark = pytest.mark.cluster
 
 NETWORK = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
-N_EPOCHS = 12
+N_EPOCHS = 20
 N_OBJECTS = 10
 COMMAND = [sys.executable, "-m", "snakemake", "submission.csv", "--profile", "pbs"]
 
@@ -51,55 +55,98 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Run:
+    """What was seen of the run, in which two trainings were cut half way.
+
+    Attributes
+    ----------
+    most_at_once : int
+        GPU jobs that ran at once at most.
+    cut : dict of str to str
+        The seed that was deleted, and the one whose walltime was over.
+    """
+
+    most_at_once: int
+    cut: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def most_at_once(cluster: SlurmCluster, clone: Path) -> int:
-    """How many GPU jobs ran at once at most, in a run in which one training job is deleted half way."""
+def run(cluster: SlurmCluster, clone: Path) -> Run:
     output = clone / "output"
-    most, deleted = 0, ""
+    most, cut = 0, dict[str, str]()
     with output.open("w") as stream:
-        run = subprocess.Popen(COMMAND, cwd=clone, stdout=stream, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 900
-    while run.poll() is None:
+        process = subprocess.Popen(COMMAND, cwd=clone, stdout=stream, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 1200
+    while process.poll() is None:
         if time.monotonic() > deadline:
-            run.kill()
-        running = [cluster.describe(job_id) for job_id in cluster.jobs(clone, "RUNNING")]
-        most = max(most, sum("gpu:1" in job for job in running))
-        half_way = [path.parent.name for path in clone.glob("results/models/nano/seed_*/resume")]
-        for job in running:
-            found = re.search(r"JobId=(\d+) JobName=train-nano-(\d+)", job)
-            if found and not deleted and f"seed_{found[2]}" in half_way:
-                cluster.delete(found[1])
-                deleted = found[2]
+            process.kill()
+        running = {job_id: cluster.describe(job_id) for job_id in cluster.jobs(clone, "RUNNING")}
+        most = max(most, sum("gpu:1" in job for job in running.values()))
+        half_way = {path.parent.name for path in clone.glob("results/models/nano/seed_*/resume/state.pt")}
+        for job_id, job in running.items():
+            found = re.search(r"JobName=train-nano-(\d+)", job)
+            if found is None or f"seed_{found[1]}" not in half_way or found[1] in cut.values():
+                continue
+            if "deleted" not in cut:
+                cluster.delete(job_id)
+                cut["deleted"] = found[1]
+            elif "too long" not in cut:
+                stand_still(cluster.pids(job_id))
+                cluster.end_walltime(job_id)
+                cut["too long"] = found[1]
         time.sleep(0.3)
-    assert run.returncode == 0, output.read_text()
-    (clone / "deleted").write_text(deleted)
-    return most
+    assert process.returncode == 0, output.read_text()
+    return Run(most, cut)
 
 
-def test_every_object_has_its_row(clone: Path, most_at_once: int) -> None:
+def stand_still(pids: list[int]) -> None:
+    """Stop a training until Slurm wakes it to tell it to end: it must not be done by then."""
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"train.py" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0", 2)[1]:
+                os.kill(pid, signal.SIGSTOP)
+
+
+def test_every_object_has_its_row(clone: Path, run: Run) -> None:
     table = pd.read_csv(clone / "submission.csv")
     assert list(table["id"]) == [f"object_{number:05d}" for number in range(N_OBJECTS)]
 
 
-def test_never_more_gpu_jobs_than_gpus(most_at_once: int) -> None:
-    assert most_at_once == 2
+def test_never_more_gpu_jobs_than_gpus(run: Run) -> None:
+    assert run.most_at_once == 2
 
 
-def test_a_deleted_training_went_on_from_its_last_epoch(clone: Path, most_at_once: int) -> None:
-    seed = (clone / "deleted").read_text()
-    log = (clone / f"results/models/nano/seed_{seed}/train.log").read_text()
-    assert "going on after epoch" in log
-    rows = (clone / f"results/models/nano/seed_{seed}/training_log.csv").read_text().splitlines()
-    assert len(rows) == 1 + N_EPOCHS
-    assert not (clone / f"results/models/nano/seed_{seed}/resume").exists()
+@pytest.mark.parametrize("how", ["deleted", "too long"])
+def test_a_training_that_was_cut_went_on_within_its_epoch(clone: Path, run: Run, how: str) -> None:
+    folder = clone / f"results/models/nano/seed_{run.cut[how]}"
+    log = (folder / "train.log").read_text()
+    stopped = re.search(r"stopped by SIGTERM after (?:\d+ of \d+ steps of )?epoch (\d+)", log)
+    assert stopped is not None, log
+    assert re.search(r"going on after epoch \d+", log[stopped.end() :]), log
+    epochs = [line.split(",")[0] for line in (folder / "training_log.csv").read_text().splitlines()[1:]]
+    assert epochs == [str(epoch + 1) for epoch in range(N_EPOCHS)]
+    assert not (folder / "resume").exists()
 
 
-def test_short_rules_waited_once(clone: Path, most_at_once: int) -> None:
+def test_the_walltime_is_named(clone: Path, run: Run) -> None:
+    logs = [path.read_text() for path in clone.glob(f"logs/pbs/train/train-nano-{run.cut['too long']}.*.log")]
+    assert len(logs) == 2
+    assert sum("TIME LIMIT" in log for log in logs) == 1
+
+
+def test_the_gpu_that_the_scheduler_assigned_is_taken(clone: Path, run: Run) -> None:
+    logs = [*clone.glob("results/models/nano/*/train.log"), *clone.glob("logs/predict_*/**/*.log")]
+    assert len(logs) == 3 * len(SEEDS)
+    assert not any("is kept for this job" in log.read_text() for log in logs)
+
+
+def test_short_rules_waited_once(clone: Path, run: Run) -> None:
     said = (clone / "output").read_text()
     assert len(re.findall(r"external jobid '\d+ logs/pbs/scores/", said)) == 1
-    assert len(re.findall(r"external jobid '\d+ logs/pbs/train/", said)) == len(SEEDS) + 1  # one again
+    assert len(re.findall(r"external jobid '\d+ logs/pbs/train/", said)) == len(SEEDS) + 2  # two again
 
 
-def test_then_there_is_nothing_to_do(clone: Path, most_at_once: int) -> None:
+def test_then_there_is_nothing_to_do(clone: Path, run: Run) -> None:
     again = subprocess.run(COMMAND, cwd=clone, capture_output=True, text=True, check=True, timeout=120)
     assert "Nothing to be done" in again.stdout + again.stderr

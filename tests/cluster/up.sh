@@ -6,14 +6,23 @@
 #     pytest tests/cluster
 #     tests/cluster/down.sh
 #
-# Needs root, but neither systemd nor a database. All its files lie in $CLUSTER_DIR.
+# make test-system does all but the first. Needs root, but neither systemd nor a database. All its files lie in
+# $CLUSTER_DIR. up.sh --check only says what is missing.
 set -euo pipefail
 dir=${CLUSTER_DIR:-/tmp/stronglens-cluster}
 node=$(hostname -s)
 
-for command in munged slurmctld slurmd sinfo qsub; do
-    command -v "$command" > /dev/null || { echo "up.sh: no $command here; the header of $0 says what to install" >&2; exit 1; }
-done
+missing=$(for command in munged slurmctld slurmd sinfo qsub; do command -v "$command" > /dev/null || echo "$command"; done)
+if [ -n "$missing" ]; then
+    echo "up.sh: not here:" $missing >&2
+    echo "    apt-get install -y --no-install-recommends munge slurmctld slurmd slurm-client slurm-wlm-torque" >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "up.sh: expected to be run by root: Slurm's daemons start jobs as any user" >&2
+    exit 1
+fi
+[ "${1:-}" = --check ] && exit
 
 mkdir -p "$dir"/{bin,etc,run,log,state,spool,dev,munge}
 chmod 755 "$dir" "$dir"/*/
@@ -33,7 +42,7 @@ SlurmctldHost=$node(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$dir/run/munge.socket
+AuthInfo=socket=$dir/run/munge.socket,cred_expire=5
 CredType=cred/munge
 SlurmctldPort=16817
 SlurmdPort=16818
@@ -60,12 +69,16 @@ AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/none
 ReturnToService=2
 SlurmdParameters=config_overrides
-KillWait=5
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+KillWait=15
 MinJobAge=300
 PlugStackConfig=$dir/etc/plugstack.conf
 NodeName=$node NodeAddr=127.0.0.1 CPUs=64 Boards=1 SocketsPerBoard=2 CoresPerSocket=32 ThreadsPerCore=1 RealMemory=400000 Gres=gpu:fake:2 State=UNKNOWN
-PartitionName=long Nodes=$node Default=YES MaxTime=7-00:00:00 DefaultTime=01:00:00 DefMemPerCPU=1000 State=UP
-PartitionName=gpu Nodes=$node MaxTime=2-00:00:00 DefaultTime=01:00:00 DefMemPerCPU=1000 State=UP
+PartitionName=DEFAULT Nodes=$node MaxTime=2-00:00:00 DefaultTime=01:00:00 DefMemPerCPU=1000 GraceTime=10 State=UP
+PartitionName=long Default=YES MaxTime=7-00:00:00
+PartitionName=gpu
+PartitionName=urgent PriorityTier=10 PreemptMode=OFF
 EOF
 
 # Snakemake's Slurm plugin drops all SLURM variables before it calls srun, which then looks in /etc/slurm.

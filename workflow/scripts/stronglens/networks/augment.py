@@ -45,7 +45,8 @@ def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     n, device = len(images), images.device
     swap, flip_y, flip_x = torch.randint(0, 2, (3, n, 1, 1, 1), generator=generator, device=device).bool()
-    images = torch.where(swap, images.transpose(2, 3), images)
+    # The result has the memory layout of the first choice; the network is not made for the transposed one.
+    images = torch.where(~swap, images, images.transpose(2, 3))
     images = torch.where(flip_y, images.flip(2), images)
     return torch.where(flip_x, images.flip(3), images)
 

@@ -92,16 +92,13 @@ def _try_out(
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     was_training = network.training
     network.train(learn)
-    images = torch.zeros(shape, device=device)
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            # Images as they will be: of the same layout, and made in the same mode.
+            with torch.inference_mode(not learn), autocast(device, dtype):
+                logits = fast(torch.zeros(shape, device=device))
             if learn:
-                with autocast(device, dtype):
-                    logits = fast(images)
                 logits.float().sum().backward()  # type: ignore[no-untyped-call]
-            else:
-                with torch.inference_mode(), autocast(device, dtype):
-                    fast(images)
     finally:
         network.zero_grad(set_to_none=True)
         network.load_state_dict(before)  # averages of batch normalisation, where a network has them

@@ -32,9 +32,10 @@ def evaluate(scored: Scored, threshold: float, out_dir: Path, metrics_json: Path
     write_json(metrics_json, metrics)
     overall = metrics["global"]
     log.info(
-        "%s: %d objects, AUC %s, accuracy %s at threshold %r",
+        "%s: %d %s, AUC %s, accuracy %s at threshold %r",
         metrics_json,
         len(scored.labels),
+        scored.unit,
         overall["roc_auc"],
         overall["accuracy"],
         threshold,

@@ -130,7 +130,7 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
     axes.grid(alpha=0.3)
     below.stem(bins.mean_probs, bins.counts, linefmt=BLUE, markerfmt="o", basefmt=" ", bottom=0.5)
     below.set(
-        xlabel="mean probability of being a lens, in bins of equal width", ylabel="objects", yscale="log"
+        xlabel="mean probability of being a lens, in bins of equal width", ylabel=scored.unit, yscale="log"
     )
     below.set_ylim(0.5, max(10, 2 * bins.counts.max()))
     below.grid(alpha=0.3)
@@ -169,7 +169,7 @@ def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
     axes.axvline(threshold, color="black", linewidth=1.2, label=f"threshold {threshold:.4f}")
     axes.set(
         xlabel="probability of being a lens",
-        ylabel=f"objects per bin of {1 / N_HISTOGRAM_BINS:g}",
+        ylabel=f"{scored.unit} per bin of {1 / N_HISTOGRAM_BINS:g}",
         yscale="log",
         xlim=(0, 1),
         title=f"Probabilities by true class, {_size(scored)}",
@@ -220,8 +220,10 @@ def _mark(axes: Axes, x: float, y: float, threshold: float) -> None:
 
 def _say_if_undefined(scored: Scored, axes: Axes) -> None:
     if not any(True for _ in _curves(scored)):
-        axes.text(0.5, 0.9, "undefined: all objects are of one class", ha="center", transform=axes.transAxes)
+        axes.text(
+            0.5, 0.9, f"undefined: all {scored.unit} are of one class", ha="center", transform=axes.transAxes
+        )
 
 
 def _size(scored: Scored) -> str:
-    return f"{len(scored.labels):,} objects"
+    return f"{len(scored.labels):,} {scored.unit}"

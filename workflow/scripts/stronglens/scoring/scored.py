@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pyarrow import compute
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.ensembling.ensemble_table import description_of
@@ -14,7 +15,7 @@ from stronglens.errors import InputError
 
 @dataclass(frozen=True)
 class Scored:
-    """Objects with a label and a probability.
+    """Samples, objects or cutouts, with a label and a probability.
 
     Attributes
     ----------
@@ -24,11 +25,14 @@ class Scored:
         From 0 to 1.
     domains : ndarray of str or None, shape (n_objects,)
         None where the file says nothing of domains.
+    unit : str
+        What they are, for captions: "objects" where each is known to be another object.
     """
 
     labels: npt.NDArray[np.int64]
     probs: npt.NDArray[np.float64]
     domains: npt.NDArray[np.object_] | None
+    unit: str = "samples"
 
 
 def read_scored_csv(path: Path) -> Scored:
@@ -45,11 +49,14 @@ def read_scored_csv(path: Path) -> Scored:
     types = {"label": INTEGER, "prob": REAL}
     if "domain" in header:
         types["domain"] = TEXT
+    if "object" in header:
+        types["object"] = TEXT
     table = read_table(path, types)
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     _check_labels(path, labels, "line", line_of(0))
     domains = table["domain"].to_numpy() if "domain" in types else None
-    return Scored(labels, probabilities(path, table), domains)
+    one_each = "object" in types and compute.count_distinct(table["object"]).as_py() == len(table)
+    return Scored(labels, probabilities(path, table), domains, "objects" if one_each else "samples")
 
 
 def read_scored_npy(labels_path: Path, probs_path: Path) -> Scored:
