@@ -153,13 +153,25 @@ def test_unreadable_object_is_answered_and_named(
 
 def test_record(tmp_path: Path) -> None:
     write_test_set(tmp_path, n_parts=2)
-    assert run(tmp_path, "--simulated", f"--config-sha256={'c' * 64}", n_parts=2, testset="blind") == 0
+    assert run(tmp_path, "--simulated", n_parts=2, testset="blind") == 0
     record = json.loads((tmp_path / "out/submission.json").read_text())
-    assert record.pop("packages").keys() >= {"torch", "timm", "numpy"}
+    assert record.pop("versions").keys() >= {"torch", "timm", "numpy", "python"}
+    assert record.pop("code").keys() == {"revision", "dirty", "changed", "sha256"}
+    assert record.pop("machine").keys() == {"name", "system", "processor", "n_cores"}
     assert [(member["model"], member["seed"]) for member in record.pop("members")] == [("nano", 42)]
     summaries = [json.loads((tmp_path / f"packed/part_{part}/summary.json").read_text()) for part in (0, 1)]
+    files = record.pop("files")
+    assert files[str(tmp_path / "ens/test_ens.csv")] == sha256_of(tmp_path / "ens/test_ens.csv")
+    assert files[str(tmp_path / "packed/part_1/cutouts.npy")] == summaries[1]["sha256"]["cutouts.npy"]
+    assert record.pop("folders")["packed"] == [str(tmp_path / f"packed/part_{part}") for part in (0, 1)]
+    assert record.pop("settings")["submission"] == {
+        "ensemble": "nano",
+        "testset": "blind",
+        "form": "full",
+        "unreadable_pred": 0,
+    }
     assert record == {
-        "format": 1,
+        "format": 2,
         "form": "full",
         "n_rows": 12,
         "n_lenses": 4,
@@ -171,9 +183,19 @@ def test_record(tmp_path: Path) -> None:
         "unreadable": [],
         "unreadable_pred": 0,
         "simulated": True,
-        "config_sha256": "c" * 64,
         "sha256": {"submission.csv": sha256_of(tmp_path / "out/submission.csv")},
     }
+
+
+def test_changed_code_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {"sha256": "a" * 64, "revision": "b" * 40, "dirty": True, "changed": ["rules/train.smk"]}
+    monkeypatch.setattr("stronglens.submitting.submission.code_state", lambda: state)
+    write_test_set(tmp_path)
+    assert run(tmp_path) == 0
+    assert "the code differs from revision bbbbbbbbbbbb: rules/train.smk" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out/submission.json").read_text())["code"] == state
 
 
 def test_user_data_are_not_simulated(tmp_path: Path) -> None:
