@@ -19,8 +19,10 @@ rule evaluate_val:
     resources:
         mem_mb=lambda wildcards, attempt: 8_000 * attempt,
         runtime=120,
+    params:
+        options="",
     shell:
-        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
+        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         ' --out-dir "$(dirname {output.table:q})" --metrics-json {output.json:q} --log {log:q}'
 
 
@@ -31,6 +33,7 @@ use rule evaluate_val as evaluate_test with:
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
+        validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
     output:
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
         table="results/evaluation/{ensemble}/{testset}/metrics.csv",
@@ -39,3 +42,5 @@ use rule evaluate_val as evaluate_test with:
         "logs/evaluate_test/{ensemble}/{testset}.log",
     wildcard_constraints:
         testset=one_of(SCORED),
+    params:
+        options="--validation-metrics results/ensemble/{ensemble}/val/metrics_val_ens.json",
