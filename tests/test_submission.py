@@ -1,10 +1,16 @@
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import compute
 
 import submission
 from ensemble import main as ensemble_main
@@ -12,7 +18,7 @@ from prediction_files import cutouts_of, write_packed_tables, write_prediction
 from stronglens.artefact import sha256_of, write_json
 from stronglens.ensembling.tables import TEXT
 from stronglens.errors import InputError
-from stronglens.submitting.submission import check_submission
+from stronglens.submitting.submission import Answers, check_submission, write_submission
 from stronglens.submitting.submission_forms import FORMS
 
 OBJECTS = [f"object_{number:05d}" for number in range(12)]
@@ -336,6 +342,31 @@ def test_check_before_it_takes_its_name(tmp_path: Path, form: str, text: str, me
     with pytest.raises(InputError) as error:
         check_submission(path, FORMS[form], ids)
     assert message in str(error.value)
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")), unique=True, max_size=30
+    ),
+    st.sampled_from(sorted(FORMS)),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_the_ids_are_they_come_back(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], form: str, random: Random
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    ids = pa.array(names, TEXT)
+    ids = ids.take(compute.sort_indices(ids))
+    probs = np.array([random.random() for _ in names])
+    answers = Answers(ids, (probs >= 0.5).astype(np.int64), probs, pa.array([], TEXT))
+    write_submission(path, answers, FORMS[form])
+    check_submission(path, FORMS[form], ids)
+    with path.open(newline="", encoding="utf-8") as text:
+        header, *rows = csv.reader(text)
+    assert header == list(FORMS[form].columns)
+    assert [row[0] for row in rows] == ids.to_pylist()
+    expected = answers.probs if form == "probabilities" else answers.preds
+    assert [float(row[1]) for row in rows] == expected.tolist()
 
 
 def test_check_wants_each_id_once(tmp_path: Path) -> None:
