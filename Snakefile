@@ -25,6 +25,7 @@ rule all:
     input:
         "submission.csv",
         "results/inspection/labelled/summary.json",
+        expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=CONFIG.ensembles, testset=BLIND),
         expand("results/submissions/{ensemble}.csv", ensemble=CONFIG.ensembles),
         expand(
             "results/evaluation/{ensemble}/{which}/metrics.csv",

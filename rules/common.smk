@@ -177,17 +177,12 @@ def list_contents(wildcards):
 
 def member_predictions(wildcards):
     """The folders of the validation predictions of an ensemble's members."""
-    return [
-        f"results/predictions/{model}/seed_{seed}/val" for model, seed in CONFIG.members(wildcards.ensemble)
-    ]
+    return predictions_of(wildcards.ensemble, "val")
 
 
 def member_test_predictions(wildcards):
     """The folders of the test predictions of an ensemble's members, each with a folder a part."""
-    return [
-        f"results/predictions/{model}/seed_{seed}/{wildcards.testset}"
-        for model, seed in CONFIG.members(wildcards.ensemble)
-    ]
+    return predictions_of(wildcards.ensemble, wildcards.testset)
 
 
 def test_prediction_files(ending):
@@ -230,10 +225,26 @@ def packed_options(testset):
     return f"--packed results/buckets/{testset} --parts {n_parts(testset)}"
 
 
+def member_folders(ensemble):
+    return [f"results/models/{model}/seed_{seed}" for model, seed in CONFIG.members(ensemble)]
+
+
+def predictions_of(ensemble, which):
+    """Where the members of an ensemble leave their predictions of validation (`val`) or of a test set."""
+    return [f"results/predictions/{model}/seed_{seed}/{which}" for model, seed in CONFIG.members(ensemble)]
+
+
+def submitted(wildcards):
+    """The ensemble that a submission comes from: the one that its path names, else the one of the config."""
+    return wildcards.get("ensemble", CONFIG.submission.ensemble)
+
+
 def submission_inputs(ensemble):
-    """The inputs of a submission from that ensemble: its answers, and all objects that must have one."""
+    """The inputs of a submission from that ensemble: its answers, all objects that must have one, and for its
+    record the descriptions of what the answers come from."""
     testset = CONFIG.submission.testset
     folder = f"results/ensemble/{ensemble}/{testset}"
+    validation = f"results/ensemble/{ensemble}/val"
     table = "test_ens_labeled.csv" if testset in SCORED else "test_ens.csv"
     parts = packed_folders(testset)
     return {
@@ -243,11 +254,35 @@ def submission_inputs(ensemble):
         "summary": [f"{part}/summary.json" for part in parts],
         "index": ancient([f"{part}/index.parquet" for part in parts]),
         "rejected": ancient([f"{part}/rejected.csv" for part in parts]),
+        "labelled": f"{LABELLED}/summary.json",
+        "split": f"{SPLITS}/objects.json",
+        "members": lambda wildcards: [
+            f"{folder}/best.json" for folder in member_folders(submitted(wildcards))
+        ],
+        "val_predictions": lambda wildcards: [
+            f"{folder}/pred_val.json" for folder in predictions_of(submitted(wildcards), "val")
+        ],
+        "test_predictions": lambda wildcards: [
+            f"{folder}/part_{part}/pred_test.json"
+            for folder in predictions_of(submitted(wildcards), testset)
+            for part in range(n_parts(testset))
+        ],
+        "validation": f"{validation}/val_ens.json",
+        "threshold": f"{validation}/threshold.txt",
     }
 
 
 def submission_options(ensemble):
     """The options of `submission.py` that come from the config."""
+    testset = CONFIG.submission.testset
     settings = CONFIG.submission.model_dump(mode="json") | {"ensemble": ensemble}
-    simulated = " --simulated" if CONFIG.simulate else ""
-    return f"--settings {shlex.quote(as_parameter(settings))} {packed_options(CONFIG.submission.testset)}{simulated}"
+    return " ".join(
+        [
+            f"--settings {shlex.quote(as_parameter(settings))} {packed_options(testset)}",
+            *(["--simulated"] if CONFIG.simulate else []),
+            f"--threshold {shlex.quote(as_parameter(CONFIG.threshold))}",
+            repeated("members", member_folders(ensemble)),
+            repeated("val-predictions", predictions_of(ensemble, "val")),
+            repeated("test-predictions", predictions_of(ensemble, testset)),
+        ]
+    )

@@ -16,6 +16,8 @@ rule submission:
         options=submission_options(CONFIG.submission.ensemble),
     shell:
         "python {input.code[0]:q} --ensemble-csv {input.ensemble:q} {params.options}"
+        ' --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
+        ' --validation "$(dirname {input.validation:q})"'
         " --out {output.submission:q} --provenance {output.provenance:q} --log {log:q}"
 
 

@@ -35,7 +35,7 @@ CONFIG = {
 }
 AFTER_ENSEMBLES = {
     *("ensemble_val", "threshold", "ensemble_test", "ensemble_test_labelled"),
-    *("evaluate_val", "evaluate_test", "submission", "submission_of_ensemble"),
+    *("evaluate_val", "evaluate_test", "compare_data", "submission", "submission_of_ensemble"),
 }
 PREDICTIONS = {"predict_val", "predict_test", "predict_heldout"}
 PACKING = {"build_buckets", "build_test_buckets"}

@@ -70,7 +70,14 @@ def test_csv_with_domains(tmp_path: Path) -> None:
     assert run(tmp_path, f"--csv={table}", f"--threshold-file={tmp_path}/t.txt") == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | {"metrics.json", "metrics.csv"}
     expected = metrics_by_domain(scored.labels, scored.probs, 0.4766, scored.domains)
-    assert json.loads((tmp_path / "out/metrics.json").read_text()) == expected
+    found = json.loads((tmp_path / "out/metrics.json").read_text())
+    for name, values in found.items():
+        intervals = values.pop("intervals")
+        for low, high in (intervals[metric] for metric in ("accuracy", "roc_auc", "brier")):
+            assert low < high
+        low, high = intervals["roc_auc"]
+        assert low < expected[name]["roc_auc"] < high
+    assert found == expected
     with (tmp_path / "out/metrics.csv").open() as text:
         rows = list(csv.DictReader(text))
     assert [row.pop("objects") for row in rows] == ["global", "domain::hsc", "domain::slsim"]
@@ -84,10 +91,27 @@ def test_captions_count_objects_only_where_each_row_is_one(tmp_path: Path, secon
     assert f"2 {unit}" in plot_roc(scored, 0.5).get_suptitle()
 
 
+def test_the_score_of_validation_stands_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write_csv(tmp_path / "pred.csv", draw())
+    options = f"--csv={table}", "--threshold=0.5"
+    assert run(tmp_path, *options) == 0
+    assert "these: AUC 0." in capsys.readouterr().err
+    validation = tmp_path / "metrics_val_ens.json"
+    write_json(
+        validation, {"global": {"roc_auc": 0.987654, "accuracy": 0.9, "recall": 0.8, "specificity": None}}
+    )
+    assert run(tmp_path, *options, f"--validation-metrics={validation}") == 0
+    said = capsys.readouterr().err
+    assert "validation: AUC 0.9877, accuracy 0.9000, recall 0.8000, specificity undefined" in said
+    auc = metrics_at(draw().labels, draw().probs, 0.5)["roc_auc"]
+    assert f"held out: AUC {auc:.4f} [0." in said
+
+
 def test_npy_by_hand(tmp_path: Path) -> None:
     scored = draw()
     assert run(tmp_path, *write_npy(tmp_path, scored), "--threshold=0.5") == 0
     found = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert found["global"].pop("intervals")["n_resamples"] == 1000
     assert found == {"global": metrics_at(scored.labels, scored.probs, 0.5)}
     assert {path.name for path in (tmp_path / "out").iterdir()} >= PICTURES
 

@@ -1,6 +1,7 @@
 """The files of a data set, whichever way it is given."""
 
 import os
+import time
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
@@ -293,6 +294,17 @@ def test_a_folder_that_links_to_itself(tmp_path: Path) -> None:
     found = find_cutouts(one(tmp_path))
     assert [file.path for file in found.files] == [str(tmp_path / name) for name in NAMES]
     assert found.n_repeated == len(NAMES)
+
+
+def test_a_hundred_thousand_files_in_one_folder(tmp_path: Path) -> None:
+    for number in range(20_000):
+        for band in "grizy":
+            os.mknod(tmp_path / f"object_{number:05d}_{band}.fits")
+    start = time.process_time()
+    found = find_cutouts(PackSettings(path=str(tmp_path)))
+    assert time.process_time() - start < 20  # 0.5 s
+    assert len(found.files) == 100_000
+    assert [file.object for file in found.files[:6]] == ["object_00000"] * 5 + ["object_00001"]
 
 
 def test_parts_make_the_whole_and_keep_bands_together(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ N_MUTATIONS = 500
 def read(content: bytes, folder: Path, size_px: int = SIZE) -> tuple[npt.NDArray[np.float32], str]:
     path = folder / "x.fits"
     path.write_bytes(content)
-    return CutoutReader(size_px).read(str(path))
+    return CutoutReader(size_px).read(str(path))[:2]
 
 
 def reason(content: bytes, folder: Path) -> str:
@@ -101,7 +101,7 @@ def test_one_reader_takes_files_of_many_layouts(tmp_path: Path) -> None:
     for number in range(300):  # each header differs: more of them than a reader remembers
         header = fits.Header({"OBJID": str(number)})
         path.write_bytes(hdus_bytes(fits.PrimaryHDU(IMAGE + number, header)))
-        image, header_id = reader.read(str(path))
+        image, header_id, _ = reader.read(str(path))
         np.testing.assert_array_equal(image, (IMAGE + number).astype(np.float32))
         assert header_id == str(number)
 
@@ -273,6 +273,60 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_files_that_give_no_cutout_say_why(fault: str, tmp_path: Path) -> None:
     make, expected = BROKEN[fault]
     assert reason(make(), tmp_path).startswith(expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "write", [primary_bytes, table_bytes, lambda image: gzip.compress(primary_bytes(image))]
+)
+@pytest.mark.parametrize("general", [False, True])
+def test_pixels_that_are_not_finite_can_be_filled(
+    value: float,
+    write: Callable[[npt.NDArray[np.float64]], bytes],
+    general: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if general:
+        monkeypatch.setattr(fits_image, "find_layout", lambda *_: None)
+    image = IMAGE.copy()
+    image[3, 4:9] = value
+    path = tmp_path / "x.fits"
+    path.write_bytes(write(image))
+    found, _, n_filled = CutoutReader(SIZE, "fill").read(str(path))
+    assert n_filled == 5
+    expected = image.copy()
+    expected[3, 4:9] = np.median(np.delete(image.ravel(), np.arange(3 * SIZE + 4, 3 * SIZE + 9)))
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    with pytest.raises(Rejected, match=r"non-finite pixels \(5\)"):
+        CutoutReader(SIZE).read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("n_bad", "rest", "expected"),
+    [
+        (SIZE * SIZE // 2, None, None),  # fewer than half
+        (SIZE * SIZE // 2 + 1, None, "non-finite pixels (841)"),
+        (SIZE * SIZE, None, "non-finite pixels (1681)"),
+        (5, 2.5, "constant image (2.5 everywhere)"),
+        (5, 1e30, "absurd values"),
+    ],
+)
+def test_what_little_is_left_is_not_filled_up(
+    n_bad: int, rest: float | None, expected: str | None, tmp_path: Path
+) -> None:
+    image = IMAGE.copy().ravel() if rest is None else np.full(SIZE * SIZE, rest)
+    if rest == 1e30:
+        image[-1] = 0
+    image[:n_bad] = np.nan
+    path = tmp_path / "x.fits"
+    path.write_bytes(primary_bytes(image.reshape(SIZE, SIZE)))
+    if expected is None:
+        assert CutoutReader(SIZE, "fill").read(str(path)).n_filled == n_bad
+        return
+    with pytest.raises(Rejected) as caught:
+        CutoutReader(SIZE, "fill").read(str(path))
+    assert str(caught.value).startswith(expected)
 
 
 def test_files_that_are_not_there_or_no_files(tmp_path: Path) -> None:

@@ -242,6 +242,31 @@ def test_every_fault_is_found_and_no_file_is_lost(tmp_path: Path, caplog: pytest
     assert any(".DS_Store" in line for line in caplog.messages)
 
 
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_pixels_that_are_not_finite_are_filled_where_the_settings_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, n_processes: int
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_FILES", 20)
+    monkeypatch.setattr("stronglens.packing.pack.BLOCK_FILES", 20)
+    write_test_set(tmp_path / "set", 7)
+    path = tmp_path / "set/object_00005_z.fits"
+    image = np.random.default_rng(3).normal(size=(41, 41))
+    image[3, 4:9] = np.nan
+    path.write_bytes(primary_bytes(image))
+    settings = PackSettings(path=str(tmp_path / "set"), max_rejected=0, non_finite="fill")
+    with caplog.at_level("INFO"):
+        build_buckets(settings, tmp_path / "out", n_processes=n_processes)
+    found = summary(tmp_path / "out")
+    assert found["filled"] == {"n_cutouts": 1, "n_pixels": 5, "first": [str(path)]}
+    assert found["n_rejected"] == 0
+    assert any("5 pixels of 1 cutouts were not finite" in line for line in caplog.messages)
+    packed = open_packed(tmp_path / "out")
+    (row,) = np.flatnonzero(packed.index["path"] == str(path))
+    assert (packed.cutouts[row] == np.float32(np.nanmedian(image))).sum() >= 5
+    with pytest.raises(InputError, match="1 x non-finite pixels"):
+        build_buckets(settings.model_copy(update={"non_finite": "reject"}), tmp_path / "again")
+
+
 def test_an_object_without_any_readable_cutout_is_named(tmp_path: Path) -> None:
     write_test_set(tmp_path / "set", 4)
     for band in BANDS:

@@ -1,10 +1,16 @@
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import compute
 
 import submission
 from ensemble import main as ensemble_main
@@ -12,7 +18,7 @@ from prediction_files import cutouts_of, write_packed_tables, write_prediction
 from stronglens.artefact import sha256_of, write_json
 from stronglens.ensembling.tables import TEXT
 from stronglens.errors import InputError
-from stronglens.submitting.submission import check_submission
+from stronglens.submitting.submission import Answers, check_submission, write_submission
 from stronglens.submitting.submission_forms import FORMS
 
 OBJECTS = [f"object_{number:05d}" for number in range(12)]
@@ -153,13 +159,25 @@ def test_unreadable_object_is_answered_and_named(
 
 def test_record(tmp_path: Path) -> None:
     write_test_set(tmp_path, n_parts=2)
-    assert run(tmp_path, "--simulated", f"--config-sha256={'c' * 64}", n_parts=2, testset="blind") == 0
+    assert run(tmp_path, "--simulated", n_parts=2, testset="blind") == 0
     record = json.loads((tmp_path / "out/submission.json").read_text())
-    assert record.pop("packages").keys() >= {"torch", "timm", "numpy"}
+    assert record.pop("versions").keys() >= {"torch", "timm", "numpy", "python"}
+    assert record.pop("code").keys() == {"revision", "dirty", "changed", "sha256"}
+    assert record.pop("machine").keys() == {"name", "system", "processor", "n_cores"}
     assert [(member["model"], member["seed"]) for member in record.pop("members")] == [("nano", 42)]
     summaries = [json.loads((tmp_path / f"packed/part_{part}/summary.json").read_text()) for part in (0, 1)]
+    files = record.pop("files")
+    assert files[str(tmp_path / "ens/test_ens.csv")] == sha256_of(tmp_path / "ens/test_ens.csv")
+    assert files[str(tmp_path / "packed/part_1/cutouts.npy")] == summaries[1]["sha256"]["cutouts.npy"]
+    assert record.pop("folders")["packed"] == [str(tmp_path / f"packed/part_{part}") for part in (0, 1)]
+    assert record.pop("settings")["submission"] == {
+        "ensemble": "nano",
+        "testset": "blind",
+        "form": "full",
+        "unreadable_pred": 0,
+    }
     assert record == {
-        "format": 1,
+        "format": 2,
         "form": "full",
         "n_rows": 12,
         "n_lenses": 4,
@@ -171,9 +189,19 @@ def test_record(tmp_path: Path) -> None:
         "unreadable": [],
         "unreadable_pred": 0,
         "simulated": True,
-        "config_sha256": "c" * 64,
         "sha256": {"submission.csv": sha256_of(tmp_path / "out/submission.csv")},
     }
+
+
+def test_changed_code_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {"sha256": "a" * 64, "revision": "b" * 40, "dirty": True, "changed": ["rules/train.smk"]}
+    monkeypatch.setattr("stronglens.submitting.submission.code_state", lambda: state)
+    write_test_set(tmp_path)
+    assert run(tmp_path) == 0
+    assert "the code differs from revision bbbbbbbbbbbb: rules/train.smk" in capsys.readouterr().err
+    assert json.loads((tmp_path / "out/submission.json").read_text())["code"] == state
 
 
 def test_user_data_are_not_simulated(tmp_path: Path) -> None:
@@ -314,6 +342,31 @@ def test_check_before_it_takes_its_name(tmp_path: Path, form: str, text: str, me
     with pytest.raises(InputError) as error:
         check_submission(path, FORMS[form], ids)
     assert message in str(error.value)
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")), unique=True, max_size=30
+    ),
+    st.sampled_from(sorted(FORMS)),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_the_ids_are_they_come_back(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], form: str, random: Random
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    ids = pa.array(names, TEXT)
+    ids = ids.take(compute.sort_indices(ids))
+    probs = np.array([random.random() for _ in names])
+    answers = Answers(ids, (probs >= 0.5).astype(np.int64), probs, pa.array([], TEXT))
+    write_submission(path, answers, FORMS[form])
+    check_submission(path, FORMS[form], ids)
+    with path.open(newline="", encoding="utf-8") as text:
+        header, *rows = csv.reader(text)
+    assert header == list(FORMS[form].columns)
+    assert [row[0] for row in rows] == ids.to_pylist()
+    expected = answers.probs if form == "probabilities" else answers.preds
+    assert [float(row[1]) for row in rows] == expected.tolist()
 
 
 def test_check_wants_each_id_once(tmp_path: Path) -> None:

@@ -106,6 +106,23 @@ def test_writes_threshold_and_metrics(tmp_path: Path) -> None:
     assert metrics["domain::hsc"]["roc_auc"] is None
 
 
+def test_few_objects_are_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ensemble(tmp_path)
+    assert run(tmp_path) == 0
+    low, high = json.loads((tmp_path / "out/metrics_val_ens.json").read_text())["global"]["intervals"][
+        "threshold"
+    ]
+    warning = "validation has 6 lenses and 6 non-lenses, fewer than 100 of a kind"
+    said = capsys.readouterr().err
+    assert warning in said
+    assert f"from {low:.3f} to {high:.3f}" in said
+    monkeypatch.setattr("stronglens.ensembling.threshold.FEW_OBJECTS", 6)
+    assert run(tmp_path) == 0
+    assert "fewer than" not in capsys.readouterr().err
+
+
 def own_thresholds(seeds: tuple[int, ...]) -> list[float]:
     """Of separable classes the best threshold of a member is its lowest mean over the bands of a lens."""
     return [

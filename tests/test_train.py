@@ -240,6 +240,23 @@ def test_refuses_a_group_in_two_splits(tmp_path, caplog):
     assert "is in more than one split" in complain(caplog, tmp_path / "out")
 
 
+@pytest.mark.parametrize(("column", "kind"), [("pixel_hash", "image"), ("header_id", "id")])
+def test_refuses_what_is_in_two_splits_whatever_the_groups_say(tmp_path, caplog, column, kind):
+    packed = write_packed(tmp_path / "packed")
+    index = pd.read_parquet(packed / "index.parquet")
+    rows = [index.index[index["object"] == f"hsc_lenses/D_{number:08d}"][0] for number in (0, 11)]
+    index.loc[rows[0], column] = index.loc[rows[1], column]  # the first is trained on, the last held out
+    index.to_parquet(packed / "index.parquet")
+    summary = json.loads((packed / "summary.json").read_text())
+    summary["sha256"]["index.parquet"] = sha256_of(packed / "index.parquet")
+    (packed / "summary.json").write_text(json.dumps(summary))
+    splits = write_splits(tmp_path / "splits", packed)
+    assert train((packed, splits), tmp_path / "out") == 1
+    said = complain(caplog, tmp_path / "out")
+    assert f"expected each {kind} in one split, found 1 in more" in said
+    assert "hsc_lenses/D_00000000, hsc_lenses/D_00000011" in said
+
+
 def test_refuses_a_split_with_one_class(tmp_path, caplog):
     packed = write_packed(tmp_path / "packed")
     splits = write_splits(tmp_path / "splits", packed)

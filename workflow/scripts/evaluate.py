@@ -14,8 +14,9 @@ class Evaluate(Command):
     """Score probabilities against labels.
 
     Takes a table of predictions or of an ensemble (--csv), or two NPY files (--labels, --probs). Writes
-    metrics as JSON and CSV, for all objects and each domain, and plots: roc.png, precision_recall.png,
-    reliability.png, confusion_matrix.png, score_histogram.png.
+    metrics as JSON (with 95 % confidence intervals from resampled objects) and CSV, for all objects and each
+    domain, and plots: roc.png, precision_recall.png, reliability.png, confusion_matrix.png,
+    score_histogram.png.
     """
 
     csv: Path | None = None
@@ -34,6 +35,8 @@ class Evaluate(Command):
     """Folder for the results."""
     metrics_json: Path | None = None
     """File for the metrics as JSON; metrics.json in the folder if not given."""
+    validation_metrics: Path | None = None
+    """Metrics of the validation ensemble, metrics_val_ens.json, to be told beside these."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -72,7 +75,13 @@ def _evaluate(options: Evaluate) -> None:
         threshold = read_threshold(options.threshold_file)
     else:
         threshold = youden_threshold(scored.labels, scored.probs)
-    evaluate(scored, threshold, options.out_dir, options.metrics_json or options.out_dir / "metrics.json")
+    evaluate(
+        scored,
+        threshold,
+        options.out_dir,
+        options.metrics_json or options.out_dir / "metrics.json",
+        options.validation_metrics,
+    )
 
 
 if __name__ == "__main__":

@@ -9,12 +9,16 @@ from pydantic_settings import SettingsConfigDict
 
 from stronglens.cli import Command, run
 from stronglens.packing.packed_objects import parts_of
-from stronglens.settings.decide import SubmissionSettings
+from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
+from stronglens.submitting.record import Origins
 from stronglens.submitting.submission import make_submission
 
 
 class Submission(Command):
-    """Write a challenge submission: one row for each object of the test set, and a record of what made it."""
+    """Write a challenge submission: one row for each object of the test set, and a record of what made it.
+
+    What is given for the record must be what the answers come from; what is not given is not in it.
+    """
 
     # The parser would ask for --settings.ensemble though it stands in --settings; the class checks it anyway.
     model_config = SettingsConfigDict(cli_enforce_required=False)
@@ -34,8 +38,21 @@ class Submission(Command):
     """Form, and the answer for objects that could not be read."""
     simulated: bool = False
     """Record that the data are simulated."""
-    config_sha256: str | None = None
-    """SHA-256 of the config, for the record."""
+    labelled: Path | None = None
+    """Folder of the packed labelled data, for the record, as all that follows."""
+    splits: Path | None = None
+    """Folder of the split."""
+    members: list[Path] = Field(default_factory=list)
+    """Folder of a member; give it once for each."""
+    val_predictions: list[Path] = Field(default_factory=list)
+    """Folder of a member's validation predictions; give it once for each."""
+    test_predictions: list[Path] = Field(default_factory=list)
+    """Folder of a member's predictions of the test set; give it once for each. Holds `part_0`, … if `--parts`
+    is given."""
+    validation: Path | None = None
+    """Folder of the validation ensemble, with threshold.txt."""
+    threshold: ThresholdSettings | None = None
+    """How t* was chosen."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +67,15 @@ def _submit(options: Submission) -> None:
         options.provenance,
         options.settings,
         simulated=options.simulated,
-        config_sha256=options.config_sha256,
+        origins=Origins(
+            labelled=options.labelled,
+            splits=options.splits,
+            members=options.members,
+            val_predictions=options.val_predictions,
+            test_predictions=parts_of(options.test_predictions, options.parts),
+            validation=options.validation,
+        ),
+        threshold_settings=options.threshold,
     )
 
 

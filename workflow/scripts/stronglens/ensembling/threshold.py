@@ -20,10 +20,15 @@ from stronglens.ensembling.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.ensembling.threshold_file import write_threshold
 from stronglens.ensembling.youden import youden_threshold
 from stronglens.errors import InputError
+from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.metrics import metrics_by_domain
+from stronglens.scoring.scored import number_objects
 from stronglens.settings.decide import ThresholdSettings
 
 log = logging.getLogger(__name__)
+
+FEW_OBJECTS = 100
+"""Of a class: with fewer, a rate of 0.5 has a standard error of 5 % or more."""
 
 METRICS_JSON = "metrics_val_ens.json"
 THRESHOLD_TXT = "threshold.txt"
@@ -39,7 +44,8 @@ def choose_threshold(
     ensemble_csv : Path
         `val_ens.csv`, with its description beside it.
     out_dir : Path
-        Receives `metrics_val_ens.json` (whose `global.threshold` is t*) and `threshold.txt`.
+        Receives `metrics_val_ens.json` (whose `global.threshold` is t*, and whose `intervals` are of 95 %
+        confidence) and `threshold.txt`.
     settings : ThresholdSettings
         The method.
     predictions : sequence of Path
@@ -54,25 +60,46 @@ def choose_threshold(
     """
     ensemble = open_ensemble(ensemble_csv)
     key_column = KEY_COLUMN[ensemble.level]
-    table = ensemble.read({key_column: TEXT, "domain": TEXT, "label": INTEGER, "prob": REAL})
+    table = ensemble.read({key_column: TEXT, "object": TEXT, "domain": TEXT, "label": INTEGER, "prob": REAL})
     probs = probabilities(ensemble_csv, table)
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     if settings.method == "youden":
-        threshold = youden_threshold(labels, probs)
+        voters = [probs]
     else:
-        own = _member_thresholds(ensemble, predictions, table[key_column].combine_chunks(), labels)
-        centre = np.mean if settings.method == "mean_of_members" else np.median
-        threshold = float(centre(own))
-    metrics = metrics_by_domain(labels, probs, threshold, domains=table["domain"].to_numpy())
-    write_json(out_dir / METRICS_JSON, metrics)
+        voters = _member_probs(ensemble, predictions, table[key_column].combine_chunks())
+    centre = np.median if settings.method == "median_of_members" else np.mean
+    threshold = float(centre([youden_threshold(labels, one) for one in voters]))
+    domains = table["domain"].to_numpy()
+    objects = number_objects(table["object"])
+    intervals = intervals_by_domain(labels, probs, threshold, domains, objects)
+    of_threshold = threshold_interval(labels, voters, lambda found: float(centre(found)), objects)
+    intervals["global"]["threshold"] = of_threshold
+    metrics = metrics_by_domain(labels, probs, threshold, domains=domains)
+    write_json(out_dir / METRICS_JSON, with_intervals(metrics, intervals))
     write_threshold(out_dir / THRESHOLD_TXT, threshold)
     log.info("%s: t* = %r by %s of %d rows", out_dir / THRESHOLD_TXT, threshold, settings.method, len(probs))
+    _warn_if_few(labels, objects, of_threshold)
 
 
-def _member_thresholds(
-    ensemble: EnsembleTable, predictions: Sequence[Path], keys: pa.Array, labels: npt.NDArray[np.int64]
-) -> list[float]:
-    """The best threshold of each member alone, on the objects of the ensemble."""
+def _warn_if_few(
+    labels: npt.NDArray[np.int64], objects: npt.NDArray[np.int64], interval: Sequence[float] | None
+) -> None:
+    n_lenses, n_others = (len(np.unique(objects[labels == label])) for label in (1, 0))
+    if min(n_lenses, n_others) < FEW_OBJECTS and interval is not None:
+        log.warning(
+            "validation has %d lenses and %d non-lenses, fewer than %d of a kind: t* may as well lie "
+            "anywhere from %.3f to %.3f (95 %%), and the rates it gives are known to some percent only",
+            n_lenses,
+            n_others,
+            FEW_OBJECTS,
+            *interval,
+        )
+
+
+def _member_probs(
+    ensemble: EnsembleTable, predictions: Sequence[Path], keys: pa.Array
+) -> list[npt.NDArray[np.float64]]:
+    """The probabilities of each member alone, of the objects of the ensemble."""
     opened = sorted(
         (open_prediction(folder, "val") for folder in predictions), key=lambda found: found.member
     )
@@ -82,13 +109,12 @@ def _member_thresholds(
             f"predictions: expected those of the members of {ensemble.csv}, one folder for each, found "
             f"{', '.join(str(found.member) for found in opened)}"
         )
-    thresholds = []
+    probs = []
     for prediction in opened:
         reading = read_object_probs(prediction, ensemble.level)
         if not reading.keys.equals(keys):
             raise InputError(
                 f"{prediction.csv}: expected the same objects as in {ensemble.csv}, found others"
             )
-        thresholds.append(youden_threshold(labels, reading.probs))
-        log.info("%s: threshold %r", prediction.member, thresholds[-1])
-    return thresholds
+        probs.append(reading.probs)
+    return probs

@@ -75,7 +75,8 @@ def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises
     ------
     InputError
-        A file is missing, `best.json` has another format, or `best.pt` is not the file it states.
+        A file is missing, `best.json` has another format, or `best.pt` is not the file it states or holds
+        anything but tensors.
     """
     description = read_json(folder / DESCRIPTION)
     if description.get("format") != FORMAT or "weights_sha256" not in description:
@@ -84,5 +85,11 @@ def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"weights_sha256, found format {description.get('format')} and keys {sorted(description)}"
         )
     check_sha256(folder / WEIGHTS, description["weights_sha256"], folder / DESCRIPTION)
-    state_dict: dict[str, Tensor] = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+    try:
+        state_dict: dict[str, Tensor] = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many kinds for what it does not know
+        raise InputError(
+            f"{folder / WEIGHTS}: refused: expected tensors in plain containers, found something else "
+            f"({type(error).__name__}); a pickle that would run code is never opened"
+        ) from error
     return description, state_dict

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stronglens.errors import InputError
-from stronglens.packing.fits_image import CutoutReader
+from stronglens.packing.fits_image import CutoutReader, NonFinite
 from stronglens.packing.names import printable
 from stronglens.packing.rejected import Rejected
 
@@ -32,15 +32,18 @@ class Block(NamedTuple):
         For each cutout that was written.
     rejected : dict of int to str
         Reason by number of the file in the block.
+    filled : dict of int to int
+        How many pixels that were not finite were filled, where there were any, by number of the file.
     """
 
     header_ids: list[str]
     pixel_hashes: list[str]
     rejected: dict[int, str]
+    filled: dict[int, int]
 
 
 def pack_blocks(
-    paths: Sequence[str], size_px: int, target: Path, start: int, n_processes: int
+    paths: Sequence[str], size_px: int, non_finite: NonFinite, target: Path, start: int, n_processes: int
 ) -> Iterator[Block]:
     """Read files and write their cutouts, float32 and little-endian.
 
@@ -53,6 +56,8 @@ def pack_blocks(
         The files.
     size_px : int
         Side of every cutout in pixels.
+    non_finite : "reject" or "fill"
+        What becomes of cutouts with pixels that are not finite.
     target : Path
         The file to write into; it exists.
     start : int
@@ -75,13 +80,15 @@ def pack_blocks(
     offsets = [start + first * size_px * size_px * 4 for first in firsts]
     n_processes = min(n_processes, len(parts))
     if n_processes <= 1:
-        yield from map(_pack_block, parts, offsets, repeat(size_px), repeat(target))
+        yield from map(_pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target))
         return
     # Not forked: the parent has threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_processes, context, initializer=_end_with_parent) as pool:
         try:
-            yield from pool.map(_pack_block, parts, offsets, repeat(size_px), repeat(target))
+            yield from pool.map(
+                _pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target)
+            )
         except BrokenProcessPool as error:
             raise InputError(
                 f"{target.parent}: one of {n_processes} packing processes was killed, perhaps for want of "
@@ -89,18 +96,22 @@ def pack_blocks(
             ) from error
 
 
-def _pack_block(paths: Sequence[str], offset: int, size_px: int, target: Path) -> Block:
-    reader = CutoutReader(size_px)
+def _pack_block(
+    paths: Sequence[str], offset: int, size_px: int, non_finite: NonFinite, target: Path
+) -> Block:
+    reader = CutoutReader(size_px, non_finite)
     cutouts = np.empty((len(paths), size_px, size_px), dtype="<f4")
-    block = Block([], [], {})
+    block = Block([], [], {}, {})
     for number, path in enumerate(paths):
         try:
             if printable(path) != path:
                 raise Rejected("name is not UTF-8")
-            image, header_id = reader.read(path)
+            image, header_id, n_filled = reader.read(path)
         except Rejected as reason:
             block.rejected[number] = str(reason)
             continue
+        if n_filled:
+            block.filled[number] = n_filled
         cutouts[len(block.header_ids)] = image
         block.header_ids.append(header_id)
         # 128 bits: two different images with one hash are not to be met

@@ -8,7 +8,7 @@ import io
 import os
 import zlib
 from stat import S_ISREG
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ LARGEST_FILE = 64 * 2**20
 LARGEST_VALUE = 1e15
 """Counts beyond which a pixel is no measurement: integers read as floats, floats in the wrong byte order."""
 
+NonFinite = Literal["reject", "fill"]
+
 _FIRST_READ = 65_536  # holds an ordinary file; one call of the system for most files
 _MOST_LAYOUTS = 256
 
@@ -37,10 +39,13 @@ class Cutout(NamedTuple):
         Axes (y, x), in counts; finite, and not the same everywhere.
     header_id : str
         The object's id in the file, or "".
+    n_filled : int
+        Pixels of the image that were not finite in the file.
     """
 
     image: npt.NDArray[np.float32]
     header_id: str
+    n_filled: int
 
 
 class CutoutReader:
@@ -50,10 +55,14 @@ class CutoutReader:
     ----------
     size_px : int
         Side of every cutout in pixels.
+    non_finite : "reject" or "fill"
+        What becomes of a cutout with pixels that are not finite; see
+        `stronglens.settings.data.CutoutSettings`.
     """
 
-    def __init__(self, size_px: int) -> None:
+    def __init__(self, size_px: int, non_finite: NonFinite = "reject") -> None:
         self._size_px = size_px
+        self._non_finite = non_finite
         self._layouts: dict[bytes, Layout] = {}
         self._header_sizes: set[int] = set()
 
@@ -66,9 +75,9 @@ class CutoutReader:
         Raises
         ------
         Rejected
-            There is no such image, or it has another shape, or pixels that are not finite or beyond
-            `LARGEST_VALUE`, or the same value everywhere: such an image holds no light, and its object is
-            better judged without it.
+            There is no such image, or it has another shape, or pixels that are not finite (as many as half of
+            them, where they are filled) or beyond `LARGEST_VALUE`, or the same value everywhere: such an
+            image holds no light, and its object is better judged without it.
         """
         content = _read_bytes(path)
         layout = self._layout_of(content)
@@ -79,7 +88,10 @@ class CutoutReader:
             raw = np.frombuffer(content, layout.dtype, count, layout.pixels_at)
             pixels = raw.astype(np.float64)
             header_id = clean_id(content[layout.id_at : layout.id_end]) or layout.header_id
-        return Cutout(_checked(pixels).reshape(self._size_px, self._size_px), header_id)
+        n_filled = 0
+        if self._non_finite == "fill":
+            n_filled = _fill(pixels)
+        return Cutout(_checked(pixels).reshape(self._size_px, self._size_px), header_id, n_filled)
 
     def _layout_of(self, content: bytes) -> Layout | None:
         for size in self._header_sizes:
@@ -93,6 +105,16 @@ class CutoutReader:
             self._layouts[layout.header] = layout
             self._header_sizes.add(len(layout.header))
         return layout
+
+
+def _fill(pixels: npt.NDArray[np.float64]) -> int:
+    """Give pixels that are not finite the median of the others, if these are more than half; count them."""
+    finite = np.isfinite(pixels)
+    n_bad = int(np.count_nonzero(~finite))
+    if not n_bad or 2 * n_bad >= len(pixels):
+        return 0
+    pixels[~finite] = np.median(pixels[finite])
+    return n_bad
 
 
 def _checked(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

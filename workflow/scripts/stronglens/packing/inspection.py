@@ -10,14 +10,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.artefact import check_sha256, write_json
+from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.packing.inspection_plots import save_contact_sheet, save_histograms
 from stronglens.packing.packed import REJECTED, SUMMARY, PackedSet, open_packed
 from stronglens.splitting.split_table import open_splits
 
 _LOG = logging.getLogger("stronglens")
-
-BORDER_PX = 3
-"""Width of the frame in which noise is measured: the object lies in the middle."""
 
 
 def inspect_data(
@@ -87,10 +85,17 @@ def bucket_names(packed: PackedSet) -> pd.Series:
     return packed.index["bucket"].replace("", packed.summary["dataset"])
 
 
-def choose_cutouts(packed: PackedSet, n_most: int) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
-    """Rows of at most `n_most` cutouts of each bucket and band, evenly spaced, in the order of the index."""
+def choose_cutouts(
+    packed: PackedSet, n_most: int, chosen: npt.NDArray[np.bool_] | None = None
+) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
+    """Rows of at most `n_most` cutouts of each bucket and band, evenly spaced, in the order of the index.
+
+    Only from the rows that `chosen`, of shape (n_rows,), marks, if it is given.
+    """
     rows: dict[str, dict[str, npt.NDArray[np.int64]]] = {}
     numbers = pd.Series(np.arange(len(packed.index)))
+    if chosen is not None:
+        numbers = numbers[chosen]
     for (bucket, band), inside in numbers.groupby([bucket_names(packed), packed.index["band"]], sort=False):
         places = np.linspace(0, len(inside) - 1, min(n_most, len(inside))).astype(np.int64)
         rows.setdefault(str(bucket), {})[str(band)] = inside.to_numpy()[places]
@@ -108,14 +113,9 @@ def describe_pixels(cutouts: npt.NDArray[np.float32]) -> dict[str, float]:
     Returns
     -------
     dict
-        n_cutouts; mean, std, min, max and median of all pixels; noise, the median over cutouts of 1.4826
-        times the median absolute deviation in a frame of `BORDER_PX` pixels (the standard deviation, were
-        the noise Gaussian). All in counts.
+        n_cutouts; mean, std, min, max and median of all pixels; noise, the median over cutouts of
+        `stronglens.packing.cutout_statistics.frame_noise`. All in counts.
     """
-    frame = np.ones(cutouts.shape[1:], dtype=bool)
-    frame[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = False
-    border = cutouts[:, frame]
-    deviations = np.abs(border - np.median(border, axis=1, keepdims=True))
     values = cutouts.astype(np.float64)
     return {
         "n_cutouts": len(cutouts),
@@ -124,7 +124,7 @@ def describe_pixels(cutouts: npt.NDArray[np.float32]) -> dict[str, float]:
         "min": float(values.min()),
         "max": float(values.max()),
         "median": float(np.median(values)),
-        "noise": float(1.4826 * np.median(np.median(deviations, axis=1))),
+        "noise": float(np.median(frame_noise(cutouts))),
     }
 
 

@@ -43,6 +43,7 @@ SCHEMA = pa.schema(
 """Columns of the index."""
 
 _MOST_LOGGED = 1000
+_MOST_EXAMPLES = 10
 
 
 def build_buckets(
@@ -81,7 +82,7 @@ def build_buckets(
         len(found.leftovers),
     )
     with write_aside(out_dir / CUTOUTS) as aside:
-        index, rejected = _pack_files(found.files, settings, aside, n_processes)
+        index, rejected, filled = _pack_files(found.files, settings, aside, n_processes)
         _refuse_many(rejected, len(found.files), settings, n_parts)
     with write_aside(out_dir / INDEX) as aside:
         parquet.write_table(index, aside)
@@ -94,6 +95,11 @@ def build_buckets(
     ]
     _write_rejected(out_dir / REJECTED, [*rejected.values(), *leftovers])
     summary = summarise(settings, found, index, rejected) | {
+        "filled": {
+            "n_cutouts": len(filled),
+            "n_pixels": sum(filled.values()),
+            "first": [printable(path) for path in islice(filled, _MOST_EXAMPLES)],
+        },
         "part": part,
         "parts": n_parts,
         "parameters": parameter_counts,
@@ -105,16 +111,17 @@ def build_buckets(
 
 def _pack_files(
     files: Sequence[FoundFile], settings: PackSettings, target: Path, n_processes: int
-) -> tuple[pa.Table, dict[int, RejectedFile]]:
-    """Write the cutouts; give the index and, by number of the file, what was rejected."""
+) -> tuple[pa.Table, dict[int, RejectedFile], dict[str, int]]:
+    """Write the cutouts; give the index, rejected files by number, and counts of filled pixels by path."""
     size_px, bands = settings.size_px, bands_of(settings)
     n_bytes = size_px * size_px * 4  # of a cutout
     batches, rejected = [], {}
+    filled: dict[str, int] = {}
     with target.open("wb") as packed:
         start = _write_header(packed, len(files), size_px)
         end = start
         paths = [file.path for file in files]
-        blocks = pack_blocks(paths, size_px, target, start, n_processes)
+        blocks = pack_blocks(paths, size_px, settings.non_finite, target, start, n_processes)
         n_blocks = math.ceil(len(files) / BLOCK_FILES)
         for number, block in enumerate(progress(blocks, n_blocks, "reading", "thousand files")):
             first = number * BLOCK_FILES
@@ -128,11 +135,12 @@ def _pack_files(
             part = files[first : first + BLOCK_FILES]
             for place, reason in block.rejected.items():
                 rejected[first + place] = _rejected_file(part[place], settings, reason)
+            filled |= {part[place].path: n_pixels for place, n_pixels in block.filled.items()}
             batches.append(_index_of(part, block, settings, bands))
         packed.truncate(end)
         packed.seek(0)
         _write_header(packed, (end - start) // n_bytes, size_px)
-    return pa.Table.from_batches(batches, SCHEMA), rejected
+    return pa.Table.from_batches(batches, SCHEMA), rejected, filled
 
 
 def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:

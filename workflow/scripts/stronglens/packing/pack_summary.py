@@ -109,6 +109,14 @@ def log_summary(
         _LOG.warning(
             "%d objects have no file in band %s: %s", lacking["n_objects"], band, _listed(lacking["first"])
         )
+    filled = summary["filled"]
+    if filled["n_cutouts"]:
+        _LOG.warning(
+            "%d pixels of %d cutouts were not finite and are filled with the median of the others: %s",
+            filled["n_pixels"],
+            filled["n_cutouts"],
+            _listed(filled["first"]),
+        )
     if summary["unreadable_objects"]:
         lost = summary["unreadable_objects"]
         _LOG.warning("%d objects without any readable cutout: %s", len(lost), _listed(lost[:_MOST_EXAMPLES]))

@@ -63,7 +63,10 @@ def open_packed(folder: Path, *, check: bool = True) -> PackedSet:
     if check:
         for name in (CUTOUTS, INDEX):
             check_sha256(folder / name, summary["sha256"][name], folder / SUMMARY)
-    cutouts = np.load(folder / CUTOUTS, mmap_mode="r", allow_pickle=False)
+    try:
+        cutouts = np.load(folder / CUTOUTS, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:  # also for pickled objects, which are never opened
+        raise InputError(f"{folder / CUTOUTS}: expected an NPY file of numbers, found: {error}") from error
     index = pd.read_parquet(folder / INDEX)
     if len(index) != len(cutouts):
         raise InputError(f"{folder}: expected as many rows as cutouts, found {len(index)} and {len(cutouts)}")

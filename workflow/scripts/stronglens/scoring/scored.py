@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.artefact import check_sha256, read_json
@@ -27,12 +28,15 @@ class Scored:
         None where the file says nothing of domains.
     unit : str
         What they are, for captions: "objects" where each is known to be another object.
+    objects : ndarray of int64 or None, shape (n_objects,)
+        Number of each sample's object; None where the file says nothing of objects, or each is another.
     """
 
     labels: npt.NDArray[np.int64]
     probs: npt.NDArray[np.float64]
     domains: npt.NDArray[np.object_] | None
     unit: str = "samples"
+    objects: npt.NDArray[np.int64] | None = None
 
 
 def read_scored_csv(path: Path) -> Scored:
@@ -56,7 +60,16 @@ def read_scored_csv(path: Path) -> Scored:
     _check_labels(path, labels, "line", line_of(0))
     domains = table["domain"].to_numpy() if "domain" in types else None
     one_each = "object" in types and compute.count_distinct(table["object"]).as_py() == len(table)
-    return Scored(labels, probabilities(path, table), domains, "objects" if one_each else "samples")
+    objects = number_objects(table["object"]) if "object" in types and not one_each else None
+    return Scored(labels, probabilities(path, table), domains, "objects" if one_each else "samples", objects)
+
+
+def number_objects(names: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Number the objects of a column, from 0 in the order in which they first appear."""
+    numbers: npt.NDArray[np.int64] = (
+        compute.dictionary_encode(names).combine_chunks().indices.to_numpy().astype(np.int64)
+    )
+    return numbers
 
 
 def read_scored_npy(labels_path: Path, probs_path: Path) -> Scored:

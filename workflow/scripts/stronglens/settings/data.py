@@ -33,6 +33,11 @@ class CutoutSettings(Settings):
     max_rejected: float = Field(0.01, ge=0, le=1, examples=[0.01])
     """Share of a data set's files that may be unreadable before packing fails."""
 
+    non_finite: Literal["reject", "fill"] = Field("reject", examples=["reject"])
+    """What becomes of a cutout with pixels that are NaN or infinite: `reject` lists its file in
+    `rejected.csv`, as one that cannot be read; `fill` gives such pixels the median of the cutout's others, if
+    these are more than half, and counts pixels and cutouts in `summary.json`."""
+
     @field_validator("bands")
     @classmethod
     def _bands_are_suffixes(cls, bands: list[str]) -> list[str]:

@@ -57,7 +57,8 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
     Raises
     ------
     InputError
-        The table is missing or changed, was made from other data, or has a group in two splits.
+        The table is missing or changed, was made from other data, or has a group, an image or an id in two
+        splits.
     """
     description = read_json(folder / DESCRIPTION)
     check_sha256(folder / OBJECTS, description["sha256"][OBJECTS], folder / DESCRIPTION)
@@ -72,4 +73,21 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
         group = n_splits.index[n_splits > 1][0]
         names = ", ".join(objects.loc[objects["group"] == group, "object"].head(5))
         raise InputError(f"{folder / OBJECTS}: group {group} is in more than one split: {names}")
-    return SplitTable(objects, description)
+    table = SplitTable(objects, description)
+    _refuse_leaks(table, packed.index, folder / OBJECTS)
+    return table
+
+
+def _refuse_leaks(table: SplitTable, index: pd.DataFrame, path: Path) -> None:
+    """Look at what groups are made of: no image and no id may be in two splits, whatever the groups say."""
+    split_of = index["object"].map(table.objects.set_index("object")["split"])
+    for column, kind in (("pixel_hash", "image"), ("header_id", "id")):
+        linked = (index[column] != "") & split_of.notna()
+        n_splits = split_of[linked].groupby(index.loc[linked, column]).nunique()
+        if (n_splits > 1).any():
+            shared = n_splits.index[n_splits > 1][0]
+            names = ", ".join(index.loc[index[column] == shared, "object"].unique()[:5])
+            raise InputError(
+                f"{path}: expected each {kind} in one split, found {int((n_splits > 1).sum())} in more, such "
+                f"as that of {names}: networks would be scored on what they have learnt"
+            )

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,12 @@ from stronglens.ensembling.tables import (
 from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
 from stronglens.packing.packed_objects import PackedObjects, open_objects
-from stronglens.settings.decide import SubmissionSettings
+from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
+from stronglens.submitting.record import Origins, describe_origins
 from stronglens.submitting.submission_forms import FORMS, SubmissionForm
+from stronglens.submitting.surroundings import code_state, machine, versions
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("numpy", "pyarrow", "scikit-learn", "timm", "torch")
-"""Packages whose versions are recorded: those that the probabilities and the files come from."""
 
 _FOLDERS_AND_ENDING = r"(?i)^.*/|\.(fits|fit|fts)(\.(gz|fz))?$"
 
@@ -68,7 +66,8 @@ def make_submission(
     settings: SubmissionSettings,
     *,
     simulated: bool = False,
-    config_sha256: str | None = None,
+    origins: Origins | None = None,
+    threshold_settings: ThresholdSettings | None = None,
 ) -> None:
     """Write the submission, checked before it takes its name, and a record of what made it.
 
@@ -84,14 +83,17 @@ def make_submission(
         Its form, and the answer for what cannot be read.
     simulated : bool
         Whether the data are simulated; goes into the record.
-    config_sha256 : str, optional
-        Identifies the config; goes into the record.
+    origins : Origins, optional
+        The steps before, for the record.
+    threshold_settings : ThresholdSettings, optional
+        How t* was chosen, for the record.
 
     Raises
     ------
     InputError
         An object with readable cutouts has no probability, or one with a probability is not in the test set;
-        two files would have the same id; a file is missing, malformed or changed since it was made.
+        two files would have the same id; a file is missing, malformed or changed since it was made; or what
+        is given for the record is not what the ensemble was made from.
     """
     ensemble = open_ensemble(ensemble_csv)
     threshold = ensemble.description.get("threshold")
@@ -102,23 +104,25 @@ def make_submission(
     parts = [open_objects(folder) for folder in packed]
     answers = collect_answers(ensemble, parts, settings.unreadable_pred)
     form = FORMS[settings.form]
+    origin = describe_origins(ensemble, packed, origins or Origins())
     with write_aside(out) as aside:
         write_submission(aside, answers, form)
         check_submission(aside, form, answers.ids)
         csv_sha256 = sha256_of(aside)
     n_lenses = int(np.count_nonzero(answers.preds))
     unreadable = answers.unreadable.to_pylist()
+    code = code_state()
     write_json(
         provenance,
         {
-            "format": 1,
+            "format": 2,
             "form": settings.form,
             "n_rows": len(answers.ids),
             "n_lenses": n_lenses,
             "threshold": threshold,
             "level": ensemble.level,
             "ensemble": settings.ensemble,
-            "members": ensemble.description["members"],
+            "members": origin["members"],
             "testset": settings.testset,
             "data_sha256": [
                 {name: part.summary["sha256"][name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
@@ -126,11 +130,23 @@ def make_submission(
             "unreadable": unreadable,
             "unreadable_pred": settings.unreadable_pred,
             "simulated": simulated,
-            "config_sha256": config_sha256,
-            "packages": {name: version(name) for name in PACKAGES},
+            "settings": origin["settings"]
+            | {
+                "submission": settings.model_dump(mode="json"),
+                "threshold": threshold_settings and threshold_settings.model_dump(mode="json"),
+            },
+            "folders": origin["folders"],
+            "files": origin["files"],
+            "versions": versions(),
+            "code": code,
+            "machine": machine(),
             "sha256": {out.name: csv_sha256},
         },
     )
+    if code["dirty"]:
+        log.warning(
+            "the code differs from revision %s: %s", code["revision"][:12], ", ".join(code["changed"])
+        )
     if unreadable:
         answer = "a lens" if settings.unreadable_pred else "no lens"
         log.warning(

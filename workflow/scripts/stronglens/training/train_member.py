@@ -130,7 +130,8 @@ def train_member(
     )
     network.load_state_dict(result.best)
     test = _score_test(packed, chosen["test"], network, settings, device, residence)
-    _write(out_dir, settings, model, seed, data, packed, chosen, result, test)
+    made_with = {"device": _device_name(device), "torch": torch.__version__}
+    _write(out_dir, settings, model, seed, data | made_with, packed, chosen, result, test)
     clear_state(resume_folder)
     best = result.records[result.best_epoch - 1]
     log.info(

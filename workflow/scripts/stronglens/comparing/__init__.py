@@ -1,0 +1,1 @@
+"""Whether the data to be predicted are like those learnt from."""

@@ -1,0 +1,72 @@
+"""A picture of how a blind set differs from the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stronglens.artefact import write_aside
+
+if TYPE_CHECKING:
+    from stronglens.comparing.drift import Compared
+
+BLIND, DRIFT = "#D55E00", "#CC0000"
+BUCKETS = (("#0072B2", "-"), ("#0072B2", "--"), ("#009E73", "-"), ("#009E73", "--"))
+"""Colour by domain, dashes by label: the buckets come in the order of their names."""
+
+
+def save_drift(compared: Sequence[Compared], path: Path) -> None:
+    """Draw cumulative distributions, a row a statistic and a column a band; what drifts is framed.
+
+    Parameters
+    ----------
+    compared : sequence of Compared
+        What to draw.
+    path : Path
+        A PNG file.
+    """
+    names = list(dict.fromkeys(one.statistic for one in compared))
+    bands = list(dict.fromkeys(one.band for one in compared if one.band)) or [""]
+    figure = Figure(figsize=(2.6 * len(bands) + 1, 1.9 * len(names) + 1), layout="constrained")
+    panels = figure.subplots(len(names), len(bands), squeeze=False)
+    for axes in panels.flat:
+        axes.set_visible(False)
+    for one in compared:
+        place = bands.index(one.band) if one.band else 0
+        _draw(panels[names.index(one.statistic), place], one)
+    for row, name in zip(panels, names, strict=True):
+        row[0].set_ylabel(f"{name}\nshare below")
+    n_drifting = sum(one.drifts for one in compared)
+    figure.suptitle(
+        f"Blind set against the buckets of the training set: {n_drifting} of {len(compared)} differ"
+    )
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+    with write_aside(path) as aside:
+        figure.savefig(aside, format="png", dpi=110)
+
+
+def _draw(axes: Axes, one: Compared) -> None:
+    axes.set_visible(True)
+    for (bucket, values), (colour, dashes) in zip(sorted(one.training.items()), BUCKETS, strict=False):
+        axes.plot(*_steps(values), color=colour, linestyle=dashes, linewidth=1, label=bucket)
+    axes.plot(*_steps(one.blind), color=BLIND, linewidth=2, label="blind set")
+    low, high = np.quantile(np.concatenate([one.blind, *one.training.values()]), [0.005, 0.995])
+    if low < high:
+        axes.set_xlim(low, high)
+    axes.tick_params(labelsize="x-small")
+    axes.set_title(f"{one.band} {one.distance:.2f} (limit {one.limit:.2f})", fontsize="small")
+    if one.drifts:
+        axes.title.set_color(DRIFT)
+        axes.spines[:].set(color=DRIFT, linewidth=2.5)
+
+
+def _steps(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    ordered = np.sort(values)
+    return ordered, np.arange(1, len(ordered) + 1) / len(ordered)

@@ -1,0 +1,225 @@
+"""Confidence intervals of metrics and of t*, from resampled objects."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.scoring.metrics import N_CALIBRATION_BINS, Metrics, objects_by_domain
+
+CONFIDENCE = 0.95
+N_RESAMPLES = 1000
+SEED = 0
+
+HEADLINE = (
+    *("accuracy", "precision", "recall", "f1", "specificity", "balanced_accuracy", "mcc"),
+    *("brier", "roc_auc", "pr_auc", "ece"),
+)
+"""Metrics that get an interval."""
+
+Intervals = dict[str, Any]
+"""[low, high] by name of the metric (None where it is undefined), `confidence` and `n_resamples`."""
+
+
+class Ranked:
+    """Probabilities in falling order: what all resamples of the same objects have in common.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n_objects,)
+        1 lens, 0 none.
+    probs : ndarray of float64, shape (n_objects,)
+        From 0 to 1, no NaN.
+    """
+
+    def __init__(self, labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64]) -> None:
+        self.order = np.argsort(-probs, kind="stable")
+        self.probs = probs[self.order]
+        self._is_lens = labels[self.order] == 1
+        # Only between different probabilities can a threshold lie.
+        self._ends = np.flatnonzero(np.append(self.probs[1:] != self.probs[:-1], True))
+        edges = np.linspace(0, 1, N_CALIBRATION_BINS + 1)[1:-1]
+        self._bins = np.digitize(self.probs, edges, right=True)
+        self._squares = (self.probs - self._is_lens) ** 2
+
+    def counts(self, weights: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """True and false positives at each distinct probability, falling, if each object counts `weights`
+        times (in the objects' own order).
+        """
+        ordered = weights[self.order]
+        lenses = np.cumsum(np.where(self._is_lens, ordered, 0))[self._ends]
+        return lenses, np.cumsum(ordered)[self._ends] - lenses
+
+    def youden(self, weights: npt.NDArray[np.int64]) -> float:
+        """The threshold of `stronglens.ensembling.youden` of the objects so counted; NaN for one class."""
+        true, false = self.counts(weights)
+        if not true[-1] or not false[-1]:
+            return float("nan")
+        scaled_j = true * false[-1] - false * true[-1]
+        # Objects that are not drawn give no threshold; of equals it is the highest, as there.
+        drawn = np.diff(true + false, prepend=0) > 0
+        return float(self.probs[self._ends[np.argmax(np.where(drawn, scaled_j, np.iinfo(np.int64).min))]])
+
+    def metrics(self, weights: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
+        """Each of `HEADLINE` for the objects so counted; NaN where it is undefined."""
+        true, false = self.counts(weights)
+        n_lenses, n_others = float(true[-1]), float(false[-1])
+        n = n_lenses + n_others
+        place = int(np.searchsorted(-self.probs[self._ends], -threshold, side="right")) - 1
+        tp, fp = (float(true[place]), float(false[place])) if place >= 0 else (0.0, 0.0)
+        fn, tn = n_lenses - tp, n_others - fp
+        recall, specificity = _ratio(tp, n_lenses), _ratio(tn, n_others)
+        # Area under the curve by trapezia; average precision as the sum over steps of recall.
+        steps = np.diff(true, prepend=0)
+        called = true + false
+        some = called > 0
+        area = np.sum(np.diff(false, prepend=0) * (true - steps / 2))
+        precisions = np.sum(steps[some] * true[some] / called[some])
+        ordered = weights[self.order]
+        sums = np.bincount(self._bins, weights=ordered * self.probs, minlength=N_CALIBRATION_BINS)
+        lenses = np.bincount(self._bins, weights=ordered * self._is_lens, minlength=N_CALIBRATION_BINS)
+        return {
+            "accuracy": _ratio(tp + tn, n),
+            "precision": _ratio(tp, tp + fp),
+            "recall": recall,
+            "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+            "specificity": specificity,
+            "balanced_accuracy": (recall + specificity) / 2,
+            "mcc": _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * n_lenses * (tn + fp) * (tn + fn))),
+            "brier": _ratio(float(ordered @ self._squares), n),
+            "roc_auc": _ratio(float(area), n_lenses * n_others),
+            "pr_auc": _ratio(float(precisions), n_lenses) if n_others else float("nan"),
+            "ece": _ratio(float(np.abs(lenses - sums).sum()), n),
+        }
+
+
+def resamples(
+    n_rows: int,
+    objects: npt.NDArray[np.int64] | None = None,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = SEED,
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Draw as many objects as there are, with replacement, again and again.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows that hold the objects.
+    objects : ndarray of int64, shape (n_rows,), optional
+        Number of each row's object, from 0: rows of one object are drawn together. Each row is one if not
+        given.
+    n_resamples, seed : int
+        How many times, and the seed of the drawing: the same numbers give the same resamples.
+
+    Yields
+    ------
+    ndarray of int64, shape (n_rows,)
+        How often each row was drawn.
+    """
+    generator = np.random.default_rng(seed)
+    n_objects = n_rows if objects is None else int(objects.max(initial=-1)) + 1
+    for _ in range(n_resamples):
+        drawn = np.bincount(generator.integers(0, n_objects, n_objects), minlength=n_objects)
+        yield drawn if objects is None else drawn[objects]
+
+
+def metric_intervals(
+    labels: npt.NDArray[np.int64],
+    probs: npt.NDArray[np.float64],
+    threshold: float,
+    objects: npt.NDArray[np.int64] | None = None,
+) -> Intervals:
+    """Confidence intervals of the headline metrics at a given threshold, by the percentiles of resamples.
+
+    Parameters
+    ----------
+    labels, probs, threshold
+        See `stronglens.scoring.metrics.metrics_at`.
+    objects
+        See `resamples`.
+
+    Returns
+    -------
+    dict
+        See `Intervals`.
+
+    Notes
+    -----
+    Efron & Tibshirani (1993), "An Introduction to the Bootstrap", ch. 13. What was chosen on the same objects
+    (t* on validation) is taken as given: intervals of a validation score do not contain its bias.
+    Measured: 30,000 objects take 1.3 s on one core of a Xeon.
+    """
+    ranked = Ranked(labels, probs)
+    found = [ranked.metrics(weights, threshold) for weights in resamples(len(labels), objects)]
+    return _intervals({name: np.array([values[name] for values in found]) for name in HEADLINE})
+
+
+def threshold_interval(
+    labels: npt.NDArray[np.int64],
+    probs: Sequence[npt.NDArray[np.float64]],
+    centre: Callable[[Sequence[float]], float],
+    objects: npt.NDArray[np.int64] | None = None,
+) -> list[float] | None:
+    """Confidence interval of t*, chosen anew on each resample.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n_objects,)
+        1 lens, 0 none.
+    probs : sequence of ndarray of float64, shape (n_objects,)
+        Those of the ensemble, or those of each member.
+    centre : callable
+        Makes one threshold of the best of each.
+    objects
+        See `resamples`.
+
+    Returns
+    -------
+    list of two floats, or None
+        None where no resample has both classes.
+    """
+    ranked = [Ranked(labels, one) for one in probs]
+    found = [centre([one.youden(weights) for one in ranked]) for weights in resamples(len(labels), objects)]
+    return _interval(np.array(found))
+
+
+def intervals_by_domain(
+    labels: npt.NDArray[np.int64],
+    probs: npt.NDArray[np.float64],
+    threshold: float,
+    domains: npt.NDArray[np.object_] | None = None,
+    objects: npt.NDArray[np.int64] | None = None,
+) -> dict[str, Intervals]:
+    """The intervals of all objects and of those of each domain, under the names of
+    `stronglens.scoring.metrics.metrics_by_domain`.
+    """
+    found = {"global": metric_intervals(labels, probs, threshold, objects)}
+    for domain, chosen in objects_by_domain(domains).items():
+        inside = None if objects is None else np.unique(objects[chosen], return_inverse=True)[1]
+        found[f"domain::{domain}"] = metric_intervals(labels[chosen], probs[chosen], threshold, inside)
+    return found
+
+
+def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Intervals]) -> dict[str, Any]:
+    """Metrics as they stand in JSON: the intervals of each block under its key `intervals`."""
+    return {name: {**values, "intervals": intervals[name]} for name, values in metrics.items()}
+
+
+def _intervals(found: Mapping[str, npt.NDArray[np.float64]]) -> Intervals:
+    values = {name: _interval(resampled) for name, resampled in found.items()}
+    return {"confidence": CONFIDENCE, "n_resamples": N_RESAMPLES, **values}
+
+
+def _interval(values: npt.NDArray[np.float64]) -> list[float] | None:
+    """Percentiles; resamples in which the value is undefined are left out."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return [float(low), float(high)]
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")

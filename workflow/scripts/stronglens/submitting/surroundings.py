@@ -1,0 +1,108 @@
+"""What a step runs in: code, libraries, machine. Read while it runs, so that none of it reruns a step."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    *("astropy", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy", "snakemake", "timm"),
+    *("torch", "torchvision"),
+)
+"""Packages whose versions are recorded: those that probabilities and files come from."""
+
+PROJECT = Path(__file__).resolve().parents[4]
+CODE = ("Snakefile", "rules", "workflow")
+_MOST_NAMED = 20
+
+
+def versions() -> dict[str, str]:
+    """The version of Python and of each of `PACKAGES`."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def machine() -> dict[str, Any]:
+    """Name, system and processor of this machine, and how many cores it has."""
+    return {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "n_cores": os.cpu_count(),
+    }
+
+
+def code_state(project: Path = PROJECT) -> dict[str, Any]:
+    """Which code this is.
+
+    Parameters
+    ----------
+    project : Path
+        Folder of the Snakefile.
+
+    Returns
+    -------
+    dict
+        sha256, of all files of the code with their names; revision, of git, and dirty, whether the work tree
+        differs from it: both None where the project is no clone or git is not there; changed, the first
+        files that differ. Files that git does not know count where code lies, and nowhere else.
+    """
+    state: dict[str, Any] = {"sha256": _code_sha256(project), "revision": None, "dirty": None, "changed": []}
+    top = _git(project, "rev-parse", "--show-toplevel")
+    if top is None or Path(top.strip()).resolve() != project.resolve():
+        return state
+    revision = _git(project, "rev-parse", "HEAD")
+    # Each entry ends in NUL, whatever is in its name; without renames it is one name.
+    status = _git(project, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")
+    if revision is None or status is None:
+        return state
+    changed = [
+        entry[3:]
+        for entry in status.split("\0")
+        if entry and (not entry.startswith("??") or Path(entry[3:]).parts[0] in CODE)
+    ]
+    return state | {
+        "revision": revision.strip(),
+        "dirty": bool(changed),
+        "changed": sorted(changed)[:_MOST_NAMED],
+    }
+
+
+def _code_sha256(project: Path) -> str:
+    digest = hashlib.sha256()
+    files = [
+        path
+        for place in CODE
+        for path in ([project / place] if (project / place).is_file() else (project / place).rglob("*"))
+        if path.suffix in {".py", ".smk"} or path.name == "Snakefile"
+    ]
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(project).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _git(project: Path, *arguments: str) -> str | None:
+    """What git says; None if it fails or is not there."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(project), *arguments],
+            capture_output=True,
+            check=True,
+            timeout=60,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # jobs run side by side: only look
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
