@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -6,6 +7,13 @@ import pytest
 
 from slurm_cluster import SlurmCluster
 from workflow_run import end_runs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_in_a_terminal() -> None:
+    """Ctrl-C and a terminal that closes end what the tests start, also where nohup or & had them ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")

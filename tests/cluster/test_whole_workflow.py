@@ -83,7 +83,8 @@ def run(cluster: SlurmCluster, clone: Path) -> Run:
             process.kill()
         running = {job_id: cluster.describe(job_id) for job_id in cluster.jobs(clone, "RUNNING")}
         most = max(most, sum("gpu:1" in job for job in running.values()))
-        half_way = {path.parent.name for path in clone.glob("results/models/nano/seed_*/resume/state.pt")}
+        states = clone.glob("results/models/nano/seed_*/resume/state.pt")
+        half_way = {path.parents[1].name for path in states}
         for job_id, job in running.items():
             found = re.search(r"JobName=train-nano-(\d+)", job)
             if found is None or f"seed_{found[1]}" not in half_way or found[1] in cut.values():
