@@ -76,8 +76,8 @@ rule compare_data:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
-        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
-        runtime=120,
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
     params:
         options=lambda wildcards: packed_options(wildcards.testset),
     shell:

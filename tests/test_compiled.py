@@ -1,7 +1,10 @@
 """Compiled networks give the results of the network as it is. Real compiling: some seconds each."""
 
 import copy
-import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from stronglens.networks import compiled as module
 from stronglens.networks.compiled import compiled, pays
 
 CPU = torch.device("cpu")
+SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
 SHAPE = (8, 1, 33, 33)
 
 
@@ -78,18 +82,25 @@ def test_compiling_leaves_no_trace() -> None:
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_without_a_compiler_the_network_runs_as_it_is(
-    network: nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from torch._inductor import config
-    from torch._inductor.utils import fresh_cache
-
-    monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/g++",))
-    with fresh_cache(), caplog.at_level(logging.WARNING):
-        forward = compiled(network, SHAPE, CPU, None, learn=True)
-    assert forward is network
-    assert "the network cannot be compiled here, it runs as it is" in caplog.text
-    assert network.training
+def test_without_a_compiler_the_network_runs_as_it_is(tmp_path: Path) -> None:
+    """In a process of its own: PyTorch remembers which compilers it has found."""
+    code = """
+import logging, torch
+from stronglens.networks.compiled import compiled
+logging.basicConfig()
+network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.GELU(), torch.nn.Flatten())
+forward = compiled(network, (2, 1, 9, 9), torch.device("cpu"), None, learn=True)
+print(forward is network, network.training)
+"""
+    environment = os.environ | {
+        "CXX": "/nowhere/g++",
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": str(SCRIPTS),
+    }
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+    assert "the network cannot be compiled here, it runs as it is" in done.stderr
 
 
 def test_compiled_where_it_pays() -> None:
