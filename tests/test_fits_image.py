@@ -24,7 +24,6 @@ from stronglens.packing.rejected import Rejected
 SIZE = 41
 IMAGE = np.random.default_rng(0).normal(0, 3, (SIZE, SIZE))
 INTEGERS = np.random.default_rng(1).integers(-900, 900, (SIZE, SIZE)).astype(np.int16)
-N_MUTATIONS = 500
 
 
 def read(content: bytes, folder: Path, size_px: int = SIZE) -> tuple[npt.NDArray[np.float32], str]:
@@ -395,12 +394,20 @@ def mutate(content: bytes, n_header: int, generator: np.random.Generator) -> byt
     return bytes(mutated)
 
 
+@pytest.fixture
+def n_mutations(torture: bool) -> int:
+    return 5000 if torture else 500
+
+
+@pytest.mark.torture
 @pytest.mark.parametrize(("form", "n_header"), [("labelled", 5760), ("primary", 2880)])
-def test_mutated_files_give_the_right_image_or_a_rejection(form: str, n_header: int, tmp_path: Path) -> None:
+def test_mutated_files_give_the_right_image_or_a_rejection(
+    form: str, n_header: int, n_mutations: int, tmp_path: Path
+) -> None:
     generator = np.random.default_rng(5)
     right = IMAGE.astype(np.float32)
     n_read = n_rejected = 0
-    for _ in range(N_MUTATIONS):
+    for _ in range(n_mutations):
         content = mutate(ORDINARY[form], n_header, generator)
         try:
             image, _header_id = read(content, tmp_path)
@@ -410,14 +417,15 @@ def test_mutated_files_give_the_right_image_or_a_rejection(form: str, n_header: 
         n_read += 1
         np.testing.assert_array_equal(image, right)
         np.testing.assert_array_equal(read_general(content, SIZE)[0].astype(np.float32), right.ravel())
-    assert n_read > N_MUTATIONS // 20
-    assert n_rejected > N_MUTATIONS // 3
+    assert n_read > n_mutations // 20
+    assert n_rejected > n_mutations // 3
 
 
-def test_mutated_pixels_and_compressed_files_never_crash(tmp_path: Path) -> None:
+@pytest.mark.torture
+def test_mutated_pixels_and_compressed_files_never_crash(n_mutations: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(6)
     files = [gzip.compress(ORDINARY["labelled"]), OTHER["compressed image"][0](), ORDINARY["primary"]]
-    for number in range(N_MUTATIONS):
+    for number in range(n_mutations):
         content = bytearray(files[number % len(files)])
         for at in generator.integers(0, len(content), 5):
             content[at] = generator.integers(256)

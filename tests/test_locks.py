@@ -1,8 +1,11 @@
 """What is installed: the lock meets pyproject.toml, and every other statement of a version meets the lock."""
 
 import re
+import sys
+import sysconfig
 import tomllib
 from collections import defaultdict
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,26 @@ def test_every_package_is_known_by_its_content() -> None:
             assert re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line)
             hashes[package] += 1
     assert min(hashes.values()) > 0
+
+
+def test_what_is_installed_is_what_the_lock_says() -> None:
+    """An audit without a network: of an environment that `make install` has made, and of it alone."""
+    if not list(Path(sys.prefix).glob("installed-*")):
+        pytest.skip("this environment was not made from the lock")
+    versions = locked(f"{sys.version_info.major}.{sys.version_info.minor}")
+    # Not all of sys.path: setuptools, once imported, adds packages of its own to it.
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    installed = {canonicalize_name(found.metadata["Name"]): found for found in distributions(path=folders)}
+    assert {name: installed[name].version for name in versions if name in installed} == versions
+    for name in versions:
+        for text in installed[name].requires or []:
+            needed = Requirement(text)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                found = versions.get(canonicalize_name(needed.name))
+                assert found is not None, f"{name} needs {needed}"
+                assert needed.specifier.contains(found, prereleases=True), (
+                    f"{name} needs {needed}, has {found}"
+                )
 
 
 def test_the_lock_names_no_machine() -> None:

@@ -165,22 +165,22 @@ def test_a_killed_process_ends_the_step(
 ) -> None:
     monkeypatch.setattr("stronglens.packing.blocks.BLOCK_FILES", 20)
     monkeypatch.setattr("stronglens.packing.pack.BLOCK_FILES", 20)
-    monkeypatch.setattr("stronglens.packing.blocks._end_with_parent", _kill_oneself)
+    monkeypatch.setattr("stronglens.worker_processes._begin", _kill_oneself)
     with pytest.raises(InputError, match="was killed, perhaps for want of memory"):
         build_buckets(settings_of(labelled), tmp_path / "out", n_processes=2)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def _kill_oneself() -> None:
+def _kill_oneself(_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 PARENT = """
 import multiprocessing, os, signal, time
 from concurrent.futures import ProcessPoolExecutor
-from stronglens.packing.blocks import _end_with_parent
+from stronglens.worker_processes import end_with_parent
 
-pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent)
 print(pool.submit(os.getpid).result(), flush=True)
 pool.submit(time.sleep, 60)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -209,7 +209,9 @@ def test_a_full_disk_leaves_no_half_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("stronglens.packing.pack.parquet.write_table", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(
+        InputError, match=r"index\.parquet: expected a file that can be written, .*No space left"
+    ):
         build_buckets(settings_of(labelled), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cutouts.npy"]
 

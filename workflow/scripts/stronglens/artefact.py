@@ -12,6 +12,21 @@ from stronglens.errors import InputError
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let errors of the disk say which file was being written: a full disk says nothing of the kind.
+
+    Raises
+    ------
+    InputError
+        The file or its folder cannot be written: the disk is full, or broken, or read-only.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: expected a file that can be written, found: {error}") from error
+
+
+@contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
     """Give a name to write to; the content takes its final name only once the block has ended well.
 
@@ -26,14 +41,20 @@ def write_aside(path: Path) -> Iterator[Path]:
         A hidden name in the same folder (so that the rename stays on one file system), with the same ending
         (some writers choose the format by it). It is the same for every try: what a killed process left is
         overwritten by the next instead of piling up.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".part.{path.name}")
     try:
-        yield aside
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
-        aside.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            with aside.open("rb") as written:
+                os.fsync(written.fileno())
+            aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise

@@ -44,6 +44,13 @@ class Command(BaseSettings):
     log: Path | None = None
     """File that receives the messages too, with times."""
 
+    def kept_log(self) -> Path | None:
+        """Where messages of tries that were cut short stay until the step is done, if it goes on after them.
+
+        Snakemake removes a rule's log before it tries again; what stands here begins the next log.
+        """
+        return None
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -98,11 +105,13 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     log.addHandler(handlers[0])
     try:
         if options.log is not None:
-            handlers.append(_file_handler(options.log))
-            log.addHandler(handlers[1])
+            handlers.extend(_file_handlers(options.log, options.kept_log()))
+            for handler in handlers[1:]:
+                log.addHandler(handler)
         step(options)
-    except InputError as error:
-        log.error("%s", error)
+    except (InputError, MemoryError) as error:
+        of_memory = isinstance(error, MemoryError)
+        log.error("%s", f"not enough memory: {error}; give the job more" if of_memory else error)
         return 1
     except StoppedError as stopped:
         log.warning("%s", stopped)
@@ -127,14 +136,35 @@ def _message_handler() -> logging.Handler:
     return handler
 
 
-def _file_handler(path: Path) -> logging.Handler:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Snakemake keeps a log after a failure; the next try continues it, so that both stand there.
-        handler = logging.FileHandler(path, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: expected a log file that can be written, found: {error}") from error
+def _file_handlers(path: Path, kept: Path | None) -> list[logging.Handler]:
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    return handler
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+        if kept is not None:
+            # A log that is not empty has them already: somebody calls the step again by hand.
+            if kept.is_file() and path.stat().st_size == 0:
+                path.write_bytes(kept.read_bytes())
+            handlers.append(_KeptLog(kept))
+    except OSError as error:
+        raise InputError(f"{path}: expected a log file that can be written, found: {error}") from error
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    return handlers
+
+
+class _KeptLog(logging.Handler):
+    """Opens its file for each message: the folder may be moved or removed while the step runs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(self.format(record) + "\n")
+        except OSError:
+            self.handleError(record)

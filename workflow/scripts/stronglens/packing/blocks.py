@@ -1,12 +1,6 @@
 """Packing blocks of files, side by side in several processes. Imports little: each process has to."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
@@ -14,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stronglens.errors import InputError
 from stronglens.packing.fits_image import CutoutReader, NonFinite
 from stronglens.packing.names import printable
 from stronglens.packing.rejected import Rejected
+from stronglens.worker_processes import worker_processes
 
 BLOCK_FILES = 1000
 """Files that a process packs at a time. The same for any number of processes, so that the result is, too."""
@@ -82,18 +76,8 @@ def pack_blocks(
     if n_processes <= 1:
         yield from map(_pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target))
         return
-    # Not forked: the parent has threads.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, context, initializer=_end_with_parent) as pool:
-        try:
-            yield from pool.map(
-                _pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target)
-            )
-        except BrokenProcessPool as error:
-            raise InputError(
-                f"{target.parent}: one of {n_processes} packing processes was killed, perhaps for want of "
-                "memory: give the job more, or fewer processes"
-            ) from error
+    with worker_processes(n_processes, target.parent) as pool:
+        yield from pool.map(_pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target))
 
 
 def _pack_block(
@@ -120,19 +104,3 @@ def _pack_block(
         packed.seek(offset)
         packed.write(cutouts[: len(block.header_ids)].data)
     return block
-
-
-def _end_with_parent() -> None:
-    """Let a process end as soon as its parent does, however that ended.
-
-    Else it could write into the file of the next try.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

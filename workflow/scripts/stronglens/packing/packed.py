@@ -1,6 +1,7 @@
 """Reading a packed data set: the cutouts as a memory map, with their index."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,20 @@ class PackedSet:
     cutouts: npt.NDArray[np.float32]
     index: pd.DataFrame
     summary: dict[str, Any]
+
+    @cached_property
+    def object_numbers(self) -> npt.NDArray[np.int64]:
+        """Number of each cutout's object, shape (n_cutouts,), ascending from 0.
+
+        Raises
+        ------
+        InputError
+            The cutouts of an object do not lie next to each other.
+        """
+        numbers = pd.factorize(self.index["object"])[0].astype(np.int64)
+        if (np.diff(numbers) < 0).any():
+            raise InputError(f"{self.folder}: expected the cutouts of each object next to each other")
+        return numbers
 
 
 def open_packed(folder: Path, *, check: bool = True) -> PackedSet:

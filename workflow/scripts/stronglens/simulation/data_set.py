@@ -4,11 +4,9 @@ import csv
 import hashlib
 import io
 import logging
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +14,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from stronglens.artefact import write_json, write_text
+from stronglens.artefact import write_json, write_text, writing
 from stronglens.progress import progress
 from stronglens.settings.simulate import SimulateSettings
 from stronglens.simulation.challenge_files import blind_bytes, labelled_bytes, write_parameters
 from stronglens.simulation.grid import Floats
 from stronglens.simulation.scene import SimulatedObject, simulate_object
 from stronglens.simulation.spectra import BANDS
+from stronglens.worker_processes import worker_processes
 
 NOT_MEASURED = -999.0
 DESCRIPTION, TRUTH, LABELLED, BLIND = "simulated.json", "truth.csv", "labelled", "test_dataset_updated"
@@ -75,39 +74,28 @@ def simulate(out_dir: Path, settings: SimulateSettings, n_processes: int = 1) ->
     Parameters
     ----------
     out_dir : Path
-        Where the folders go.
+        Where the folders go. Each takes its name once it is complete.
     settings : SimulateSettings
         Numbers of objects, and the seed.
     n_processes : int
         How many objects are made at a time.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written, or one of the processes was killed.
     """
+    jobs = _jobs(settings)
     (out_dir / DESCRIPTION).unlink(missing_ok=True)
-    for stale in (LABELLED, BLIND):
-        shutil.rmtree(out_dir / stale, ignore_errors=True)
-    for bucket in BUCKETS:
-        (out_dir / LABELLED / bucket.name / bucket.name).mkdir(parents=True)
-    (out_dir / BLIND).mkdir()
-    jobs = [
-        Job(number, index, None)
-        for number in range(len(BUCKETS))
-        for index in range(settings.objects_per_bucket)
-    ]
-    # Every bucket has its share of the blind set, in an order that tells nothing.
-    shuffled = np.random.default_rng([settings.seed, 2]).permutation(settings.test_objects)
-    jobs += [Job(int(place) % len(BUCKETS), int(place), test) for test, place in enumerate(shuffled)]
-    made = list(
-        progress(_make_all(out_dir, settings.seed, jobs, n_processes), len(jobs), "simulate", "objects")
-    )
-    for number, bucket in enumerate(BUCKETS):
-        rows = [
-            one.parameters
-            for job, one in zip(jobs, made, strict=True)
-            if job.bucket == number and job.test_number is None
-        ]
-        folder = out_dir / LABELLED / bucket.name
-        if bucket.name != "slsim_nonlenses":  # the challenge has none there
-            write_parameters(folder / "parameters.fits", rows)
-        write_text(folder / "_manifest.txt", f"{len(rows)} objects in bands {' '.join(BANDS)}\n")
+    aside = out_dir / ".part"
+    for stale in (out_dir / LABELLED, out_dir / BLIND, aside):
+        shutil.rmtree(stale, ignore_errors=True)
+    try:
+        made = _write_files(aside, jobs, settings, n_processes)
+        for name in (LABELLED, BLIND):
+            (aside / name).rename(out_dir / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
     write_text(out_dir / TRUTH, _truth(jobs, made))
     digest = hashlib.sha256(b"".join(one.digest for one in made)).hexdigest()
     write_json(
@@ -128,19 +116,53 @@ def simulate(out_dir: Path, settings: SimulateSettings, n_processes: int = 1) ->
     )
 
 
+def _jobs(settings: SimulateSettings) -> list[Job]:
+    jobs = [
+        Job(number, index, None)
+        for number in range(len(BUCKETS))
+        for index in range(settings.objects_per_bucket)
+    ]
+    # Every bucket has its share of the blind set, in an order that tells nothing.
+    shuffled = np.random.default_rng([settings.seed, 2]).permutation(settings.test_objects)
+    return jobs + [Job(int(place) % len(BUCKETS), int(place), test) for test, place in enumerate(shuffled)]
+
+
+def _write_files(
+    out_dir: Path, jobs: Sequence[Job], settings: SimulateSettings, n_processes: int
+) -> list[Made]:
+    """Make and write all objects, and what lies beside them."""
+    with writing(out_dir):
+        for bucket in BUCKETS:
+            (out_dir / LABELLED / bucket.name / bucket.name).mkdir(parents=True)
+        (out_dir / BLIND).mkdir()
+    made = list(
+        progress(_make_all(out_dir, settings.seed, jobs, n_processes), len(jobs), "simulate", "objects")
+    )
+    for number, bucket in enumerate(BUCKETS):
+        rows = [
+            one.parameters
+            for job, one in zip(jobs, made, strict=True)
+            if job.bucket == number and job.test_number is None
+        ]
+        folder = out_dir / LABELLED / bucket.name
+        if bucket.name != "slsim_nonlenses":  # the challenge has none there
+            with writing(folder / "parameters.fits"):
+                write_parameters(folder / "parameters.fits", rows)
+        write_text(folder / "_manifest.txt", f"{len(rows)} objects in bands {' '.join(BANDS)}\n")
+    return made
+
+
 def _make_all(out_dir: Path, seed: int, jobs: Sequence[Job], n_processes: int) -> Iterator[Made]:
     make = partial(_make, out_dir, seed)
     if n_processes == 1:
         yield from map(make, jobs)
         return
-    # Not forked: numba and BLAS have threads of their own, of which a process here needs none.
-    with ProcessPoolExecutor(
-        n_processes, multiprocessing.get_context("spawn"), initializer=_use_one_thread
-    ) as pool:
+    with worker_processes(n_processes, out_dir, _use_one_thread) as pool:
         yield from pool.map(make, jobs, chunksize=_CHUNK_OBJECTS)
 
 
 def _use_one_thread() -> None:
+    # numba and BLAS have threads of their own, of which a process here needs none
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
@@ -166,7 +188,8 @@ def _make(out_dir: Path, seed: int, job: Job) -> Made:
             )
             id_column = next(iter(parameters))
             content = labelled_bytes(image, band, str(parameters[id_column]), id_column, bucket.id_width)
-        path.write_bytes(content)
+        with writing(path):
+            path.write_bytes(content)
         digest.update(content)
     return Made(parameters, digest.digest())
 
