@@ -105,6 +105,22 @@ def test_a_missing_band_stays_missing() -> None:
     assert (after.flatten(2).abs().amax(dim=2) == 0).sum() == 1
 
 
+def test_bands_are_dropped_as_often_as_asked_but_never_all() -> None:
+    n, chance = 20_000, 0.4
+    before = images(n, n_channels=3, size=2)
+    before[: n // 2, 0] = 0  # missing already
+    after = augment(before, NOTHING.model_copy(update={"band_dropout": chance}), generator())
+    there = after.flatten(2).any(dim=2)
+    assert torch.equal(after[there], before[there])
+    assert there.any(dim=1).all()
+    assert not there[: n // 2, 0].any()
+    for part, n_bands in ((there[: n // 2, 1:], 2), (there[n // 2 :], 3)):
+        # Where all would go, one stays.
+        expected = 1 - chance + chance**n_bands / n_bands
+        sigma = (expected * (1 - expected) / len(part)) ** 0.5
+        assert (part.double().mean(dim=0) - expected).abs().max().item() < 5 * sigma
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_generator_on_the_gpu_works_there() -> None:

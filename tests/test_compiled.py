@@ -39,8 +39,9 @@ def network() -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def test_predictions_agree(network: nn.Module) -> None:
-    forward = compiled(network, SHAPE, CPU, None, learn=False)
+@pytest.mark.parametrize("graphs", [False, True])  # on a CPU there are none: it must work all the same
+def test_predictions_agree(network: nn.Module, graphs: bool) -> None:
+    forward = compiled(network, SHAPE, CPU, None, learn=False, graphs=graphs)
     assert forward is not network
     network.eval()
     for n in (SHAPE[0], 3):
@@ -66,6 +67,26 @@ def test_losses_and_weights_agree_over_steps_with_dropped_paths(network: nn.Modu
             losses[name].append(loss.item())
     assert losses["compiled"] == pytest.approx(losses["eager"], rel=1e-3)
     assert len(set(losses["eager"])) == 10
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_replayed_graphs_agree(network: nn.Module) -> None:
+    device = torch.device("cuda")
+    network.to(device).train()
+    twin = copy.deepcopy(network)
+    forward = compiled(network, SHAPE, device, None, learn=True, graphs=True)
+    logits = []
+    for call, learner in ((forward, network), (twin, twin)):
+        torch.manual_seed(5)
+        optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-3, fused=True)
+        for _ in range(5):
+            logits.append(call(torch.randn(SHAPE, device=device)))
+            optimiser.zero_grad()
+            logits[-1].square().mean().backward()
+            optimiser.step()
+    for replayed, plain in zip(logits[:5], logits[5:], strict=True):  # none was written over
+        torch.testing.assert_close(replayed, plain, rtol=1e-3, atol=1e-4)
 
 
 def test_compiling_leaves_no_trace() -> None:
@@ -105,5 +126,6 @@ print(forward is network, network.training)
 
 def test_compiled_where_it_pays() -> None:
     few, many = module.PAYS_FROM_SAMPLES - 1, module.PAYS_FROM_SAMPLES
-    assert [pays(choice, few) for choice in ("auto", "always", "never")] == [False, True, False]
-    assert [pays(choice, many) for choice in ("auto", "always", "never")] == [True, True, False]
+    choices: tuple[module.Compile, ...] = ("auto", "always", "graphs", "never")
+    assert [pays(choice, few) for choice in choices] == [False, True, True, False]
+    assert [pays(choice, many) for choice in choices] == [True, True, True, False]

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from stronglens.errors import InputError
 from stronglens.networks.network import build_network
@@ -67,6 +68,70 @@ def test_keywords_of_timm_pass_through() -> None:
     assert build(timm={"patch_size": 2}).get_submodule("stem.0").stride == (2, 2)
     vit = build(name="vit_tiny_patch16_224", timm={"img_size": 41, "patch_size": 8})
     assert vit(torch.zeros(2, 1, 41, 41)).shape == (2, 1)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_learnt_softening_begins_as_asked_and_learns(masks: bool) -> None:
+    usual = build(3, name="convnextv2_atto").eval()
+    network = build(3, name="convnextv2_atto", learnt_softening=0.5, band_mask=masks).eval()
+    images = torch.randn(4, 3, 41, 41, generator=torch.Generator().manual_seed(0))
+    if masks:
+        images[1, 2] = 0
+        shown = network.get_submodule("network")
+        mask = torch.ones(4, 3, 41, 41)
+        mask[1, 2] = 0
+        expected = shown(torch.cat([torch.asinh(images / 0.5), mask], dim=1))
+    else:
+        expected = usual(torch.asinh(images / 0.5))
+    logits = network(images)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
+    logits.square().sum().backward()
+    softening = network.get_parameter("log_ratio")
+    assert softening.shape == (3, 1, 1)
+    assert softening.grad is not None
+    assert (softening.grad != 0).all()
+
+
+STAGES = {
+    "as it is": ({}, [10, 5, 2, 1]),
+    "{patch_size: 2}": ({"patch_size": 2}, [10, 5, 2, 1]),
+    "{stem_type: overlap_act}": ({"stem_type": "overlap_act"}, [11, 5, 2, 1]),
+    "{patch_size: 3}": ({"patch_size": 3}, [13, 6, 3, 1]),
+    "{output_stride: 8}": ({"output_stride": 8}, [10, 5, 5, 5]),
+    "{patch_size: 1}": ({"patch_size": 1}, [41, 20, 10, 5]),
+}
+"""Keywords of timm for ConvNeXt V2, and sides of the stages' features for images of 41 px."""
+
+
+@pytest.mark.parametrize("name", ["convnextv2_atto", "convnextv2_nano"])
+@pytest.mark.parametrize("written", STAGES)
+def test_stems_for_small_images_cost_what_the_page_says(written: str, name: str) -> None:
+    keywords, sides = STAGES[written]
+    network = build(5, name=name, timm=keywords).eval()
+    found: list[int] = []
+    for number in range(4):
+        stage = network.get_submodule(f"stages.{number}")
+        stage.register_forward_hook(lambda module, given, features: found.append(features.shape[-1]))
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        assert network(torch.zeros(1, 5, 41, 41)).shape == (1, 1)
+    assert found == sides
+    # A multiplication and an addition are two operations.
+    millions = counter.get_total_flops() / 2 / 1e6
+    n_millions = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    cells = f"{name.removeprefix('convnextv2_')} | {n_millions:.2f} | {millions:.1f} |"
+    line = f"| `{written}` | {', '.join(map(str, sides))} | {cells}".replace("`as it is`", "as it is")
+    assert line in (Path(__file__).parents[1] / "docs" / "five_bands.md").read_text(), line
+
+
+@pytest.mark.parametrize("written", ["{stem_type: overlap_act}", "{patch_size: 3}"])
+def test_stems_for_small_images_learn(written: str) -> None:
+    network = build(5, timm=STAGES[written][0])
+    images = torch.randn(2, 5, 41, 41, generator=torch.Generator().manual_seed(0))
+    network(images).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
 
 
 def test_pretrained_weights_are_taken_in_timm_s_own_form(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from stronglens.networks.preprocess import preprocess, preprocess_all, quantile
+from stronglens.networks.normalise import quantile
+from stronglens.networks.preprocess import Known, preprocess, preprocess_all
 from stronglens.settings.preprocess import PreprocessSettings
 
+CPU = torch.device("cpu")
 Images = npt.NDArray[np.float32]
 Image = npt.NDArray[np.float64]
 
@@ -248,7 +250,7 @@ def test_chunks_change_nothing(chunk: int | None) -> None:
         smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}, pad_to_px=45
     )
     rows = np.array([3, 19, 0, 0, 7, 8, 12, 4, 5], dtype=np.int64)
-    result = preprocess_all(images, rows, settings, domains, torch.device("cpu"), chunk)
+    result = preprocess_all(images, rows, settings, Known(domains), torch.device("cpu"), chunk)
     expected = preprocess(torch.from_numpy(images[rows]), settings, domains[rows])
     assert torch.equal(result, expected)
 
@@ -258,11 +260,90 @@ def test_rows_come_from_a_memory_map_in_another_type(tmp_path: Any) -> None:
     np.save(tmp_path / "cutouts.npy", images)
     cutouts = np.load(tmp_path / "cutouts.npy", mmap_mode="r")
     settings, rows = PreprocessSettings(), np.array([4, 1], dtype=np.int64)
-    cpu, domains = torch.device("cpu"), ["hsc"] * 5
+    cpu, domains = torch.device("cpu"), Known(["hsc"] * 5)
     half = preprocess_all(cutouts, rows, settings, domains, cpu, out_dtype=torch.float16)
     assert half.dtype == torch.float16
     assert torch.equal(half, preprocess(torch.from_numpy(images[rows]), settings).half())
     assert preprocess_all(cutouts, rows[:0], settings, domains, cpu).shape == (0, 41, 41)
+
+
+@pytest.mark.parametrize("scale", ["std", "mad"])
+def test_one_scale_for_an_object_keeps_its_colours(scale: str) -> None:
+    images = make_images(4)
+    images[1] = 3 * images[0]  # one object, three times as bright in its other band
+    objects = np.array([0, 0, 1, 2])
+    settings = PreprocessSettings.model_validate(
+        {"normalisation": "object", "clip_quantile": None, "scale": scale}
+    )
+    found = preprocess(torch.from_numpy(images), settings, objects=objects)
+    torch.testing.assert_close(found[1], 3 * found[0], rtol=1e-4, atol=1e-5)
+    both = np.concatenate([image - np.quantile(image, 0.1) for image in images[:2].astype(np.float64)])
+
+    def median(pixels: Image) -> np.float64:
+        return np.quantile(pixels, 0.5, method="lower")  # of an even number of pixels
+
+    spread = both.std() if scale == "std" else 1.4826 * median(np.abs(both - median(both)))
+    np.testing.assert_allclose(found[:2].numpy().reshape(both.shape), both / spread, rtol=0, atol=1e-4)
+    by_itself = preprocess(torch.from_numpy(images), PreprocessSettings(clip_quantile=None))
+    torch.testing.assert_close(by_itself[1], by_itself[0], rtol=1e-3, atol=1e-3)  # colours are lost
+
+
+def test_one_clipping_level_for_an_object() -> None:
+    images = make_images(3)
+    settings = PreprocessSettings(normalisation="object", clip_quantile=0.9, low_clip_quantile=0.05)
+    found = preprocess(torch.from_numpy(images), settings, objects=np.array([7, 7, 7])).numpy()
+    above = np.stack([image - np.quantile(image, 0.1) for image in images.astype(np.float64)])
+    low, high = np.quantile(above, [0.05, 0.9])
+    clipped = np.clip(above, low, high)
+    np.testing.assert_allclose(found, clipped / clipped.std(), rtol=0, atol=1e-3)
+
+
+def test_an_object_is_scaled_the_same_in_any_company() -> None:
+    images = torch.from_numpy(make_images(9))
+    objects = np.array([4, 4, 4, 5, 6, 6, 7, 7, 7])
+    settings = PreprocessSettings(normalisation="object")
+    together = preprocess(images, settings, objects=objects)
+    for number in (4, 5, 6, 7):
+        chosen = torch.from_numpy(objects == number)
+        alone = preprocess(images[chosen], settings, objects=objects[objects == number])
+        assert torch.equal(alone, together[chosen])
+    order = np.array([8, 3, 1, 0, 5, 7, 2, 4, 6])
+    shuffled = preprocess(images[order], settings, objects=objects[order])
+    torch.testing.assert_close(shuffled, together[order], rtol=1e-5, atol=1e-5)
+    assert preprocess(torch.full((2, 9, 9), 5.0), settings, objects=np.array([0, 0])).abs().max() == 0
+
+
+def test_asinh_has_a_softening_for_each_band() -> None:
+    images = make_images(3)
+    settings = PreprocessSettings(
+        normalisation="asinh", asinh_softening=0.2, asinh_softening_of_band={"g": 0.05}, pad_to_px=43
+    )
+    found = preprocess(torch.from_numpy(images), settings, bands=["r", "g", "y"]).numpy()
+    expected = np.arcsinh(images.astype(np.float64) / np.array([0.2, 0.05, 0.2])[:, None, None])
+    np.testing.assert_allclose(found[:, 1:-1, 1:-1], expected, rtol=1e-6, atol=1e-6)
+    assert (found[:, 0] == 0).all()
+
+
+@pytest.mark.parametrize(("normalisation", "missing"), [("object", "object"), ("asinh", "band")])
+def test_what_normalisation_needs_must_be_there(normalisation: str, missing: str) -> None:
+    settings = PreprocessSettings.model_validate({"normalisation": normalisation})
+    with pytest.raises(ValueError, match=f"expected the {missing} of each cutout"):
+        preprocess(torch.zeros(1, 9, 9), settings)
+    with pytest.raises(ValueError, match=f"expected the {missing} of each cutout"):
+        preprocess_all(np.zeros((1, 9, 9), np.float32), np.array([0]), settings, Known(["hsc"]), CPU)
+    with pytest.raises(ValueError, match="but normalise is false"):
+        PreprocessSettings.model_validate({"normalisation": normalisation, "normalise": False})
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, None])
+def test_chunks_through_the_middle_of_objects_change_nothing(chunk: int | None) -> None:
+    images = make_images(12)
+    objects = np.array([0, 0, 0, 1, 2, 2, 2, 2, 3, 3, 4, 5])
+    settings = PreprocessSettings(normalisation="object", smoothing="gaussian")
+    whole = preprocess(torch.from_numpy(images), settings, objects=objects)
+    for rows in (np.arange(12), np.array([1, 2, 5, 7, 8, 11])):
+        known = Known(["hsc"] * 12, objects=objects)
+        assert torch.equal(preprocess_all(images, rows, settings, known, CPU, chunk), whole[rows])
 
 
 @pytest.mark.gpu

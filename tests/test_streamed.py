@@ -8,7 +8,7 @@ import torch
 
 from packed_files import write_packed
 from stronglens.networks import loaded
-from stronglens.networks.loaded import load_samples
+from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.samples import Samples, make_samples
 from stronglens.networks.streamed import StreamedSamples
@@ -20,6 +20,8 @@ SETTINGS = {
     "plain": PreprocessSettings(smoothing="gaussian"),
     "padded": PreprocessSettings(scale="mad", pad_to_px=40),
     "psf": PreprocessSettings(smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}),
+    "object": PreprocessSettings(normalisation="object", smoothing="gaussian"),
+    "asinh": PreprocessSettings(normalisation="asinh", asinh_softening_of_band={"r": 0.3}),
 }
 
 
@@ -36,7 +38,7 @@ def choose(packed: PackedSet, bands: str | list[str]) -> Samples:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@pytest.mark.parametrize("bands", ["each", ["g", "r", "y"]])
+@pytest.mark.parametrize("bands", ["each", ["y", "g", "r"]])
 def test_same_images(packed: PackedSet, bands: str | list[str], name: str) -> None:
     samples = choose(packed, bands)
     resident, streamed = (
@@ -57,6 +59,32 @@ def test_same_images(packed: PackedSet, bands: str | list[str], name: str) -> No
     assert not list(streamed.in_turn([]))
 
 
+@pytest.mark.parametrize("residence", ["always", "never"])
+def test_a_network_sees_the_same_object_in_any_way(packed: PackedSet, residence: Residence) -> None:
+    """Of an object's bands alone or stacked, of all objects or few: pixels and scale are the object's."""
+    settings = SETTINGS["object"]
+    everything = np.ones(len(packed.index), dtype=bool)
+    each = make_samples(packed.index, "each", everything, packed.summary["bands"])
+    stack = make_samples(packed.index, ["i", "g"], everything, packed.summary["bands"])
+    single = load_samples(packed, each, settings, CPU, residence).take(torch.arange(len(each)))
+    stacked = load_samples(packed, stack, settings, CPU, residence).take(torch.arange(len(stack)))
+    for sample, rows in enumerate(stack.rows):
+        for channel, row in enumerate(rows):
+            expected = single[row, 0] if row >= 0 else torch.zeros(33, 33)
+            assert torch.equal(stacked[sample, channel], expected)
+    middle = Samples(each.rows[3:9], each.table.iloc[3:9])  # begins and ends within an object
+    few = load_samples(packed, middle, settings, CPU, residence).take(torch.arange(6))
+    assert torch.equal(few, single[3:9])
+
+
+@pytest.mark.parametrize("residence", ["always", "never"])
+def test_objects_without_any_of_the_bands_are_zero(packed: PackedSet, residence: Residence) -> None:
+    rows = np.full((3, 2), -1)
+    samples = Samples(rows, packed.index.iloc[:3][["path", "domain", "label", "object", "band"]])
+    loaded_samples = load_samples(packed, samples, SETTINGS["plain"], CPU, residence)
+    assert torch.equal(loaded_samples.take(torch.arange(3)), torch.zeros(3, 2, 33, 33))
+
+
 def test_whoever_stops_in_between_leaves_no_thread_behind(packed: PackedSet) -> None:
     streamed = load_samples(packed, choose(packed, "each"), SETTINGS["plain"], CPU, "never")
     turns = streamed.in_turn(torch.split(torch.arange(len(streamed)), 4))
@@ -69,10 +97,15 @@ def test_whoever_stops_in_between_leaves_no_thread_behind(packed: PackedSet) -> 
 
 def test_what_has_no_room_is_streamed(packed: PackedSet, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = choose(packed, "each")
-    n_bytes = len(samples) * 33 * 33 * 4
-    for room, kind in ((n_bytes, ResidentSamples), (n_bytes - 1, StreamedSamples)):
-        monkeypatch.setattr(loaded, "_room_on", lambda device, room=room: room)
-        assert isinstance(load_samples(packed, samples, SETTINGS["plain"], CPU), kind)
+    n_pixels = len(samples) * 33 * 33
+    for dtype, n_bytes in ((torch.float32, 4 * n_pixels), (torch.bfloat16, 2 * n_pixels)):
+        for room, kind in ((n_bytes, ResidentSamples), (n_bytes - 1, StreamedSamples)):
+            monkeypatch.setattr(loaded, "_room_on", lambda device, room=room: room)
+            found = load_samples(packed, samples, SETTINGS["plain"], CPU, dtype=dtype)
+            assert isinstance(found, kind)
+            if isinstance(found, ResidentSamples):
+                assert found.images.dtype == dtype
+                assert found.take(torch.arange(3)).dtype == torch.float32
 
 
 @pytest.mark.gpu

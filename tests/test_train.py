@@ -157,6 +157,123 @@ def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+OPTIONS = {
+    "ema_decay": {"ema_decay": 0.9},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "mixup": {"mixup_alpha": 0.4},
+    "cutmix": {"cutmix_alpha": 1.0},
+    "clip_grad_norm": {"clip_grad_norm": 0.05},
+    "balance": {"balance": "bucket"},
+    "band_dropout": {"band_dropout": 0.3},
+    "skip_incomplete": {"skip_incomplete": True, "train_fraction": 1.0},
+    "preprocess.object": {},
+    "preprocess.asinh": {},
+    "network.learnt_softening": {},
+    "network.band_mask": {},
+}
+STACK = SETTINGS | {"bands": ["g", "i", "z"]}
+SHORT = {"epochs": 2, "train_fraction": 0.8}  # of all objects every bucket has as many
+
+
+def with_option(name):
+    settings = STACK | {"train": STACK["train"] | SHORT | OPTIONS[name]}
+    block, _, key = name.partition(".")
+    if block == "preprocess":
+        settings["preprocess"] = {"normalisation": key}
+    if block == "network":
+        settings["network"] = SETTINGS["network"] | {key: 0.5 if key == "learnt_softening" else True}
+    return settings
+
+
+@pytest.fixture(scope="module")
+def plain(data, tmp_path_factory):
+    out_dir = tmp_path_factory.mktemp("plain")
+    assert train(data, out_dir, STACK | {"train": STACK["train"] | SHORT}) == 0
+    return out_dir
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_option_acts_and_goes_on_to_the_same_bytes(data, plain, tmp_path, monkeypatch, name):
+    settings = with_option(name)
+    assert train(data, tmp_path / "whole", settings) == 0
+    assert (tmp_path / "whole/last.pt").read_bytes() != (plain / "last.pt").read_bytes()
+    turns = []
+    n_steps = math.ceil(json.loads((tmp_path / "whole/results.json").read_text())["n_samples"]["train"] / 16)
+
+    def augment_then_stop(images, settings, generator):
+        turns.append(len(images))
+        if len(turns) == n_steps + 1:  # within the second epoch
+            os.kill(os.getpid(), signal.SIGTERM)
+        return augment(images, settings, generator)
+
+    with monkeypatch.context() as patch:
+        augment = epoch.augment
+        patch.setattr(epoch, "augment", augment_then_stop)
+        assert train(data, tmp_path / "cut", settings) == 143
+    assert train(data, tmp_path / "cut", settings, 42, "--resident", "never") == 0
+    for product in PRODUCTS:
+        assert (tmp_path / "cut" / product).read_bytes() == (tmp_path / "whole" / product).read_bytes()
+
+
+def test_all_options_together_learn_rings(data, tmp_path):
+    together = {"epochs": 12, "band_dropout": 0.1, "label_smoothing": 0.02, "clip_grad_norm": 1.0}
+    more = {"ema_decay": 0.9, "balance": "bucket", "mixup_alpha": 0.1, "skip_incomplete": True}
+    settings = STACK | {
+        "train": STACK["train"] | together | more | {"lr": 4e-3},
+        "network": SETTINGS["network"] | {"learnt_softening": 0.5, "band_mask": True},
+        "preprocess": {"normalisation": "object"},
+    }
+    assert train(data, tmp_path, settings) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["n_samples"]["train"] == 23  # of 24 objects one has no z band
+    assert results["test"]["auc"] > 0.95
+
+
+def test_averaged_weights_are_the_average_of_those_of_the_steps(data, tmp_path, monkeypatch):
+    seen = []
+    update = epoch.ModelEmaV3.update
+
+    def note_and_update(average, network, step):
+        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        update(average, network, step)
+
+    monkeypatch.setattr(epoch.ModelEmaV3, "update", note_and_update)
+    assert train(data, tmp_path, STACK | {"train": STACK["train"] | {"ema_decay": 0.6}}) == 0
+    assert len(seen) == 6  # 3 epochs of 2 steps
+    last = torch.load(tmp_path / "last.pt", weights_only=True)
+    for name, found in last.items():
+        expected = seen[0][name].double()
+        for step, weights in enumerate(seen[1:], start=1):
+            decay = min(0.6, 1 - (1 + step) ** (-2 / 3))
+            expected = decay * expected + (1 - decay) * weights[name].double()
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_options_for_stacks_are_refused_without_one(data, tmp_path, capsys):
+    assert train(data, tmp_path, with_train(band_dropout=0.1)) == 2
+    assert "train.band_dropout: expected a stack of bands" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_log_of_a_resumed_training_holds_all_tries(data, tmp_path, monkeypatch):
+    log = tmp_path / "train.log"
+
+    def stop(images, settings, generator):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return images
+
+    with monkeypatch.context() as patch:
+        patch.setattr(epoch, "augment", stop)
+        assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 143
+    first = log.read_text()
+    assert "stopped by SIGTERM" in first
+    log.unlink()  # as Snakemake does before it tries again
+    assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 0
+    assert log.read_text().startswith(first)
+    assert "going on" in log.read_text()
+    assert not (tmp_path / "resume").exists()
+
+
 def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch):
     settings = with_train(epochs=2, batch_size=8)
     monkeypatch.setattr(fit, "SCORING_BATCH_SIZE", 8)
@@ -179,6 +296,57 @@ def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(d
     assert train(data, tmp_path / "cut", settings, 42, "--compile", "always") == 0
     for name in PRODUCTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("bands", ["each", ["g", "z"]])
+def test_samples_in_half_precision_change_nothing(data, tmp_path, monkeypatch, bands):
+    settings = with_train(epochs=1, precision="bfloat16") | {"bands": bands}
+    kept = []
+    load = train_member.load_samples
+    monkeypatch.setattr(train_member, "load_samples", lambda *given: kept.append(given[-1]) or load(*given))
+    assert train(data, tmp_path / "half", settings) == 0
+    assert kept == [torch.bfloat16] * 3
+    monkeypatch.setattr(train_member, "_kept_in", lambda *_: torch.float32)
+    assert train(data, tmp_path / "whole", settings) == 0
+    assert kept[3:] == [torch.float32] * 3
+    for name in PRODUCTS:
+        assert (tmp_path / "half" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_deterministic_algorithms_are_asked_for_and_change_nothing_on_a_cpu(data, tmp_path, monkeypatch):
+    seen = []
+    run_epoch = fit.run_epoch
+
+    def watched(*given):
+        seen.append((torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
+        return run_epoch(*given)
+
+    monkeypatch.setattr(fit, "run_epoch", watched)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    assert train(data, tmp_path / "plain", with_train(epochs=1)) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "environ", dict(os.environ))
+        assert train(data, tmp_path / "asked", with_train(epochs=1, deterministic=True)) == 0
+    assert seen == [(False, None), (True, ":4096:8")]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert (tmp_path / "plain/best.pt").read_bytes() == (tmp_path / "asked/best.pt").read_bytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_deterministic_training_gives_the_same_bytes_on_a_gpu(data, tmp_path):
+    settings = with_train(epochs=2, deterministic=True)
+    for name in ("a", "b"):
+        assert train(data, tmp_path / name, settings, 42, "--device", "cuda") == 0
+    assert (tmp_path / "a/best.pt").read_bytes() == (tmp_path / "b/best.pt").read_bytes()
+
+
+def test_samples_that_are_computed_on_stay_whole(data, tmp_path, monkeypatch):
+    kept = []
+    load = train_member.load_samples
+    monkeypatch.setattr(train_member, "load_samples", lambda *given: kept.append(given[-1]) or load(*given))
+    assert train(data, tmp_path, with_train(epochs=1, precision="bfloat16", augment_noise=0.1)) == 0
+    assert kept == [torch.float32] * 3
 
 
 def test_state_of_other_settings_is_not_used(data, tmp_path, monkeypatch, caplog):
@@ -284,3 +452,23 @@ def test_wrong_settings_are_a_usage_error(data, tmp_path, capsys):
     assert train(data, tmp_path, with_train(lr=-1)) == 2
     assert "settings.train.lr" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_learns_from_one_domain_alone(data, tmp_path):
+    assert train(data, tmp_path / "one", SETTINGS | {"domains": ["slsim"]}) == 0
+    results = json.loads((tmp_path / "one/results.json").read_text())
+    # of 12 objects a bucket, 6 for training, 3 for validation, 3 for test; two buckets; five bands
+    assert results["n_samples"] == {"train": 60, "val": 30, "test": 30}
+    assert results["settings"]["domains"] == ["slsim"]
+
+
+def test_a_domain_that_is_not_there(tmp_path, caplog):
+    packed = write_packed(tmp_path / "packed", n_per_bucket=4)
+    index = pd.read_parquet(packed / "index.parquet").assign(domain="slsim")
+    index.to_parquet(packed / "index.parquet")
+    summary = json.loads((packed / "summary.json").read_text())
+    summary["sha256"]["index.parquet"] = sha256_of(packed / "index.parquet")
+    (packed / "summary.json").write_text(json.dumps(summary))
+    data = packed, write_splits(tmp_path / "splits", packed)
+    assert train(data, tmp_path / "one", SETTINGS | {"domains": ["hsc"]}) == 1
+    assert "expected samples in split train of hsc, found none" in caplog.text

@@ -8,7 +8,7 @@ from typing import Literal
 from stronglens.cli import Command, run
 from stronglens.gpu_lock import claim_gpu
 from stronglens.settings.member import MemberSettings
-from stronglens.threads import wait_without_spinning
+from stronglens.threads import spin_briefly
 
 
 class Train(Command):
@@ -30,10 +30,14 @@ class Train(Command):
     """auto, cpu, cuda or cuda:N."""
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
-    compile: Literal["auto", "always", "never"] = "auto"
-    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays."""
+    compile: Literal["auto", "always", "graphs", "never"] = "auto"
+    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays; graphs:
+    with CUDA graphs on a GPU, which has not been measured."""
     resident: Literal["auto", "always", "never"] = "auto"
     """Whether the samples live on the device, instead of being streamed to it. auto: where they fit."""
+
+    def kept_log(self) -> Path:
+        return self.out_dir / "resume" / "train.log"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,22 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: Train) -> None:
-    wait_without_spinning()
+    spin_briefly()
     with claim_gpu(options.device):  # before CUDA is looked at
-        from stronglens.training.train_member import train_member  # noqa: PLC0415 - --help need not wait for torch
+        from stronglens.networks.device import algorithms  # noqa: PLC0415 - --help need not wait for torch
+        from stronglens.training.train_member import train_member  # noqa: PLC0415
 
-        train_member(
-            options.packed,
-            options.splits,
-            options.out_dir,
-            options.settings,
-            model=options.model,
-            seed=options.seed,
-            device_name=options.device,
-            n_threads=options.threads,
-            compile_choice=options.compile,
-            residence=options.resident,
-        )
+        with algorithms(deterministic=options.settings.train.deterministic):
+            train_member(
+                options.packed,
+                options.splits,
+                options.out_dir,
+                options.settings,
+                model=options.model,
+                seed=options.seed,
+                device_name=options.device,
+                n_threads=options.threads,
+                compile_choice=options.compile,
+                residence=options.resident,
+            )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Random changes of training images that leave what they show the same."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
+from stronglens.networks.input_layers import present
 from stronglens.settings.train import TrainSettings
 
 
 def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator) -> Tensor:
-    """Turn and mirror, change the contrast, add noise: each if the settings say so, for each image anew.
+    """Turn and mirror, change the contrast, add noise, drop bands: as the settings say, for each anew.
 
     Parameters
     ----------
@@ -15,7 +18,7 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
         Axes (sample, channel, y, x), normalised. Channels of a sample are changed alike, but for the noise.
         A channel that is 0 everywhere is a missing band and stays so.
     settings : TrainSettings
-        `augment`, `augment_gamma`, `augment_noise`.
+        `augment`, `augment_gamma`, `augment_noise`, `band_dropout`.
     generator : torch.Generator
         On the images' device.
 
@@ -30,6 +33,8 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
         images = _change_contrast(images, settings.augment_gamma, generator)
     if settings.augment_noise > 0:
         images = _add_noise(images, settings.augment_noise, generator)
+    if settings.band_dropout > 0:
+        images = _drop_bands(images, settings.band_dropout, generator)
     return images
 
 
@@ -43,12 +48,21 @@ def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
     generator : torch.Generator
         On the images' device.
     """
-    n, device = len(images), images.device
-    swap, flip_y, flip_x = torch.randint(0, 2, (3, n, 1, 1, 1), generator=generator, device=device).bool()
-    # The result has the memory layout of the first choice; the network is not made for the transposed one.
-    images = torch.where(~swap, images, images.transpose(2, 3))
-    images = torch.where(flip_y, images.flip(2), images)
-    return torch.where(flip_x, images.flip(3), images)
+    swap, flip_y, flip_x = torch.randint(0, 2, (3, len(images)), generator=generator, device=images.device)
+    sources = _sources(images.shape[2], images.device)[4 * swap + 2 * flip_y + flip_x]
+    # One pass over the pixels, where flips and choices between them would be seven.
+    pixels = images.flatten(2).gather(2, sources[:, None, :].expand(-1, images.shape[1], -1))
+    return pixels.view(images.shape)
+
+
+@cache
+def _sources(size_px: int, device: torch.device) -> Tensor:
+    """For each symmetry, the pixel that every pixel is taken from: int64, shape (8, size_px ** 2)."""
+    pixels = torch.arange(size_px**2, device=device).view(size_px, size_px)
+    turned = [pixels, pixels.T]
+    turned = [image for one in turned for image in (one, one.flip(0))]
+    turned = [image for one in turned for image in (one, one.flip(1))]
+    return torch.stack(turned).flatten(1)
 
 
 def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) -> Tensor:
@@ -60,5 +74,14 @@ def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) 
 
 def _add_noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     noise = torch.randn(images.shape, generator=generator, device=images.device)
-    present = images.any(dim=3, keepdim=True).any(dim=2, keepdim=True)
-    return torch.where(present, images + sigma * noise, images)
+    return torch.where(present(images), images + sigma * noise, images)
+
+
+def _drop_bands(images: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    """Set bands to 0, each with this chance, but never all that an image has."""
+    draws = torch.rand(images.shape[:2], generator=generator, device=images.device)
+    kept = draws >= chance
+    # Of the bands that are there the one with the highest draw is dropped last, if at all.
+    last = draws.masked_fill(~present(images).flatten(1), -1).argmax(dim=1, keepdim=True)
+    kept.scatter_(1, last, True)
+    return images * kept[:, :, None, None]

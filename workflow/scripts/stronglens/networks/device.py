@@ -1,6 +1,8 @@
 """The device a network runs on, and the arithmetic it uses there."""
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -42,6 +44,24 @@ def arithmetic(device: torch.device, precision: str) -> torch.dtype | None:
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
     return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+@contextmanager
+def algorithms(*, deterministic: bool) -> Iterator[None]:
+    """For the block, take only algorithms that give the same bytes each time, if that is asked for.
+
+    To be entered before the first product on a GPU. An operation for which there is no such algorithm raises
+    RuntimeError.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if deterministic:
+        # cuBLAS reads it once, and without it takes turns with its workspaces.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:

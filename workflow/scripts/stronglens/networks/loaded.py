@@ -27,6 +27,7 @@ def load_samples(
     settings: PreprocessSettings,
     device: torch.device,
     residence: Residence = "auto",
+    dtype: torch.dtype = torch.float32,
 ) -> LoadedSamples:
     """Load samples for training or scoring.
 
@@ -42,20 +43,23 @@ def load_samples(
         Where they are used.
     residence : {"auto", "always", "never"}
         Whether they live on the device; auto: where they fit. A CPU always has room.
+    dtype : torch.dtype
+        What they live in there. A half-precision type takes half the room, and changes nothing where the
+        network casts its input to that type before all else, as convolutions under autocast do.
     """
-    n_bytes = _n_bytes(packed, samples, settings)
+    n_bytes = _n_bytes(packed, samples, settings, dtype)
     if residence == "always" or (residence == "auto" and n_bytes <= _room_on(device)):
-        return load_resident(packed, samples, settings, device)
+        return load_resident(packed, samples, settings, device, dtype)
     logging.getLogger("stronglens").info(
         "%d samples, %.1f GB, are streamed to %s", len(samples), n_bytes / 1e9, device
     )
     return stream_samples(packed, samples, settings, device)
 
 
-def _n_bytes(packed: PackedSet, samples: Samples, settings: PreprocessSettings) -> int:
+def _n_bytes(packed: PackedSet, samples: Samples, settings: PreprocessSettings, dtype: torch.dtype) -> int:
     """Memory that the preprocessed cutouts take."""
     height, width = (max(side, settings.pad_to_px or 0) for side in packed.cutouts.shape[1:])
-    return int(np.unique(samples.rows[samples.rows >= 0]).size * height * width * 4)
+    return int(np.unique(samples.rows[samples.rows >= 0]).size * height * width * dtype.itemsize)
 
 
 def _room_on(device: torch.device) -> float:

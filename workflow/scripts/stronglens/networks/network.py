@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from stronglens.errors import InputError
+from stronglens.networks.input_layers import InputLayers
 from stronglens.settings.network import NetworkSettings
 
 
@@ -42,7 +43,8 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.
         )
     # Networks without residual branches do not know this keyword at all.
     drop_path = {"drop_path_rate": settings.drop_path} if settings.drop_path > 0 else {}
-    keywords: dict[str, Any] = {"num_classes": 1, "in_chans": in_chans, **drop_path, **settings.timm}
+    n_shown = 2 * in_chans if settings.band_mask else in_chans
+    keywords: dict[str, Any] = {"num_classes": 1, "in_chans": n_shown, **drop_path, **settings.timm}
     try:
         network: nn.Module = timm.create_model(settings.name, **{**_faster_form(settings.name), **keywords})
         if settings.pretrained:
@@ -56,6 +58,8 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.
         raise InputError(f"network: {settings.name} cannot be built with {told}{source}: {error}") from error
     if settings.head_init_scale != 1:
         _scale_head(network, settings)
+    if settings.learnt_softening is not None or settings.band_mask:
+        network = InputLayers(network, in_chans, settings.learnt_softening, masks=settings.band_mask)
     _check_input(network, settings.name, in_chans, size_px)
     return network
 

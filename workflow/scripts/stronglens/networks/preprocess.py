@@ -9,21 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from stronglens.networks.normalise import Texts, normalise
+from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
-
-Domains = Sequence[str] | npt.NDArray[np.object_]
 
 FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
 """Full width at half maximum of a gaussian of standard deviation 1."""
-
-BACKGROUND_QUANTILE = 0.1
-"""The background of a cutout is the pixel of this rank."""
-
-SIGMA_PER_MAD = 1.4826
-"""Standard deviation of a normal distribution whose median absolute deviation is 1."""
-
-SCALE_FLOOR = 1e-6
-"""Added to the scale of a cutout in counts, so that a constant cutout becomes 0."""
 
 TRUNCATE_SIGMAS = 3
 """Smoothing kernels end at this many standard deviations, rounded up to whole pixels."""
@@ -35,11 +26,14 @@ CHUNK_ON_CPU, CHUNK_ON_GPU = 512, 8192
 def preprocess(
     images: Tensor,
     settings: PreprocessSettings,
-    domains: Sequence[str] | npt.NDArray[np.object_] | None = None,
+    domains: Texts | None = None,
+    bands: Texts | None = None,
+    objects: npt.NDArray[np.int64] | None = None,
 ) -> Tensor:
     """Smooth, normalise and pad, in this order, each as the settings say.
 
-    Every cutout is treated for itself: the result does not depend on the others in the batch.
+    Every cutout is treated for itself, or with those of its object where normalisation is `object`: the
+    result does not depend on the others in the batch.
 
     Parameters
     ----------
@@ -49,20 +43,25 @@ def preprocess(
         What is done.
     domains : sequence of str, length n, optional
         Domain of each cutout; needed where smoothing is `psf`.
+    bands : sequence of str, length n, optional
+        Band of each cutout; needed where normalisation is `asinh`.
+    objects : ndarray of int64, shape (n,), optional
+        Number of each cutout's object; needed where normalisation is `object`, and all cutouts of an object
+        must be there.
 
     Returns
     -------
     Tensor of float32, shape (n, height, width), or (n, pad_to_px, pad_to_px) where larger
-        In units of each cutout's scale if normalised (0 everywhere for a cutout that is constant after
-        smoothing), else in counts.
+        In units of each cutout's or object's scale if normalised (0 everywhere for a cutout that is constant
+        after smoothing), without unit after `asinh`, in counts if not normalised.
 
     Raises
     ------
     ValueError
-        Smoothing is `psf` and `domains` is missing.
+        `domains`, `bands` or `objects` is needed and missing.
     """
     smoothed = _smooth(images, settings, domains)
-    normalised = normalise(smoothed, settings) if settings.normalise else smoothed
+    normalised = normalise(smoothed, settings, bands, objects) if settings.normalise else smoothed
     return normalised if settings.pad_to_px is None else pad_centred(normalised, settings.pad_to_px)
 
 
@@ -70,7 +69,7 @@ def preprocess_all(
     cutouts: npt.NDArray[np.float32],
     rows: npt.NDArray[np.int64],
     settings: PreprocessSettings,
-    domains: Domains,
+    known: "Known",
     device: torch.device,
     chunk: int | None = None,
     out_dtype: torch.dtype = torch.float32,
@@ -85,8 +84,8 @@ def preprocess_all(
         Which cutouts, in the order of the result.
     settings : PreprocessSettings
         What is done.
-    domains : sequence of str, length n_cutouts
-        Domain of every packed cutout.
+    known : Known
+        What else has to be known of the packed cutouts.
     device : torch.device
         Where the work is done and the result lies.
     chunk : int, optional
@@ -101,16 +100,87 @@ def preprocess_all(
     height, width = cutouts.shape[1:]
     side = settings.pad_to_px or 0
     step = chunk or (CHUNK_ON_CPU if device.type == "cpu" else CHUNK_ON_GPU)
-    all_domains = np.asarray(domains, dtype=object)
     result = torch.empty((len(rows), max(height, side), max(width, side)), dtype=out_dtype, device=device)
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        images = torch.from_numpy(np.ascontiguousarray(cutouts[some], dtype=np.float32)).to(device)
-        result[start : start + step] = preprocess(images, settings, all_domains[some])
+        read = known.needed_for(some, settings)
+        images = torch.from_numpy(np.ascontiguousarray(cutouts[read], dtype=np.float32)).to(device)
+        result[start : start + step] = known.preprocess(images, read, some, settings)
     return result
 
 
-def _smooth(images: Tensor, settings: PreprocessSettings, domains: Domains | None) -> Tensor:
+class Known:
+    """What preprocessing has to know of packed cutouts beside their pixels.
+
+    Parameters
+    ----------
+    domains : sequence of str, length n_cutouts
+        Domain of every packed cutout.
+    bands : sequence of str, length n_cutouts, optional
+        Band of every packed cutout; only where normalisation is `asinh`.
+    objects : ndarray of int64, shape (n_cutouts,), optional
+        Number of every packed cutout's object, ascending; only where normalisation is `object`.
+    """
+
+    def __init__(
+        self, domains: Texts, bands: Texts | None = None, objects: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        self._domains = np.asarray(domains, dtype=object)
+        self._bands = None if bands is None else np.asarray(bands, dtype=object)
+        self._objects = objects
+
+    def needed_for(self, rows: npt.NDArray[np.int64], settings: PreprocessSettings) -> npt.NDArray[np.int64]:
+        """Rows to be read for some rows: themselves, or all of their objects, ascending."""
+        if not (settings.normalise and settings.normalisation == "object"):
+            return rows
+        if self._objects is None:
+            raise ValueError("normalisation is object: expected the object of each cutout, found none")
+        wanted = np.unique(self._objects[rows])
+        first, end = (np.searchsorted(self._objects, wanted, side) for side in ("left", "right"))
+        sizes = end - first
+        return np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+
+    def preprocess(
+        self,
+        images: Tensor,
+        read: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        settings: PreprocessSettings,
+    ) -> Tensor:
+        """Preprocess what was read, shape (len(read), height, width), and give what was asked for.
+
+        Parameters
+        ----------
+        images : Tensor of float32, shape (len(read), height, width)
+            In counts.
+        read : ndarray of int64
+            Rows of the images, of `needed_for`.
+        rows : ndarray of int64
+            Rows of the result.
+        """
+        done = preprocess(
+            images,
+            settings,
+            self._domains[read],
+            None if self._bands is None else self._bands[read],
+            None if self._objects is None else self._objects[read],
+        )
+        if read is rows:
+            return done
+        return done[torch.from_numpy(np.searchsorted(read, rows)).to(done.device)]
+
+
+def known_of(packed: PackedSet, settings: PreprocessSettings) -> Known:
+    """What has to be known of the cutouts of a packed set for some settings."""
+    index = packed.index
+    return Known(
+        index["domain"].to_numpy(dtype=object),
+        index["band"].to_numpy(dtype=object) if settings.normalisation == "asinh" else None,
+        packed.object_numbers if settings.normalisation == "object" else None,
+    )
+
+
+def _smooth(images: Tensor, settings: PreprocessSettings, domains: Texts | None) -> Tensor:
     if settings.smoothing == "gaussian":
         return smooth_gaussian(images, settings.gaussian_sigma_px)
     if settings.smoothing == "guided":
@@ -201,92 +271,6 @@ def _convolve(images: Tensor, half_kernel: Sequence[float]) -> Tensor:
             total.narrow(axis, 0, rest).add_(images.narrow(axis, distance, rest), alpha=weight)
         images = total
     return images
-
-
-def normalise(images: Tensor, settings: PreprocessSettings) -> Tensor:
-    """Subtract the background, clip bright (and dark) pixels, and scale, each cutout by itself.
-
-    Parameters
-    ----------
-    images : Tensor of float32, shape (n, height, width)
-        Axes (cutout, y, x), in counts.
-    settings : PreprocessSettings
-        `clip_quantile`, `low_clip_quantile` and `scale`.
-
-    Returns
-    -------
-    Tensor of float32, shape (n, height, width)
-        Of mean 0 and standard deviation 1, or of median 0 and median absolute deviation 1 / 1.4826. Where
-        more than half of the pixels are equal, the latter is 0; the standard deviation stands in for it.
-
-    Notes
-    -----
-    Centring would take the background away as well. It goes first because only then the rounding is that of
-    the original pipeline: at a hundred times the median absolute deviation float32 has steps of 1e-5.
-    """
-    pixels = images.flatten(1)
-    background = 1 + round(BACKGROUND_QUANTILE * (pixels.shape[1] - 1))
-    pixels = pixels - _kth_smallest(pixels, background)
-    low = None if settings.low_clip_quantile is None else quantile(pixels, settings.low_clip_quantile)
-    high = None if settings.clip_quantile is None else quantile(pixels, settings.clip_quantile)
-    if low is not None or high is not None:
-        pixels = pixels.clamp_(low, high)
-    centre = pixels.mean(dim=1, keepdim=True)
-    scale = (pixels - centre).square_().mean(dim=1, keepdim=True).sqrt_()
-    if settings.scale == "mad":
-        centre = _median(pixels)
-        deviation = _median((pixels - centre).abs_())
-        scale = torch.where(deviation > 0, SIGMA_PER_MAD * deviation, scale)
-    return pixels.sub_(centre).div_(scale + SCALE_FLOOR).view_as(images)
-
-
-def _median(pixels: Tensor) -> Tensor:
-    """Median of each row; of an even number of pixels, the lower of the two in the middle."""
-    return _kth_smallest(pixels, (pixels.shape[1] + 1) // 2)
-
-
-def _kth_smallest(pixels: Tensor, k: int) -> Tensor:
-    """The k-th smallest value of each row, k from 1; shape (n, 1).
-
-    NumPy's vector instructions find it on a CPU about four times faster (measured: one AVX2 core that other
-    work shared, rows of 1681: 214,000 rows/s against 52,000 with `torch.kthvalue`).
-    """
-    if pixels.device.type != "cpu":
-        return pixels.kthvalue(k, dim=1, keepdim=True).values
-    return torch.from_numpy(np.partition(pixels.numpy(), k - 1, axis=1)[:, k - 1 : k])
-
-
-def quantile(pixels: Tensor, q: float) -> Tensor:
-    """The q-quantile of each row, with linear interpolation; the same bits as `torch.quantile`.
-
-    Parameters
-    ----------
-    pixels : Tensor of float32, shape (n, n_pixels)
-        Finite.
-    q : float
-        0 to 1.
-
-    Returns
-    -------
-    Tensor of float32, shape (n, 1)
-
-    Notes
-    -----
-    Only the tail beyond the quantile is sorted, for q = 0.997 of 1681 pixels seven values (measured: two
-    AVX-512 cores: 430,000 cutouts/s against 66,000 with `torch.quantile`). Like there, q is rounded to
-    float32 first: in a bright core that is seen in the fifth decimal.
-    """
-    last = pixels.shape[1] - 1
-    rank = torch.tensor(q, dtype=torch.float32).item() * last
-    below = math.floor(rank)
-    above = min(below + 1, last)
-    if q > 0.5:
-        descending = pixels.topk(last - below + 1, dim=1).values
-        pair = descending[:, last - below], descending[:, last - above]
-    else:
-        ascending = pixels.topk(above + 1, dim=1, largest=False).values
-        pair = ascending[:, below], ascending[:, above]
-    return torch.lerp(*pair, rank - below)[:, None]
 
 
 def pad_centred(images: Tensor, side_px: int) -> Tensor:

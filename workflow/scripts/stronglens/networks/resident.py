@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stronglens.networks.preprocess import preprocess_all
+from stronglens.networks.preprocess import known_of, preprocess_all
 from stronglens.networks.samples import Samples
 from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
@@ -18,7 +18,7 @@ class ResidentSamples:
 
     Attributes
     ----------
-    images : Tensor of float32, shape (n_cutouts, height, width)
+    images : Tensor of float32, bfloat16 or float16, shape (n_cutouts, height, width)
         Each cutout once, normalised.
     rows : Tensor of int64, shape (n_samples, n_channels)
         Cutout of each channel; -1 for a band that is missing.
@@ -42,11 +42,14 @@ class ResidentSamples:
         return self.rows.shape[1], *self.images.shape[1:]
 
     def take(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Images of some samples, shape (len(numbers), n_channels, height, width); 0 for a missing band."""
+        """Images of some samples, float32, shape (len(numbers), n_channels, height, width).
+
+        A missing band is 0.
+        """
         rows = self.rows[numbers]
         if not self.has_gaps:
-            return self.images[rows]
-        return self.images[rows.clamp(min=0)] * (rows >= 0)[:, :, None, None]
+            return self.images[rows].float()
+        return self.images[rows.clamp(min=0)].float() * (rows >= 0)[:, :, None, None]
 
     def in_turn(self, batches: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         """What `take` gives for each of some batches."""
@@ -54,7 +57,11 @@ class ResidentSamples:
 
 
 def load_resident(
-    packed: PackedSet, samples: Samples, settings: PreprocessSettings, device: torch.device
+    packed: PackedSet,
+    samples: Samples,
+    settings: PreprocessSettings,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
 ) -> ResidentSamples:
     """Preprocess the cutouts of some samples once and keep them on the device.
 
@@ -67,11 +74,16 @@ def load_resident(
     settings : PreprocessSettings
         From raw pixels to what the network sees.
     device : torch.device
-        Where they are kept: 4 bytes a pixel.
+        Where they are kept.
+    dtype : torch.dtype
+        What they are kept in: 4 bytes a pixel, or 2 for bfloat16 and float16.
     """
     used = np.unique(samples.rows[samples.rows >= 0])
-    domains = packed.index["domain"].to_numpy()
-    images = preprocess_all(packed.cutouts, used, settings, domains, device)
+    if len(samples) > 0 and len(used) == 0:
+        used = np.zeros(1, dtype=np.int64)  # something for missing bands to be read from, and blotted out
+    images = preprocess_all(
+        packed.cutouts, used, settings, known_of(packed, settings), device, out_dtype=dtype
+    )
     rows = np.where(samples.rows >= 0, np.searchsorted(used, samples.rows), -1)
     labels = samples.table["label"].to_numpy(np.float32)
     return ResidentSamples(

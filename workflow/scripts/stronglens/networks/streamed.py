@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stronglens.networks.preprocess import preprocess
+from stronglens.networks.preprocess import Known, known_of
 from stronglens.networks.samples import Samples
 from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
@@ -29,8 +29,8 @@ class StreamedSamples:
     ----------
     cutouts : ndarray of float32, shape (n_packed, height, width)
         All packed cutouts, in counts; a memory map.
-    domains : ndarray of object, shape (n_packed,)
-        Domain of each.
+    known : Known
+        What else has to be known of them.
     settings : PreprocessSettings
         From raw pixels to what the network sees.
     rows : Tensor of int64, shape (n_samples, n_channels)
@@ -40,7 +40,7 @@ class StreamedSamples:
     """
 
     cutouts: npt.NDArray[np.float32]
-    domains: npt.NDArray[np.object_]
+    known: Known
     settings: PreprocessSettings
     rows: torch.Tensor
     labels: torch.Tensor
@@ -65,7 +65,7 @@ class StreamedSamples:
         # All at once: asking a GPU in every step would make it wait.
         rows = self.rows[torch.cat(list(batches))].cpu()
         copying = torch.cuda.Stream(self.rows.device) if self.rows.is_cuda else None  # type: ignore[no-untyped-call]
-        reading: deque[tuple[torch.Tensor, Future[torch.Tensor]]] = deque()
+        reading: deque[tuple[torch.Tensor, Future[_Read]]] = deque()
         with ThreadPoolExecutor(1) as reader:
             for of_batch in torch.split(rows, [len(numbers) for numbers in batches]):
                 reading.append((of_batch, reader.submit(self._read, of_batch, copying)))
@@ -74,32 +74,42 @@ class StreamedSamples:
             while reading:
                 yield self._finish(*reading.popleft(), copying)
 
-    def _read(self, rows: torch.Tensor, copying: torch.cuda.Stream | None) -> torch.Tensor:
-        """Raw cutouts, shape (n, height, width), on the device or on their way there."""
-        shape = (rows.numel(), *self.cutouts.shape[1:])
+    def _read(self, rows: torch.Tensor, copying: torch.cuda.Stream | None) -> "_Read":
+        wanted = rows.flatten().clamp(min=0).numpy()
+        needed = self.known.needed_for(wanted, self.settings)
+        shape = (len(needed), *self.cutouts.shape[1:])
         # PyTorch keeps pinned memory until the copy from it is done, and uses it again.
         raw = torch.empty(shape, pin_memory=copying is not None)
         # Rows are in range; to raise where they are not would need a buffer.
-        np.take(self.cutouts, rows.flatten().clamp(min=0).numpy(), axis=0, out=raw.numpy(), mode="clip")
+        np.take(self.cutouts, needed, axis=0, out=raw.numpy(), mode="clip")
         if copying is None:
-            return raw
+            return _Read(raw, needed, wanted)
         with torch.cuda.stream(copying):
-            return raw.to(self.rows.device, non_blocking=True)
+            return _Read(raw.to(self.rows.device, non_blocking=True), needed, wanted)
 
     def _finish(
-        self, rows: torch.Tensor, read: Future[torch.Tensor], copying: torch.cuda.Stream | None
+        self, rows: torch.Tensor, reading: Future["_Read"], copying: torch.cuda.Stream | None
     ) -> torch.Tensor:
-        raw = read.result()
+        read = reading.result()
         if copying is not None:
             computing = torch.cuda.current_stream(self.rows.device)
             computing.wait_stream(copying)
-            raw.record_stream(computing)
+            read.raw.record_stream(computing)
         flat = rows.flatten()
-        images = preprocess(raw, self.settings, self.domains[flat.clamp(min=0).numpy()])
+        images = self.known.preprocess(read.raw, read.needed, read.wanted, self.settings)
         images = images.view(*rows.shape, *images.shape[1:])
         if bool((flat < 0).any()):
             images = images * (rows >= 0).to(images.device)[:, :, None, None]
         return images
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Raw cutouts, shape (n_needed, height, width), on the device or on their way there, and their rows."""
+
+    raw: torch.Tensor
+    needed: npt.NDArray[np.int64]
+    wanted: npt.NDArray[np.int64]
 
 
 def stream_samples(
@@ -120,7 +130,7 @@ def stream_samples(
     """
     return StreamedSamples(
         packed.cutouts,
-        packed.index["domain"].to_numpy(dtype=object),
+        known_of(packed, settings),
         settings,
         torch.from_numpy(samples.rows).to(device),
         torch.from_numpy(samples.table["label"].to_numpy(np.float32)).to(device),

@@ -29,14 +29,30 @@ class PreprocessSettings(Settings):
     a domain that is not named, or whose seeing is no better than the target, is left as it is. Cutouts of
     unlabelled sets have domain `unknown`."""
     normalise: bool = True
-    """Subtract the background (the quantile 0.1), clip, centre and scale each cutout by itself."""
+    """Whether pixels are normalised, as `normalisation` says."""
+    normalisation: Literal["cutout", "object", "asinh"] = Field("cutout", examples=["asinh"])
+    """`cutout`: subtract the background (the quantile 0.1), clip, centre and scale each cutout by itself,
+    which takes colours away. `object`: subtract the background of each cutout, then clip and scale by one
+    level and one scale for all cutouts of the object that could be read, whichever bands the network sees;
+    nothing is centred, so the sky is 0 and ratios between bands are kept, but for clipped pixels. `asinh`:
+    asinh(x / s) with a fixed softening s in counts for each band; the data decide nothing, and colours and
+    brightness are kept. What `object` and `asinh` gain has not been measured."""
+    asinh_softening: float = Field(0.1, gt=0, le=1e6, examples=[0.1])
+    """Softening of the `asinh` normalisation, in counts: well below it the stretch is linear, well above it
+    logarithmic. About the noise of a pixel is usual."""
+    asinh_softening_of_band: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        {}, examples=["{g: 0.05, y: 0.3}"]
+    )
+    """Softening of single bands, in counts, where it is not `asinh_softening`."""
     clip_quantile: float | None = Field(0.997, gt=0.5, le=1, examples=[0.997])
-    """Quantile of a cutout's pixels above which they are clipped; `null` clips nothing."""
+    """Quantile of a cutout's (or an object's) pixels above which they are clipped; `null` clips nothing. The
+    `asinh` normalisation never clips."""
     low_clip_quantile: float | None = Field(None, ge=0, lt=0.5, examples=[0.005])
-    """Quantile of a cutout's pixels below which they are clipped; `null` clips nothing."""
+    """Quantile of a cutout's (or an object's) pixels below which they are clipped; `null` clips nothing."""
     scale: Literal["std", "mad"] = Field("std", examples=["std"])
     """Centre and scale: `std`, mean and standard deviation; `mad`, median and 1.4826 times the median
-    absolute deviation (the standard deviation where more than half of the pixels are equal)."""
+    absolute deviation (the standard deviation where more than half of the pixels are equal). The `object`
+    normalisation uses the scale alone, the `asinh` normalisation neither."""
     pad_to_px: int | None = Field(None, ge=1, le=512, examples=[64])
     """Side of the image after padding with zeros around the centre, in pixels; `null` pads nothing."""
 
@@ -45,5 +61,13 @@ class PreprocessSettings(Settings):
         if self.smoothing == "psf" and self.psf_target_fwhm_px is None:
             raise ValueError(
                 "smoothing is psf, but psf_target_fwhm_px is missing; for example psf_target_fwhm_px: 4.5"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _normalisation_is_on(self) -> Self:
+        if self.normalisation != "cutout" and not self.normalise:
+            raise ValueError(
+                f"normalisation is {self.normalisation}, but normalise is false; remove one of them"
             )
         return self

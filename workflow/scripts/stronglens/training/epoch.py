@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -15,6 +16,7 @@ from stronglens.networks.device import autocast
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.progress import progress
 from stronglens.settings.train import TrainSettings
+from stronglens.training.mixing import mix, mixes
 from stronglens.training.schedule import rate_at
 
 
@@ -38,6 +40,10 @@ class Learner:
         Batches, learning rates, augmentation.
     seed : int
         With the epoch's number the seed of all that is random in it.
+    weights : Tensor of float32, shape (n_samples,), optional
+        Weight of each training sample's loss, on the device; all alike if not given.
+    average : ModelEmaV3, optional
+        Follows the weights of the network, step by step.
     """
 
     network: nn.Module
@@ -47,11 +53,17 @@ class Learner:
     dtype: torch.dtype | None
     settings: TrainSettings
     seed: int
+    weights: torch.Tensor | None = None
+    average: ModelEmaV3 | None = None
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """Mean loss and accuracy over the samples as they were met, and the last learning rate."""
+    """Mean loss and accuracy over the samples as they were met, and the last learning rate.
+
+    The loss is the one that is learnt from, with weights and smoothed labels; a mixed image has the label of
+    its larger share.
+    """
 
     loss: float
     acc: float
@@ -128,13 +140,26 @@ def run_epoch(
             group["lr"] = lr
         images = augment(taken, settings, generator)
         labels = train.labels[numbers]
+        targets, weights = labels, None if learner.weights is None else learner.weights[numbers]
+        if settings.label_smoothing > 0:
+            targets = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+        if mixes(settings):
+            # Of this step alone: a training that goes on within an epoch needs no state for it.
+            chance = np.random.default_rng([learner.seed, epoch, step, 1])
+            images, targets, weights = mix(images, targets, weights, settings, chance)
+            labels = (targets > 0.5).float()
         with autocast(device, learner.dtype):
             logit = learner.forward(images).squeeze(1).float()
-        loss = binary_cross_entropy_with_logits(logit, labels)
+        loss = binary_cross_entropy_with_logits(logit, targets, weights)
         learner.optimiser.zero_grad(set_to_none=True)
         learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if settings.clip_grad_norm is not None:
+            learner.scaler.unscale_(learner.optimiser)
+            nn.utils.clip_grad_norm_(learner.network.parameters(), settings.clip_grad_norm)
         learner.scaler.step(learner.optimiser)
         learner.scaler.update()
+        if learner.average is not None:
+            learner.average.update(learner.network, epoch * len(batches) + step + 1)
         loss_sum += loss.detach().double() * len(numbers)
         n_right += ((logit.detach() > 0).float() == labels).sum()
         if says_stop() and step + 1 < len(batches):

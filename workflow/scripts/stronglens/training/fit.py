@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -86,8 +87,11 @@ def fit(
     state: dict[str, Any] | None = None,
     after_epoch: Callable[[dict[str, Any]], None] | None = None,
     compile_choice: Compile = "never",
+    weights: torch.Tensor | None = None,
 ) -> FitResult:
-    """Train a network; the weights are those of the last epoch afterwards.
+    """Train a network; its weights are those of the last step afterwards.
+
+    Where weights are averaged (`ema_decay`), the average is what is scored, and what is best and last.
 
     Every epoch draws its order, augmentation and dropped paths from generators seeded by (seed, epoch), so it
     does not depend on what was drawn before it. PyTorch's global generators are put back at the end.
@@ -106,8 +110,10 @@ def fit(
         Where to go on: what `after_epoch` was given.
     after_epoch : callable, optional
         Takes a state to save; called after every epoch, and when training has to stop within one.
-    compile_choice : {"auto", "always", "never"}
+    compile_choice : {"auto", "always", "graphs", "never"}
         Whether the network is compiled; auto: if all epochs together pay it back.
+    weights : Tensor of float32, shape (n_train,), optional
+        Weight of each training sample's loss; all alike if not given.
 
     Raises
     ------
@@ -125,24 +131,31 @@ def fit(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
     )
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
-    watch, records, best = Watch(), list[EpochRecord](), copy.deepcopy(network.state_dict())
+    average, scored = _averaged(network, settings)
+    watch, records, best = Watch(), list[EpochRecord](), copy.deepcopy(scored.state_dict())
     if state is not None:
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
         scaler.load_state_dict(state["scaler"])
+        if average is not None:
+            average.module.load_state_dict(state["average"])
         watch = Watch(**state["watch"])
         records = [EpochRecord(**record) for record in state["records"]]
         best = {name: tensor.to(device) for name, tensor in state["best"].items()}
         log.info("going on after epoch %d", len(records))
     # Decided by all epochs, not by those that are left: a resumed training computes as one that was not cut.
     learning, scoring = (
-        _compiled(network, samples, batch_size, settings.epochs, compile_choice, dtype, learn=learn)
-        for samples, batch_size, learn in (
-            (train, settings.batch_size, True),
-            (val, SCORING_BATCH_SIZE, False),
+        _compiled(run, samples, batch_size, settings.epochs, compile_choice, dtype, learn=learn)
+        for run, samples, batch_size, learn in (
+            (network, train, settings.batch_size, True),
+            (scored, val, SCORING_BATCH_SIZE, False),
         )
     )
-    learner = Learner(network, learning, optimiser, scaler, dtype, settings, seed)
+    learner = Learner(
+        *(network, learning, optimiser, scaler, dtype, settings, seed),
+        None if weights is None else weights.to(device),
+        average,
+    )
 
     def save(moment: dict[str, Any] | None = None) -> None:
         if after_epoch is not None:
@@ -151,6 +164,7 @@ def fit(
                     "network": network.state_dict(),
                     "optimiser": optimiser.state_dict(),
                     "scaler": scaler.state_dict(),
+                    "average": None if average is None else average.module.state_dict(),
                     "watch": asdict(watch),
                     "records": [asdict(record) for record in records],
                     "best": best,
@@ -171,7 +185,7 @@ def fit(
                 done = f"{result.moment['step']} of {result.n_steps} steps of epoch {epoch + 1}"
                 raise StoppedError(f"stopped by SIGTERM after {done}; the same command goes on there")
             moment, loss, lr = None, result.loss, result.lr
-            scores = score(network, val, settings.precision, scoring)
+            scores = score(scored, val, settings.precision, scoring)
             record = EpochRecord(epoch + 1, loss, result.acc, scores.loss, scores.acc, scores.auc, lr)
             if not (math.isfinite(loss) and math.isfinite(scores.loss)):
                 raise InputError(
@@ -183,7 +197,7 @@ def fit(
                 settings, epoch + 1, scores.auc if settings.monitor == "auc" else scores.loss
             )
             if improved:
-                best = copy.deepcopy(network.state_dict())
+                best = copy.deepcopy(scored.state_dict())
             seconds = time.monotonic() - started
             log.info(
                 "epoch %d/%d: train loss %.4f acc %.4f, val loss %.4f acc %.4f auc %.4f, lr %.3g, "
@@ -196,7 +210,15 @@ def fit(
                 raise StoppedError(
                     f"stopped by SIGTERM after epoch {epoch + 1}; the same command goes on there"
                 )
-    return FitResult(best, copy.deepcopy(network.state_dict()), watch.best_epoch, records)
+    return FitResult(best, copy.deepcopy(scored.state_dict()), watch.best_epoch, records)
+
+
+def _averaged(network: nn.Module, settings: TrainSettings) -> tuple[ModelEmaV3 | None, nn.Module]:
+    """The average of the weights, if there is to be one, and the network that is scored."""
+    if settings.ema_decay is None:
+        return None, network
+    average = ModelEmaV3(network, decay=settings.ema_decay, use_warmup=True)
+    return average, average.module
 
 
 def _compiled(
@@ -213,7 +235,7 @@ def _compiled(
     if len(samples) < batch_size or not pays(choice, len(samples) * n_epochs):
         return network
     shape = (batch_size, *samples.image_shape)
-    return compiled(network, shape, samples.rows.device, dtype, learn=learn)
+    return compiled(network, shape, samples.rows.device, dtype, learn=learn, graphs=choice == "graphs")
 
 
 def _check_classes(samples: LoadedSamples, split: str) -> None:

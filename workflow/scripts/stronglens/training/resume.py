@@ -1,6 +1,7 @@
 """The state from which a training that was cut short goes on."""
 
 import hashlib
+import io
 import json
 import logging
 import shutil
@@ -38,8 +39,11 @@ def save_state(folder: Path, identity: Mapping[str, Any], state: Mapping[str, An
     state : mapping
         Tensors, numbers, strings and containers of these.
     """
+    # Written to memory first: on a full disk torch would report an error of its own, not that one.
+    content = io.BytesIO()
+    torch.save({"identity": json.dumps(identity, sort_keys=True), "state": dict(state)}, content)
     with write_aside(folder / STATE) as aside:
-        torch.save({"identity": json.dumps(identity, sort_keys=True), "state": dict(state)}, aside)
+        aside.write_bytes(content.getbuffer())
 
 
 def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:

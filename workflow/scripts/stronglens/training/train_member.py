@@ -16,7 +16,7 @@ import torch
 from stronglens.artefact import write_json, write_text
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
-from stronglens.networks.device import choose_device
+from stronglens.networks.device import arithmetic, choose_device
 from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
@@ -24,7 +24,9 @@ from stronglens.networks.samples import Samples, make_samples
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
+from stronglens.training.balance import balancing_weights
 from stronglens.training.fit import EpochRecord, FitResult, Scores, fit, score
+from stronglens.training.mixing import mixes
 from stronglens.training.resume import clear_state, code_sha256, load_state, save_state
 
 RESUME = "resume"
@@ -65,7 +67,7 @@ def train_member(
         See `stronglens.networks.device.choose_device`.
     n_threads : int, optional
         Threads on a CPU. Sums are taken in another order with another number: equal bytes need equal numbers.
-    compile_choice : {"auto", "always", "never"}
+    compile_choice : {"auto", "always", "graphs", "never"}
         Whether the network is compiled; auto: where that pays.
     residence : {"auto", "always", "never"}
         See `stronglens.networks.loaded.load_samples`; changes no result.
@@ -96,8 +98,9 @@ def train_member(
         *(model, seed, _device_name(device)),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
+    dtype = _kept_in(device, settings)
     loaded = {
-        split: load_samples(packed, samples, settings.preprocess, device, residence)
+        split: load_samples(packed, samples, settings.preprocess, device, residence, dtype)
         for split, samples in chosen.items()
         if split != "test"
     }
@@ -127,12 +130,12 @@ def train_member(
         load_state(resume_folder, identity),
         lambda state: save_state(resume_folder, identity, state),
         compile_choice,
+        balancing_weights(chosen["train"].table, train_settings.balance),
     )
     network.load_state_dict(result.best)
     test = _score_test(packed, chosen["test"], network, settings, device, residence)
     made_with = {"device": _device_name(device), "torch": torch.__version__}
     _write(out_dir, settings, model, seed, data | made_with, packed, chosen, result, test)
-    clear_state(resume_folder)
     best = result.records[result.best_epoch - 1]
     log.info(
         "best epoch %d: val auc %.4f loss %.4f; test auc %s",
@@ -141,6 +144,7 @@ def train_member(
         best.val_loss,
         test["auc"],
     )
+    clear_state(resume_folder)  # with the log of all tries: after the last message
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:
@@ -165,10 +169,36 @@ def _choose(
     packed: PackedSet, splits: SplitTable, settings: MemberSettings, split: str, fraction: float
 ) -> Samples:
     mask = splits.choose(packed.index, split) & share_of_objects(packed.index["object"], fraction)
+    if settings.domains is not None:
+        mask &= packed.index["domain"].isin(settings.domains).to_numpy()
     samples = make_samples(packed.index, settings.bands, mask, packed.summary["bands"])
+    if split == "train" and settings.train.skip_incomplete:
+        complete = np.flatnonzero((samples.rows >= 0).all(axis=1))
+        logging.getLogger("stronglens").info(
+            "%d of %d training objects lack a band and are left out",
+            *(len(samples) - len(complete), len(samples)),
+        )
+        samples = Samples(samples.rows[complete], samples.table.iloc[complete].reset_index(drop=True))
     if len(samples) == 0:
-        raise InputError(f"{packed.folder}: expected samples in split {split}, found none")
+        raise InputError(f"{packed.folder}: expected samples in split {split}{_of(settings)}, found none")
     return samples
+
+
+def _of(settings: MemberSettings) -> str:
+    return f" of {' and '.join(settings.domains)}" if settings.domains else ""
+
+
+def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
+    """What samples live in: what the network casts them to, if nothing is computed on them before."""
+    train = settings.train
+    computed_on = (
+        train.augment_gamma > 0
+        or train.augment_noise > 0
+        or mixes(train)
+        or settings.network.learnt_softening is not None
+    )
+    dtype = None if computed_on else arithmetic(device, train.precision)
+    return torch.float32 if dtype is None else dtype
 
 
 def _score_test(
@@ -179,7 +209,8 @@ def _score_test(
     device: torch.device,
     residence: Residence,
 ) -> dict[str, float | None]:
-    loaded = load_samples(packed, samples, settings.preprocess, device, residence)
+    dtype = _kept_in(device, settings)
+    loaded = load_samples(packed, samples, settings.preprocess, device, residence, dtype)
     return _plain(score(network, loaded, settings.train.precision))
 
 
