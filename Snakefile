@@ -11,6 +11,9 @@ if not workflow.overwrite_configfiles:
     configfile: own_config if own_config.exists() else "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
@@ -18,6 +21,7 @@ include: "rules/predict.smk"
 include: "rules/ensemble.smk"
 include: "rules/evaluate.smk"
 include: "rules/submission.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -25,10 +29,21 @@ rule all:
     input:
         "submission.csv",
         "results/inspection/labelled/summary.json",
-        expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=CONFIG.ensembles, testset=BLIND),
-        expand("results/submissions/{ensemble}.csv", ensemble=CONFIG.ensembles),
+        expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=ENSEMBLES, testset=BLIND),
+        expand("results/submissions/{ensemble}.csv", ensemble=ENSEMBLES),
         expand(
             "results/evaluation/{ensemble}/{which}/metrics.csv",
-            ensemble=CONFIG.ensembles,
+            ensemble=ENSEMBLES,
             which=["val", *SCORED],
         ),
+        "results/candidates/index.html",
+        "results/report/data.html",
+        "results/report/run_times.png",
+        expand("results/report/{ensemble}/overview.html", ensemble=ENSEMBLES),
+        expand("results/report/{ensemble}/training.png", ensemble=ENSEMBLES),
+
+
+# Networks that learn from simulations alone, and what they lose on the real sky.
+rule sim_to_real:
+    input:
+        f"results/transfer/{CONFIG.submission.ensemble}/slsim_to_hsc.json",

@@ -14,7 +14,9 @@ from stronglens.artefact import sha256_of
 from stronglens.configuring.config import check_config, check_sources
 from stronglens.errors import InputError
 from stronglens.settings.data import PackSettings
+from stronglens.settings.domains import DOMAINS
 from stronglens.configuring.sources import sources_of
+from stronglens.configuring.transfer import transferable, with_single_domains
 
 CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or workflow.configfiles
 if len(CONFIG_FILES) != 1:
@@ -27,6 +29,11 @@ try:
 except InputError as error:
     # The message stands for itself; a traceback of the Snakefile would hide it.
     raise WorkflowError(str(error)) from None
+
+ENSEMBLES = list(CONFIG.ensembles)
+"""What the user asks for; ensembles that learn from one domain alone are there for whoever asks for them."""
+TRANSFERABLE = transferable(CONFIG)
+CONFIG = with_single_domains(CONFIG)
 
 LABELLED = "results/buckets/labelled"
 SPLITS = "results/splits"
@@ -96,14 +103,16 @@ wildcard_constraints:
     part=r"\d+",
 
 
-def sources(script):
-    """The script of a step and all library modules it imports: editing one of them reruns the step.
-
-    Paths are relative to the working folder where they can be, so that a moved clone reruns nothing.
-    """
+def in_clone(path):
+    """A file of the clone, relative to the working folder where it can be, so that a moved clone reruns nothing."""
     base = Path(workflow.basedir)
-    prefix = "" if base == Path.cwd() else f"{base}/"
-    return [f"{prefix}{path}" for path in sources_of(SCRIPTS / script, base)]
+    return str(path.relative_to(base)) if base == Path.cwd() else str(path)
+
+
+def sources(script):
+    """The script of a step and all library modules it imports: editing one of them reruns the step."""
+    base = Path(workflow.basedir)
+    return [in_clone(base / path) for path in sources_of(SCRIPTS / script, base)]
 
 
 def doubled_at_retry(amount):
@@ -122,6 +131,39 @@ def as_parameter(settings):
     if hasattr(settings, "model_dump"):
         settings = settings.model_dump(mode="json")
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
+
+
+CAPTIONS = Path(workflow.basedir) / "workflow" / "report"
+
+
+def figure(name, path, category, labels, subcategory="{ensemble}"):
+    """A figure among the outputs of a rule: PNG, which the report shows with the caption `{name}.rst`, and PDF."""
+    shown = report(
+        path, caption=str(CAPTIONS / f"{name}.rst"), category=category, subcategory=subcategory, labels=labels
+    )
+    return {name: shown, f"{name}_pdf": path.removesuffix(".png") + ".pdf"}
+
+
+PLOTS = {
+    "roc": "ROC curve",
+    "precision_recall": "Precision and recall",
+    "reliability": "Reliability",
+    "confusion_matrix": "Confusion matrices",
+    "score_histogram": "Probabilities by class",
+    "completeness": "Completeness by Einstein radius and magnitudes",
+}
+
+
+def score_figures(which):
+    """The figures of an evaluation."""
+    folder = f"results/evaluation/{{ensemble}}/{which}"
+    return {
+        key: value
+        for name, title in PLOTS.items()
+        for key, value in figure(
+            name, f"{folder}/{name}.png", "4 Scores", {"figure": title, "objects": which}
+        ).items()
+    }
 
 
 SIMULATED = "results/simulated"
@@ -175,6 +217,11 @@ def list_contents(wildcards):
     return json.dumps({path: sha256_of(Path(path)) for path in data_paths(wildcards) if Path(path).is_file()})
 
 
+def predict_options(wildcards):
+    """The options of `predict.py` that come from the config."""
+    return f"--settings {shlex.quote(as_parameter(CONFIG.models[wildcards.model].predict))}"
+
+
 def member_predictions(wildcards):
     """The folders of the validation predictions of an ensemble's members."""
     return predictions_of(wildcards.ensemble, "val")
@@ -206,8 +253,10 @@ def repeated(option, values):
 def ensemble_options(wildcards):
     """The options of `ensemble.py` that come from the config. The list of members stands here and in the inputs of
     the ensembles, and nowhere else: adding a seed touches no other member."""
-    level = CONFIG.ensembles[wildcards.ensemble].level
-    return f"--level {level} {repeated('predictions', member_predictions(wildcards))}"
+    ensemble = CONFIG.ensembles[wildcards.ensemble]
+    settings = shlex.quote(as_parameter(ensemble.combination))
+    predictions = repeated("predictions", member_predictions(wildcards))
+    return f"--level {ensemble.level} --settings {settings} {predictions}"
 
 
 def ensemble_test_options(wildcards):
@@ -223,6 +272,11 @@ def packed_options(testset):
     if testset == HELDOUT:
         return f"--packed {LABELLED}"
     return f"--packed results/buckets/{testset} --parts {n_parts(testset)}"
+
+
+def evaluate_options(testset):
+    """The options of `evaluate.py` that come from the config."""
+    return f"--settings {shlex.quote(as_parameter(CONFIG.evaluation))} {packed_options(testset)}"
 
 
 def member_folders(ensemble):
@@ -286,3 +340,32 @@ def submission_options(ensemble):
             repeated("test-predictions", predictions_of(ensemble, testset)),
         ]
     )
+
+
+def table_of(ensemble, testset):
+    """The table of an ensemble for a test set."""
+    name = "test_ens_labeled.csv" if testset in SCORED else "test_ens.csv"
+    return f"results/ensemble/{ensemble}/{testset}/{name}"
+
+
+def description_of(ensemble, testset):
+    return f"results/ensemble/{ensemble}/{testset}/test_ens.json"
+
+
+def named(option, paths):
+    """`--option NAME=PATH` for each, quoted for the shell."""
+    return repeated(option, [f"{name}={path}" for name, path in paths.items()])
+
+
+def trained_members(wildcards):
+    """The folders of an ensemble's members that are trained here."""
+    return [
+        f"results/models/{model}/seed_{seed}"
+        for model, seed in CONFIG.members(wildcards.ensemble)
+        if model in TRAINED
+    ]
+
+
+def packed_files(file):
+    """An input function: a file of each part of a packed test set."""
+    return lambda wildcards: [f"{folder}/{file}" for folder in packed_folders(wildcards.testset)]

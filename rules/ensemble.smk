@@ -65,6 +65,7 @@ rule ensemble_test:
             [f"{folder}/index.parquet" for folder in packed_folders(wildcards.testset)]
         ),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
+        validation="results/ensemble/{ensemble}/val/val_ens.json",
     output:
         ensemble="results/ensemble/{ensemble}/{testset}/test_ens.csv",
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
@@ -82,6 +83,7 @@ rule ensemble_test:
         options=ensemble_test_options,
     shell:
         "python {input.code[0]:q} {params.options} --which test --threshold {input.threshold:q}"
+        " --validation {input.validation:q}"
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 
 

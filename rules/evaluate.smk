@@ -1,16 +1,17 @@
-PLOTS = ["roc", "precision_recall", "reliability", "confusion_matrix", "score_histogram"]
-
-
 rule evaluate_val:
     input:
         code=sources("evaluate.py"),
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
+        summary=f"{LABELLED}/summary.json",
+        parameters=ancient(f"{LABELLED}/parameters.parquet"),
     output:
+        **score_figures("val"),
         json="results/evaluation/{ensemble}/val/metrics.json",
+        field="results/evaluation/{ensemble}/val/field_metrics.json",
+        completeness_table="results/evaluation/{ensemble}/val/completeness.csv",
         table="results/evaluation/{ensemble}/val/metrics.csv",
-        plots=expand("results/evaluation/{{ensemble}}/val/{plot}.png", plot=PLOTS),
     log:
         "logs/evaluate_val/{ensemble}.log",
     conda:
@@ -20,7 +21,7 @@ rule evaluate_val:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
-        options="",
+        options=evaluate_options("heldout"),
     shell:
         "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         ' --out-dir "$(dirname {output.table:q})" --metrics-json {output.json:q} --log {log:q}'
@@ -34,16 +35,25 @@ use rule evaluate_val as evaluate_test with:
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
         validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
+        summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
+        parameters=lambda wildcards: ancient(
+            [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
+        ),
     output:
+        **score_figures("{testset}"),
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
+        field="results/evaluation/{ensemble}/{testset}/field_metrics.json",
+        completeness_table="results/evaluation/{ensemble}/{testset}/completeness.csv",
         table="results/evaluation/{ensemble}/{testset}/metrics.csv",
-        plots=expand("results/evaluation/{{ensemble}}/{{testset}}/{plot}.png", plot=PLOTS),
     log:
         "logs/evaluate_test/{ensemble}/{testset}.log",
     wildcard_constraints:
         testset=one_of(SCORED),
     params:
-        options="--validation-metrics results/ensemble/{ensemble}/val/metrics_val_ens.json",
+        options=lambda wildcards: (
+            f"--validation-metrics results/ensemble/{wildcards.ensemble}/val/metrics_val_ens.json"
+            f" {evaluate_options(wildcards.testset)}"
+        ),
 
 
 rule compare_data:
@@ -66,8 +76,13 @@ rule compare_data:
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens.csv"),
     output:
+        **figure(
+            "drift",
+            "results/drift/{ensemble}/{testset}/drift.png",
+            "5 Drift",
+            {"figure": "Blind set against training set", "objects": "{testset}"},
+        ),
         json="results/drift/{ensemble}/{testset}/drift.json",
-        plot="results/drift/{ensemble}/{testset}/drift.png",
     log:
         "logs/compare_data/{ensemble}/{testset}.log",
     wildcard_constraints:
@@ -84,3 +99,34 @@ rule compare_data:
         'python {input.code[0]:q} --labelled "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         " {params.options} --val-csv {input.val_ensemble:q} --test-csv {input.ensemble:q}"
         ' --out-dir "$(dirname {output.json:q})" --log {log:q}'
+
+
+rule measure_transfer:
+    input:
+        code=sources("measure_transfer.py"),
+        description="results/ensemble/{ensemble}_on_{source}/heldout/test_ens.json",
+        ensemble=ancient("results/ensemble/{ensemble}_on_{source}/heldout/test_ens_labeled.csv"),
+        threshold="results/ensemble/{ensemble}_on_{source}/val/threshold.txt",
+        reference_description="results/ensemble/{ensemble}/heldout/test_ens.json",
+        reference=ancient("results/ensemble/{ensemble}/heldout/test_ens_labeled.csv"),
+        reference_threshold="results/ensemble/{ensemble}/val/threshold.txt",
+    output:
+        json="results/transfer/{ensemble}/{source}_to_{target}.json",
+    log:
+        "logs/measure_transfer/{ensemble}/{source}_to_{target}.log",
+    wildcard_constraints:
+        ensemble=one_of(TRANSFERABLE),
+        source=one_of(DOMAINS),
+        target=one_of(DOMAINS),
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=lambda wildcards: f"--source {wildcards.source} --target {wildcards.target}",
+    shell:
+        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
+        " --reference-csv {input.reference:q} --reference-threshold-file {input.reference_threshold:q}"
+        " --out {output.json:q} --log {log:q}"

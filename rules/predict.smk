@@ -29,10 +29,10 @@ rule predict_val:
         compile="auto",
         batch_size=512,
     params:
-        split="val",
+        options=lambda wildcards: f"--split val {predict_options(wildcards)}",
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
-        ' --splits "$(dirname {input.split:q})" --split {params.split} --out-dir "$(dirname {output.description:q})"'
+        ' --splits "$(dirname {input.split:q})" {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
         " --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
 
@@ -67,9 +67,11 @@ rule predict_test:
         device="auto",
         compile="auto",
         batch_size=512,
+    params:
+        options=lambda wildcards: f"--which test {predict_options(wildcards)}",
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
-        ' --which test --out-dir "$(dirname {output.description:q})"'
+        ' {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
         " --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
 
@@ -87,4 +89,4 @@ use rule predict_val as predict_heldout with:
     benchmark:
         "results/benchmarks/predict_test/{model}/seed_{seed}/heldout_part_0.tsv"
     params:
-        split="test",
+        options=lambda wildcards: f"--split test {predict_options(wildcards)}",

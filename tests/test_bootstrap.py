@@ -16,6 +16,7 @@ from stronglens.scoring.bootstrap import (
     threshold_interval,
 )
 from stronglens.scoring.metrics import metrics_at
+from stronglens.scoring.operating_points import highest_youden
 
 Drawn = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
@@ -39,7 +40,7 @@ def test_a_resample_has_the_metrics_of_its_objects(decimals: int, threshold: flo
         for name in HEADLINE:
             value = np.nan if expected[name] is None else expected[name]
             assert found[name] == pytest.approx(value, abs=1e-12, nan_ok=True), name
-        assert ranked.youden(weights) == youden_threshold(*repeated)
+        assert ranked.threshold(weights, highest_youden) == youden_threshold(*repeated)
 
 
 def test_one_class_is_undefined() -> None:

@@ -37,8 +37,11 @@ def write_pixels(packed: Path) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
+    return make_run(tmp_path / "run")
+
+
+def make_run(root: Path, combination: str = "{}") -> Path:
     """A working folder after a run: two members, a test set in two parts."""
-    root = tmp_path / "run"
     results = root / "results"
     labelled = write_packed_tables(results / "buckets/labelled", cutouts_of(LABELLED))
     parts = [
@@ -80,11 +83,13 @@ def run(tmp_path: Path) -> Path:
         options += [f"--test-predictions={folder}/challenge"]
     seeds = results / "predictions/nano"
     val = [f"--predictions={seeds}/seed_{seed}/val" for seed in (1, 2)]
-    assert ensemble_main([*val, f"--packed={labelled}", "--which=val", f"--out-dir={ensemble}/val"]) == 0
+    val += [f"--packed={labelled}", f"--settings={combination}", f"--out-dir={ensemble}/val"]
+    assert ensemble_main([*val, "--which=val"]) == 0
     assert threshold.main([f"--ensemble-csv={ensemble}/val/val_ens.csv", f"--out-dir={ensemble}/val"]) == 0
     test = [f"--predictions={seeds}/seed_{seed}/challenge" for seed in (1, 2)]
     blind = [f"--packed={results}/buckets/challenge", "--parts=2"]
     made = f"--out-dir={ensemble}/challenge", f"--threshold={ensemble}/val/threshold.txt"
+    made = *made, f"--validation={ensemble}/val/val_ens.json"
     assert ensemble_main([*test, *blind, "--which=test", *made]) == 0
     options += [f"--ensemble-csv={ensemble}/challenge/test_ens.csv", *blind, f"--labelled={labelled}"]
     options += [f"--splits={split}", f"--validation={ensemble}/val", '--threshold={"method": "youden"}']
@@ -116,7 +121,7 @@ def test_record_names_all_that_made_it(run: Path) -> None:
     assert [member["seed"] for member in record["members"]] == [1, 2]
     assert record["members"][0]["settings"] == {"network": {"name": "convnextv2_nano"}}
     assert record["settings"]["split"] == {"seed": 7}
-    assert record["settings"]["threshold"] == {"method": "youden"}
+    assert record["settings"]["threshold"]["method"] == "youden"
     assert record["threshold"] == float((run / "results/ensemble/nano/val/threshold.txt").read_text())
 
 
@@ -126,6 +131,23 @@ def test_what_is_as_it_was_passes(run: Path, capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().err
     assert "come out the same when computed again" in said
     assert "code, versions and machine are the same here" in said
+
+
+def test_what_was_fitted_comes_out_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path / "run", '{"combine_members": "weighted", "calibration": "isotonic"}')
+    capsys.readouterr()
+    assert check(run) == 0
+    assert "come out the same when computed again" in capsys.readouterr().err
+
+
+def test_another_combination_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path / "run", '{"combine_members": "mean_of_logits"}')
+    validation = run / "results/ensemble/nano/val/val_ens.json"
+    description = json.loads(validation.read_text())
+    del description["combination"]
+    write_json(validation, description)
+    assert submit(run) == 1
+    assert "expected members combined as in" in capsys.readouterr().err
 
 
 def test_what_is_gone_is_told_and_no_fault(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

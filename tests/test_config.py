@@ -17,7 +17,7 @@ from stronglens.settings.data import BUCKETS
 from stronglens.settings.member import MemberSettings
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "config"
-CONFIGS = ["config.yaml", "challenge.yaml"]
+CONFIGS = ["config.yaml", "challenge.yaml", "challenge_grizy.yaml"]
 
 SMALL = """
 data:
@@ -88,6 +88,34 @@ def test_the_real_run_is_the_one_of_the_challenge() -> None:
     assert config.split.model_dump() == {"train": 0.70, "val": 0.15, "test": 0.15, "seed": 42}
     assert config.submission.form == "full"
     assert config.submission.ensemble == "nano"
+
+
+def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
+    config = check_config(read("challenge_grizy.yaml"), "challenge_grizy.yaml")
+    single = check_config(read("challenge.yaml"), "challenge.yaml")
+    assert (config.data, config.testsets, config.split) == (single.data, single.testsets, single.split)
+    assert config.members("grizy") == [("grizy", seed) for seed in (42, 101, 202, 303, 404)]
+    member = config.member_settings("grizy", 42)
+    assert member.bands == config.data.bands
+    assert member.preprocess.normalisation == "asinh"
+    assert "NOT YET MEASURED" in (CONFIG_FOLDER / "challenge_grizy.yaml").read_text()
+
+
+def test_softenings_are_of_bands_of_the_data() -> None:
+    raw = small(("models.nano.preprocess.asinh_softening_of_band", {"g": 0.1, "u": 0.2}))
+    assert only_problem(raw) == (
+        "models.nano.preprocess.asinh_softening_of_band: found u, "
+        "expected bands of data.bands: [g, r, i, z, y]"
+    )
+
+
+@pytest.mark.parametrize("key", ["network.band_mask", "train.skip_incomplete", "train.band_dropout"])
+def test_what_needs_a_stack_is_refused_without_one(key: str) -> None:
+    value = 0.1 if key == "train.band_dropout" else True
+    line = only_problem(small((f"models.nano.{key}", value)))
+    assert line == f"models.nano: {key}: expected a stack of bands; for example bands: [g, r, i, z, y]"
+    stacked = small(("models.nano.bands", ["g", "r"]), (f"models.nano.{key}", value))
+    assert check_config(stacked, "my.yaml").member_settings("nano", 42).bands == ["g", "r"]
 
 
 def test_the_default_is_small_and_simulated() -> None:
@@ -229,8 +257,8 @@ def test_the_raw_config_is_left_alone() -> None:
         (
             "models.nano.queue",
             "gpu",
-            "models.nano.queue: unknown key; known keys here: network, bands, preprocess, train, seeds, "
-            "checkpoints, seed_overrides",
+            "models.nano.queue: unknown key; known keys here: network, bands, domains, preprocess, train, "
+            "seeds, checkpoints, seed_overrides, predict",
         ),
         (
             "models.nano.train",

@@ -10,6 +10,7 @@ from matplotlib.image import imread
 
 import evaluate
 from stronglens.artefact import sha256_of, write_json
+from stronglens.scoring import bootstrap
 from stronglens.scoring.evaluation_plots import (
     PLOTS,
     plot_confusion_matrix,
@@ -21,12 +22,16 @@ from stronglens.scoring.metrics import metrics_at, metrics_by_domain
 from stronglens.scoring.scored import Scored, read_scored_csv
 
 PICTURES = {
-    "roc.png",
-    "precision_recall.png",
-    "reliability.png",
-    "confusion_matrix.png",
-    "score_histogram.png",
+    f"{name}.{ending}"
+    for name in ("roc", "precision_recall", "reliability", "confusion_matrix", "score_histogram")
+    for ending in ("png", "pdf")
 }
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the resamples: what intervals hold is tested elsewhere."""
+    monkeypatch.setattr(bootstrap.resamples, "__defaults__", (None, 100, 0))
 
 
 def draw(n: int = 400) -> Scored:
@@ -68,7 +73,14 @@ def test_csv_with_domains(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("0.4766\n")
     table = write_csv(tmp_path / "pred.csv", scored)
     assert run(tmp_path, f"--csv={table}", f"--threshold-file={tmp_path}/t.txt") == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | {"metrics.json", "metrics.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | {
+        "metrics.json",
+        "metrics.csv",
+        "field_metrics.json",
+        "completeness.csv",
+        "completeness.pdf",
+        "completeness.png",
+    }
     expected = metrics_by_domain(scored.labels, scored.probs, 0.4766, scored.domains)
     found = json.loads((tmp_path / "out/metrics.json").read_text())
     for name, values in found.items():
@@ -157,7 +169,7 @@ def test_pictures_are_drawn(tmp_path: Path, name: str) -> None:
 def texts_of(figure: Figure) -> list[str]:
     legends = [axes.get_legend() for axes in figure.axes]
     of_legends = [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
-    return of_legends + [axes.get_title() for axes in figure.axes]
+    return [*of_legends, figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
 
 
 def test_pictures_show_the_numbers() -> None:

@@ -8,7 +8,9 @@ import torch
 
 from packed_files import write_packed, write_splits
 from predict import main
+from stronglens.artefact import sha256_of, write_json
 from stronglens.networks.member_files import read_member
+from stronglens.networks.symmetries import seen_as
 from stronglens.prediction import predict_member
 from train import main as train_main
 
@@ -146,3 +148,43 @@ def test_refuses_a_band_that_is_not_there(members, tmp_path, caplog):
     blind = write_packed(tmp_path / "blind", n_per_bucket=1, bands="gri")
     assert predict(members / "stack", (blind, None), tmp_path / "out", split=None) == 1
     assert "expected some of g, r, i, found z, y" in caplog.text
+
+
+def test_symmetries_are_eight_and_keep_the_layout():
+    image = torch.arange(9.0).view(1, 1, 3, 3)
+    views = [seen_as(image, number) for number in range(8)]
+    assert len({tuple(view.flatten().tolist()) for view in views}) == 8
+    assert torch.equal(views[0], image)
+    assert all(view.is_contiguous() and view.sum() == image.sum() for view in views)
+    with pytest.raises(ValueError, match="from 0 to 7"):
+        seen_as(image, 8)
+
+
+def turned(packed, folder):
+    """The same data set with every cutout turned by 90 degrees and mirrored."""
+    shutil.copytree(packed, folder)
+    cutouts = np.load(folder / "cutouts.npy")
+    np.save(folder / "cutouts.npy", np.rot90(cutouts, axes=(1, 2))[:, :, ::-1])
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["sha256"]["cutouts.npy"] = sha256_of(folder / "cutouts.npy")
+    write_json(folder / "summary.json", summary)
+    return folder
+
+
+@pytest.mark.parametrize("member", ["each", "stack"])
+def test_with_test_time_augmentation_orientation_means_nothing(data, members, tmp_path, member):
+    other = turned(data[0], tmp_path / "turned")
+    augmented = "--settings.test-time-augmentation"
+    for name, packed, more in (
+        ("plain", data[0], ()),
+        ("plain_turned", other, ()),
+        ("augmented", data[0], (augmented,)),
+        ("augmented_turned", other, (augmented,)),
+    ):
+        assert predict(members / member, (packed, None), tmp_path / name, *more, split=None) == 0
+    probs = {path.parent.name: np.load(path).astype(float) for path in tmp_path.glob("*/probs_test.npy")}
+    assert np.abs(probs["plain"] - probs["plain_turned"]).max() > 1e-4
+    assert np.allclose(probs["augmented"], probs["augmented_turned"], rtol=0, atol=1e-6)
+    described = json.loads((tmp_path / "augmented/pred_test.json").read_text())
+    assert described["test_time_augmentation"] is True
+    assert "test_time_augmentation" not in json.loads((tmp_path / "plain/pred_test.json").read_text())

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 import threshold
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
+from stronglens.ensembling.choosing import best_threshold
 from stronglens.ensembling.threshold_file import read_threshold, write_threshold
 from stronglens.ensembling.youden import youden_threshold
 from stronglens.errors import InputError
+from stronglens.settings.decide import ThresholdSettings
 
 LENSES = [f"slsim_lenses/D1_L_{number:08d}" for number in range(6)]
 OTHERS = [f"hsc_nonlenses/D2_N_{number:08d}" for number in range(6)]
@@ -77,7 +79,10 @@ def member_prob(seed: int, key: str, band: str) -> float:
 
 
 def write_ensemble(
-    folder: Path, seeds: tuple[int, ...] = (1, 2, 3), keys: list[str] | None = None
+    folder: Path,
+    seeds: tuple[int, ...] = (1, 2, 3),
+    keys: list[str] | None = None,
+    combination: str = "mean_of_probs",
 ) -> list[Path]:
     """A validation ensemble in `folder/ens`; returns the folders of its members' predictions."""
     packed = write_packed_tables(folder / "packed", cutouts_of(keys or LENSES + OTHERS))
@@ -86,6 +91,7 @@ def write_ensemble(
         for seed in seeds
     ]
     options = [f"--predictions={one}" for one in folders]
+    options.append(f"--settings.combine-members={combination}")
     assert ensemble_main([*options, f"--packed={packed}", f"--out-dir={folder / 'ens'}"]) == 0
     return folders
 
@@ -193,3 +199,73 @@ def test_changed_ensemble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_missing_ensemble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "val_ens.json: expected a JSON file" in refused(tmp_path, capsys)
+
+
+def chosen(labels: list[int], probs: list[float], **settings: object) -> float:
+    return best_threshold(np.array(labels), np.array(probs), ThresholdSettings.model_validate(settings))
+
+
+@given(st.data())
+def test_other_methods_try_all_distinct_probabilities(data: st.DataObject) -> None:
+    n = data.draw(st.integers(2, 25))
+    labels = data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n).filter(lambda x: 0 < sum(x) < n))
+    probs = data.draw(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.7, 1.0]), min_size=n, max_size=n))
+    prevalence = data.draw(st.sampled_from([None, 0.5, 1e-3]))
+    method = data.draw(st.sampled_from(["fbeta", "fpr", "purity"]))
+    settings = {"method": method, "fpr": 0.3, "purity": 0.6, "beta": 0.5, "prevalence": prevalence}
+    n_lenses, n_others = sum(labels), n - sum(labels)
+    sky = n_lenses / n if prevalence is None else prevalence
+
+    def value(at: float) -> float:
+        """What is to be as high as can be; below 0 where the threshold will not do."""
+        true = sum(label for label, prob in zip(labels, probs, strict=True) if prob >= at) / n_lenses
+        false = sum(1 - label for label, prob in zip(labels, probs, strict=True) if prob >= at) / n_others
+        purity = sky * true / (sky * true + (1 - sky) * false)
+        if method == "fbeta":
+            return 1.25 * purity * true / (0.25 * purity + true) if true else 0
+        allowed = false <= 0.3 + 1e-12 if method == "fpr" else purity >= 0.6 - 1e-12
+        return true if allowed and true else -1
+
+    best = max(map(value, probs))
+    if best < 0:
+        with pytest.raises(InputError, match="ask for less"):
+            chosen(labels, probs, **settings)
+        return
+    found = chosen(labels, probs, **settings)
+    assert found in probs
+    assert value(found) == pytest.approx(best, rel=1e-9)
+    assert not [at for at in probs if at > found and value(at) > best - 1e-12]  # of equals the highest
+
+
+def test_rare_lenses_want_a_higher_threshold() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.repeat([1, 0], 500)
+    probs = 1 / (1 + np.exp(-generator.normal(2 * labels - 1, 1)))
+    at = [
+        best_threshold(labels, probs, ThresholdSettings(method="fbeta", beta=1, prevalence=prevalence))
+        for prevalence in (0.5, 0.05, 0.005)
+    ]
+    assert at[0] < at[1] < at[2]
+
+
+def test_a_false_positive_rate_of_a_whole_number_of_objects() -> None:
+    # 0.29 x 100 comes out below 29
+    labels, probs = [0] * 100 + [1], [*np.linspace(1, 0.01, 100).round(2), 0.72]
+    assert chosen(labels, probs, method="fpr", fpr=0.29) == 0.72
+
+
+def test_few_false_positives_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_ensemble(tmp_path)
+    assert run(tmp_path, "--settings", json.dumps({"method": "purity", "prevalence": 1e-3})) == 0
+    assert "0 of the 6 non-lenses of validation pass t*" in capsys.readouterr().err
+    metrics = json.loads((tmp_path / "out/metrics_val_ens.json").read_text())["global"]
+    assert metrics["recall"] == metrics["precision"] == 1
+    low, high = metrics["intervals"]["threshold"]
+    assert low <= metrics["threshold"] <= high
+
+
+def test_methods_of_members_need_their_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = write_ensemble(tmp_path, combination="mean_of_logits")
+    options = [f"--predictions={folder}" for folder in folders]
+    message = refused(tmp_path, capsys, *options, "--settings.method=mean_of_members")
+    assert "expected the mean of members" in message

@@ -12,14 +12,15 @@ from stronglens.ensembling.ensemble import make_ensemble
 from stronglens.ensembling.member_predictions import Level, Which
 from stronglens.ensembling.threshold_file import read_threshold
 from stronglens.packing.packed_objects import parts_of
+from stronglens.settings.combine import CombineSettings
 
 
 class Ensemble(Command):
     """Combine the predictions of all members of an ensemble.
 
     The probability of an object is the mean over its cutouts for each member, then the mean over members,
-    every member with the same weight. Writes val_ens.csv or test_ens.csv (test_ens_labeled.csv) and a JSON
-    file that describes it.
+    every member with the same weight, unless the settings say otherwise. Writes val_ens.csv or test_ens.csv
+    (test_ens_labeled.csv) and a JSON file that describes it.
     """
 
     predictions: list[Path]
@@ -39,6 +40,11 @@ class Ensemble(Command):
     prob >= t*."""
     labelled: bool = False
     """The test set has labels: writes test_ens_labeled.csv."""
+    settings: CombineSettings = CombineSettings()
+    """How bands and members are combined, for `--which val`."""
+    validation: Path | None = None
+    """val_ens.json of the validation ensemble, for `--which test`: what was chosen and fitted there holds
+    here. Without it, means are taken."""
     out_dir: Path
     """Folder for the results."""
 
@@ -48,6 +54,10 @@ class Ensemble(Command):
             raise ValueError(
                 "--threshold FILE is needed with --which test and means nothing with --which val"
             )
+        if self.validation is not None and self.which == "val":
+            raise ValueError("--validation is for --which test; validation is combined as --settings say")
+        if self.settings != CombineSettings() and self.which == "test":
+            raise ValueError("--settings are for --which val; a test set is combined as --validation says")
         if self.labelled and self.which == "val":
             raise ValueError("--labelled is for --which test; validation predictions always have labels")
         return self
@@ -62,6 +72,8 @@ def _combine(options: Ensemble) -> None:
         level=options.level,
         threshold=None if options.threshold is None else read_threshold(options.threshold),
         labelled=options.labelled,
+        settings=options.settings,
+        validation=options.validation,
     )
 
 

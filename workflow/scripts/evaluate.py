@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from stronglens.cli import Command, run
+from stronglens.settings.evaluate import EvaluateSettings
 
 
 class Evaluate(Command):
@@ -15,8 +16,9 @@ class Evaluate(Command):
 
     Takes a table of predictions or of an ensemble (--csv), or two NPY files (--labels, --probs). Writes
     metrics as JSON (with 95 % confidence intervals from resampled objects) and CSV, for all objects and each
-    domain, and plots: roc.png, precision_recall.png, reliability.png, confusion_matrix.png,
-    score_histogram.png.
+    domain, and plots, as PNG and PDF: roc, precision_recall, reliability, confusion_matrix, score_histogram.
+    The metrics of the field (few false alarms, purity in a sky of few lenses) go to field_metrics.json,
+    completeness as a function of the lenses' properties to completeness.csv, .png and .pdf.
     """
 
     csv: Path | None = None
@@ -35,6 +37,14 @@ class Evaluate(Command):
     """Folder for the results."""
     metrics_json: Path | None = None
     """File for the metrics as JSON; metrics.json in the folder if not given."""
+    packed: list[Path] = Field(default_factory=list)
+    """Folder of the packed data that were scored: completeness is told as a function of Einstein radius and
+    magnitudes where they are known. May be given several times."""
+    parts: int | None = Field(None, ge=1)
+    """Number of parts in which every folder of `--packed` is cut (`part_0`, `part_1`, …); without it the
+    folders themselves are taken."""
+    settings: EvaluateSettings = EvaluateSettings()
+    """What is told beside the standard metrics."""
     validation_metrics: Path | None = None
     """Metrics of the validation ensemble, metrics_val_ens.json, to be told beside these."""
 
@@ -62,6 +72,7 @@ def _evaluate(options: Evaluate) -> None:
     # --help need not wait for scikit-learn and matplotlib.
     from stronglens.ensembling.threshold_file import read_threshold  # noqa: PLC0415
     from stronglens.ensembling.youden import youden_threshold  # noqa: PLC0415
+    from stronglens.packing.packed_objects import parts_of  # noqa: PLC0415
     from stronglens.scoring.evaluation import evaluate  # noqa: PLC0415
     from stronglens.scoring.scored import read_scored_csv, read_scored_npy  # noqa: PLC0415
 
@@ -81,6 +92,8 @@ def _evaluate(options: Evaluate) -> None:
         options.out_dir,
         options.metrics_json or options.out_dir / "metrics.json",
         options.validation_metrics,
+        settings=options.settings,
+        packed=parts_of(options.packed, options.parts),
     )
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from stronglens.cli import Command, run
 from stronglens.gpu_lock import claim_gpu
-from stronglens.threads import wait_without_spinning
+from stronglens.settings.predict import PredictSettings
+from stronglens.threads import spin_briefly
 
 
 class Predict(Command):
@@ -33,8 +34,11 @@ class Predict(Command):
     """auto, cpu, cuda or cuda:N."""
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
-    compile: Literal["auto", "always", "never"] = "auto"
-    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays."""
+    compile: Literal["auto", "always", "graphs", "never"] = "auto"
+    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays; graphs:
+    with CUDA graphs on a GPU, which has not been measured."""
+    settings: PredictSettings = PredictSettings()
+    """How the member is applied."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(options: Predict) -> None:
-    wait_without_spinning()
+    spin_briefly()
     with claim_gpu(options.device):  # before CUDA is looked at
         from stronglens.prediction.predict_member import predict_member  # noqa: PLC0415 - --help need not wait for torch
 
@@ -58,6 +62,7 @@ def _predict(options: Predict) -> None:
             n_threads=options.threads,
             max_samples=options.max_samples,
             compile_choice=options.compile,
+            predict_settings=options.settings,
         )
 
 

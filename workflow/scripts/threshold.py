@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from stronglens.cli import Command, run
-from stronglens.settings.decide import ThresholdSettings
+from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
 
 
 class Threshold(Command):
@@ -21,7 +21,7 @@ class Threshold(Command):
     """val_ens.csv of the ensemble; val_ens.json lies beside it."""
     predictions: list[Path] = Field(default_factory=list)
     """Folder with the validation predictions of one member; give it once for each member. Needed for the
-    methods mean_of_members and median_of_members, not read for youden."""
+    methods mean_of_members and median_of_members, not read for the others."""
     out_dir: Path
     """Folder for the results."""
     settings: ThresholdSettings = ThresholdSettings()
@@ -29,7 +29,7 @@ class Threshold(Command):
 
     @model_validator(mode="after")
     def _members_are_given(self) -> Self:
-        if self.settings.method != "youden" and not self.predictions:
+        if self.settings.method in MEMBER_METHODS and not self.predictions:
             raise ValueError(f"method {self.settings.method} needs --predictions FOLDER for each member")
         return self
 

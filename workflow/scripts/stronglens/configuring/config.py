@@ -14,9 +14,20 @@ from stronglens.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.packing.listing import list_files
 from stronglens.packing.names import NameParser, NotACutout
 from stronglens.settings.base import Settings
-from stronglens.settings.data import BUCKETS, DataSettings, LabelledSettings, SplitSettings, TestSetSettings
-from stronglens.settings.decide import EnsembleSettings, SubmissionSettings, ThresholdSettings
+from stronglens.settings.candidates import CandidatesSettings
+from stronglens.settings.combine import CombineSettings
+from stronglens.settings.data import (
+    BUCKETS,
+    DataSettings,
+    LabelledSettings,
+    SplitSettings,
+    TestSetSettings,
+)
+from stronglens.settings.decide import MEMBER_METHODS, EnsembleSettings, SubmissionSettings, ThresholdSettings
+from stronglens.settings.domains import DOMAINS
+from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.settings.member import MemberSettings
+from stronglens.settings.predict import PredictSettings
 from stronglens.settings.simulate import SimulateSettings
 
 SIMULATED = "results/simulated"
@@ -46,6 +57,8 @@ class ModelSettings(MemberSettings):
     seed_overrides: dict[Seed, MemberSettings] = Field({}, examples=["{101: {train: {lr: 1e-4}}}"])
     """Settings of single seeds that differ from the model's. Only what differs is written; blocks are merged
     key by key, everything else is replaced."""
+    predict: PredictSettings = PredictSettings()
+    """How the members of this model are applied."""
 
     @model_validator(mode="before")
     @classmethod
@@ -122,8 +135,12 @@ class Config(Settings):
     """Which models are averaged, by name; each ensemble has its own t*."""
     threshold: ThresholdSettings = ThresholdSettings()
     """How t* is chosen."""
+    evaluation: EvaluateSettings = EvaluateSettings()
+    """What is told of an ensemble beside the standard metrics."""
     submission: SubmissionSettings
     """What is submitted."""
+    candidates: CandidatesSettings = CandidatesSettings()
+    """What the page of candidates shows."""
 
     @model_validator(mode="after")
     def _no_contradictions(self) -> Self:
@@ -260,6 +277,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         for seed, settings in model.seed_overrides.items():
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
     yield from _wrong_levels(config)
+    yield from _wrong_colours(config)
     yield from _wrong_sources(config)
 
 
@@ -267,6 +285,10 @@ def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
     for name in RESERVED_TESTSETS:
         if name in config.testsets:
             yield ("testsets", name), f"{name} is the name of other results"
+    for block, names in (("models", config.models), ("ensembles", config.ensembles)):
+        for name in names:
+            if name.endswith(tuple(f"_on_{domain}" for domain in DOMAINS)):
+                yield (block, name), f"{name} is kept for what learns from one domain; choose another name"
     for name, ensemble in config.ensembles.items():
         for model in ensemble.models:
             if model not in config.models:
@@ -294,6 +316,13 @@ def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Ite
             (*place, "bands"),
             f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(data.bands)}]",
         )
+    softened = settings.preprocess.asinh_softening_of_band
+    stray = [band for band in softened if band not in data.bands]
+    if stray:
+        yield (
+            (*place, "preprocess", "asinh_softening_of_band"),
+            f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(data.bands)}]",
+        )
     pad_to_px = settings.preprocess.pad_to_px
     if pad_to_px is not None and pad_to_px < data.size_px:
         yield (
@@ -313,6 +342,28 @@ def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
                     f"found file, but {model} stacks an object's bands and says nothing of files; "
                     "for example level: object",
                 )
+        if ensemble.level == "file" and ensemble.combine_bands != "mean":
+            yield (
+                ("ensembles", name, "combine_bands"),
+                f"found {ensemble.combine_bands}, but at level file no bands are combined; "
+                "for example combine_bands: mean",
+            )
+        if ensemble.combination != CombineSettings() and config.threshold.method in MEMBER_METHODS:
+            yield (
+                ("ensembles", name),
+                f"members are not combined by plain means, but threshold.method, {config.threshold.method}, "
+                "takes the thresholds of members for that of their mean; for example method: youden",
+            )
+
+
+def _wrong_colours(config: Config) -> Iterator[tuple[Place, str]]:
+    bands = config.data.bands
+    stray = [band for band in config.candidates.colours(bands) if band not in bands]
+    if stray:
+        yield (
+            ("candidates", "colour_bands"),
+            f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(bands)}]",
+        )
 
 
 def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:

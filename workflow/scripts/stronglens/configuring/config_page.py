@@ -21,6 +21,7 @@ Exactly one config is loaded, and no key of another survives in it:
 3. else `config/config.yaml`, the embedded default on simulated data.
 
 For the challenge copy `config/challenge.yaml` to `config/local.yaml` and edit the five paths in it.
+`config/challenge_grizy.yaml` stacks the five bands instead, with settings that have not been measured yet.
 
 - A key that does not exist, or a value out of its range, stops the run before anything is computed. The
   message names the key, what was found and what to write instead.
@@ -37,6 +38,8 @@ In the tables, `NAME` stands for a name of your choice. Numbers without a unit a
 _UNITS = {
     "_px": "pixels",
     "guided_eps": "counts²",
+    "asinh_softening": "counts",
+    "asinh_softening_of_band": "counts",
     "epochs": "epochs",
     "patience": "epochs",
     "cooldown": "epochs",

@@ -1,15 +1,18 @@
 """Ensembles: the probability of an object, from all its bands and all members."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import sha256_of, write_aside, write_json
+from stronglens.artefact import read_json, sha256_of, write_aside, write_json
+from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
 from stronglens.ensembling.ensemble_table import COLUMNS, csv_name, json_name
 from stronglens.ensembling.member_predictions import (
     KEY_COLUMN,
@@ -24,9 +27,10 @@ from stronglens.ensembling.member_predictions import (
     starts_of_runs,
 )
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.ensembling.tables import write_table
+from stronglens.ensembling.tables import TEXT, write_table
 from stronglens.errors import InputError
 from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.settings.combine import CombineSettings
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +44,15 @@ def make_ensemble(
     level: Level = "object",
     threshold: float | None = None,
     labelled: bool = False,
+    settings: CombineSettings | None = None,
+    validation: Path | None = None,
 ) -> None:
     """Combine the predictions of all members and write the ensemble's table with its description.
 
     Bands first, then members: p(object, member) is the mean over the object's readable cutouts; `prob` and
     `prob_std` are mean and sample standard deviation over members (0 for one). Every member weighs the same.
+    That is unless the settings say otherwise (see `stronglens.settings.combine.CombineSettings`); what is
+    fitted then is fitted here on validation, and stands in the description.
 
     Parameters
     ----------
@@ -64,6 +72,11 @@ def make_ensemble(
         t*: the table gets a column `pred`, 1 where prob >= t*. Needed for "test", and only there.
     labelled : bool
         Whether the test set must have labels; decides the name of the table. Validation data always must.
+    settings : CombineSettings, optional
+        How validation is combined.
+    validation : Path, optional
+        `val_ens.json` of the validation ensemble: a test set is combined as is said there. Without it, by
+        means.
 
     Raises
     ------
@@ -78,9 +91,28 @@ def make_ensemble(
     parts = _match_parts(opened, [open_objects(folder) for folder in packed], members)
     if labelled or which == "val":
         _check_labelled(parts)
-    columns = COLUMNS if threshold is None else (*COLUMNS, "pred")
+    combination = Combination(settings=settings or CombineSettings())
+    if validation is not None:
+        combination = _stated_combination(validation, members, level)
+    wanted = combination.settings
+    if wanted.combine_bands != "mean" and level == "file":
+        raise InputError(
+            f"combine_bands: found {wanted.combine_bands}, but at level file no bands are combined"
+        )
+    tables: Iterable[pa.Table]
+    scored = (_score_part(part, of_part, level, wanted) for part, of_part in parts)
+    if which == "val" and wanted.validation_domains is not None:
+        scored = (_of_domains(part, wanted.validation_domains) for part in scored)
+    if which == "val" and wanted.is_fitted:
+        combination, tables = _fit(list(scored), wanted, KEY_COLUMN[level])
+    elif wanted.is_fitted and validation is None:
+        raise InputError(
+            "validation: expected val_ens.json, in which stands what was fitted, found none given"
+        )
+    else:
+        tables = (_table(part, combination.apply(part.scores)) for part in scored)
+    columns = [*COLUMNS, *_more_columns(wanted), *([] if threshold is None else ["pred"])]
     csv = out_dir / csv_name(which, labelled=labelled)
-    tables = (_combine_part(part, of_part, level) for part, of_part in parts)
     with sorted_stream(tables, KEY_COLUMN[level], out_dir / ".parts") as stream, write_aside(csv) as aside:
         n_rows = write_table(aside, columns, stream if threshold is None else _decide(stream, threshold))
         if not n_rows:
@@ -88,17 +120,63 @@ def make_ensemble(
                 f"{opened[0].csv}: expected predictions, found none in any of {len(opened)} tables"
             )
         csv_sha256 = sha256_of(aside)
-    description = {
+    description: dict[str, Any] = {
         "format": 1,
         "members": [member.as_dict() for member in members],
         "level": level,
         "n_rows": n_rows,
         "sha256": {csv.name: csv_sha256},
     }
+    if wanted != CombineSettings():
+        description["combination"] = combination.model_dump(mode="json")
     if threshold is not None:
         description["threshold"] = threshold
     write_json(out_dir / json_name(which), description)
-    log.info("%s: %d rows, the mean of %s", csv, n_rows, ", ".join(str(member) for member in members))
+    log.info(
+        "%s: %d rows, %s of %s",
+        csv,
+        n_rows,
+        "the mean" if wanted.is_plain else _in_words(combination),
+        ", ".join(str(member) for member in members),
+    )
+
+
+def _stated_combination(path: Path, members: Sequence[Member], level: Level) -> Combination:
+    """What a validation ensemble of these members says of how they are combined."""
+    stated = read_json(path)
+    if stated.get("members") != [member.as_dict() for member in members] or stated.get("level") != level:
+        raise InputError(
+            f"{path}: expected the validation ensemble of {', '.join(map(str, members))} at level {level}, "
+            "found another"
+        )
+    return combination_of(stated)
+
+
+def combination_of(description: Mapping[str, Any]) -> Combination:
+    """How the members of an ensemble are combined, as its description says."""
+    return Combination.model_validate(description.get("combination", {}))
+
+
+def _more_columns(settings: CombineSettings) -> list[str]:
+    return [
+        *(["prob_raw"] if settings.calibration != "none" else []),
+        *(["prob_sky"] if settings.sky_prevalence is not None else []),
+    ]
+
+
+def _in_words(combination: Combination) -> str:
+    settings = combination.settings
+    words = [settings.combine_members.replace("_", " ")]
+    if settings.combine_bands != "mean":
+        words.insert(0, f"bands by {settings.combine_bands} regression")
+    if combination.member_weights is not None:
+        words[-1] += f" ({', '.join(f'{weight:.3f}' for weight in combination.member_weights)})"
+    if combination.sigmoid is not None:
+        slope, intercept = combination.sigmoid.slope, combination.sigmoid.intercept
+        words.append(f"{settings.calibration} (slope {slope:.3f}, intercept {intercept:.3f})")
+    elif combination.isotonic is not None:
+        words.append("isotonic calibration")
+    return ", ".join(words)
 
 
 def _match_parts(
@@ -157,30 +235,97 @@ def _check_labelled(parts: Sequence[tuple[PackedObjects, list[Prediction]]]) -> 
             raise InputError(f"{part.folder}: expected labelled data, found unlabelled")
 
 
-def _combine_part(part: PackedObjects, predictions: Sequence[Prediction], level: Level) -> pa.Table:
-    """The ensemble's rows for one part of the data, sorted by key."""
+@dataclass(frozen=True)
+class _Scored:
+    """One part of the data: what stands in the table of each object, and what each member says of it."""
+
+    rows: pa.Table
+    n_cutouts: npt.NDArray[np.int64]
+    scores: list[MemberScores]
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> "_Scored":
+        """The same for some of the rows."""
+        return _Scored(
+            self.rows.take(chosen), self.n_cutouts[chosen], [one.take(chosen) for one in self.scores]
+        )
+
+
+def _of_domains(part: _Scored, domains: Sequence[str]) -> _Scored:
+    chosen = compute.is_in(part.rows["domain"], value_set=pa.array(domains, TEXT))
+    return part.take(np.flatnonzero(chosen.to_numpy()))
+
+
+def _score_part(
+    part: PackedObjects, predictions: Sequence[Prediction], level: Level, settings: CombineSettings
+) -> _Scored:
+    """Rows and members' probabilities of one part of the data, sorted by key."""
     index = part.index(["object", "band", "path", "bucket", "domain", "label"])
-    first = read_object_probs(predictions[0], level)
+    each_band = settings.combine_bands != "mean"
+    known_bands = set(compute.unique(index["band"]).to_pylist())
+    first = read_object_probs(predictions[0], level, each_band=each_band)
     rows, n_cutouts = _rows_of(first.keys, index, predictions[0], part, KEY_COLUMN[level])
-    probs = np.empty((len(predictions), len(rows)))
+    scores = []
     for number, prediction in enumerate(predictions):
-        reading = read_object_probs(prediction, level) if number else first
+        reading = read_object_probs(prediction, level, each_band=each_band) if number else first
         if level == "file":
             _check_not_stacked(prediction, reading, index)
         if not reading.keys.equals(first.keys):
             raise InputError(_difference(predictions[0], first.keys, prediction, reading.keys))
         if part.labelled:
             _check_labels(prediction, reading, rows, part)
-        probs[number] = reading.probs
-    spread = probs.std(axis=0, ddof=1) if len(predictions) > 1 else np.zeros(len(rows))
+        scores.append(_scores_of(reading, known_bands))
+    return _Scored(rows, n_cutouts, scores)
+
+
+def _scores_of(reading: ObjectProbs, known_bands: set[str]) -> MemberScores:
+    bands, logits = reading.band_names, reading.band_probs
+    if not bands or not known_bands.issuperset(bands):  # a stack is one sample: there is nothing to combine
+        return MemberScores(reading.probs, (), np.empty((len(reading.probs), 0)))
+    return MemberScores(reading.probs, bands, np.nan_to_num(logit_of(logits), nan=0.0))
+
+
+def _fit(
+    parts: Sequence[_Scored], settings: CombineSettings, key: str
+) -> tuple[Combination, Iterable[pa.Table]]:
+    """Fit on all parts together; combine each object as was fitted without it."""
+    # fitting needs scikit-learn, which takes long to load
+    from stronglens.ensembling.fitting import cross_fit, fit_combination  # noqa: PLC0415
+
+    n_members = len(parts[0].scores)
+    whole = _Scored(
+        pa.concat_tables([part.rows for part in parts]).combine_chunks(),
+        np.concatenate([part.n_cutouts for part in parts]),
+        [_joined([part.scores[number] for part in parts]) for number in range(n_members)],
+    )
+    whole = whole.take(compute.sort_indices(whole.rows[key]).to_numpy())  # however many parts there are
+    labels = whole.rows["label"].to_numpy()
+    objects = whole.rows["object"].combine_chunks().dictionary_encode().indices.to_numpy()
+    fitted = fit_combination(whole.scores, labels, settings)
+    return fitted, [_table(whole, cross_fit(whole.scores, labels, objects, settings))]
+
+
+def _joined(scores: Sequence[MemberScores]) -> MemberScores:
+    """The scores of one member for several parts; a band that a part lacks is missing there."""
+    bands = tuple(sorted({band for one in scores for band in one.bands}))
+    logits = []
+    for one in scores:
+        of_part = np.zeros((len(one.probs), len(bands)))
+        of_part[:, [bands.index(band) for band in one.bands]] = one.band_logits
+        logits.append(of_part)
+    return MemberScores(np.concatenate([one.probs for one in scores]), bands, np.concatenate(logits))
+
+
+def _table(part: _Scored, combined: Combined) -> pa.Table:
+    """The ensemble's rows for one part of the data."""
     return pa.table(
-        {name: rows[name] for name in rows.column_names}
+        {name: part.rows[name] for name in part.rows.column_names}
         | {
-            "prob": probs.mean(axis=0),
-            "prob_std": spread,
-            "n_members": np.full(len(rows), len(predictions)),
-            "n_cutouts": n_cutouts,
+            "prob": combined.prob,
+            "prob_std": combined.prob_std,
+            "n_members": np.full(len(part.rows), len(part.scores)),
+            "n_cutouts": part.n_cutouts,
         }
+        | combined.columns()
     )
 
 

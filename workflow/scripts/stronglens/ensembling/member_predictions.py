@@ -1,7 +1,7 @@
 """Predictions of members: which member made them, from which cutouts, and the probability of each object."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,18 +23,20 @@ KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
 
 @dataclass(frozen=True, order=True)
 class Member:
-    """A trained network: model, seed and the SHA-256 of its weights."""
+    """A trained network: model, seed and the SHA-256 of its weights; and whether it saw all symmetries."""
 
     model: str
     seed: int
     weights_sha256: str
+    test_time_augmentation: bool = False
 
     def __str__(self) -> str:
         return f"{self.model} seed {self.seed}"
 
     def as_dict(self) -> dict[str, str | int]:
         """The member as it stands in JSON."""
-        return asdict(self)
+        augmented = {"test_time_augmentation": True} if self.test_time_augmentation else {}
+        return {"model": self.model, "seed": self.seed, "weights_sha256": self.weights_sha256, **augmented}
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,18 @@ class ObjectProbs:
         As the table states them; meaningless where labels are unknown.
     bands : frozenset of str
         What the samples state as their band.
+    band_names : tuple of str
+        The bands in order of their names, where they were asked for one by one; else none.
+    band_probs : ndarray of float64, shape (n_objects, n_bands)
+        Probability of each of these bands; NaN for a missing one.
     """
 
     keys: pa.Array
     probs: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     bands: frozenset[str]
+    band_names: tuple[str, ...]
+    band_probs: npt.NDArray[np.float64]
 
 
 def open_prediction(folder: Path, which: Which) -> Prediction:
@@ -115,7 +123,12 @@ def open_prediction(folder: Path, which: Which) -> Prediction:
             csv=csv,
             stated_in=path,
             csv_sha256=stated["sha256"][csv.name],
-            member=Member(stated["model"], int(stated["seed"]), stated["weights_sha256"]),
+            member=Member(
+                stated["model"],
+                int(stated["seed"]),
+                stated["weights_sha256"],
+                bool(stated.get("test_time_augmentation", False)),
+            ),
             cutouts_sha256=stated["cutouts_sha256"],
             objects_sha256=stated["objects_sha256"],
             n_samples=int(stated["n_samples"]),
@@ -130,7 +143,8 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
     Raises
     ------
     InputError
-        There are none, or two folders of one member come from different weights.
+        There are none, or two folders of one member come from different weights, or one with test-time
+        augmentation and one without.
     """
     if not predictions:
         raise InputError("predictions: expected at least one folder, found none")
@@ -138,6 +152,11 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
     for prediction in predictions:
         member = prediction.member
         known = members.setdefault((member.model, member.seed), prediction)
+        if known.member.test_time_augmentation != member.test_time_augmentation:
+            raise InputError(
+                f"{prediction.stated_in}: expected {member} with test-time augmentation in all parts or in "
+                f"none, found otherwise in {known.stated_in}"
+            )
         if known.member != member:
             raise InputError(
                 f"{prediction.stated_in}: expected {member} with the weights of {known.stated_in}, "
@@ -146,7 +165,7 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
     return sorted(prediction.member for prediction in members.values())
 
 
-def read_object_probs(prediction: Prediction, level: Level) -> ObjectProbs:
+def read_object_probs(prediction: Prediction, level: Level, *, each_band: bool = False) -> ObjectProbs:
     """Average a member's probabilities over the cutouts of each object.
 
     Parameters
@@ -155,6 +174,8 @@ def read_object_probs(prediction: Prediction, level: Level) -> ObjectProbs:
         What to read.
     level : "object" or "file"
         At level "file" nothing is averaged: each path is a row of its own.
+    each_band : bool
+        Give the bands one by one too.
 
     Returns
     -------
@@ -193,7 +214,19 @@ def read_object_probs(prediction: Prediction, level: Level) -> ObjectProbs:
             f"{csv}: line {line_of(row)}: expected each {key_column} and band once, found "
             f"{names[repeated].as_py()}, band {table['band'][row].as_py()}, again"
         )
+    band_names: tuple[str, ...] = ()
+    band_probs = np.empty((len(starts), 0))
+    if each_band:
+        band_names = tuple(sorted(bands.dictionary.to_pylist()))
+        column_of = np.array(
+            [band_names.index(name) for name in bands.dictionary.to_pylist()], dtype=np.int64
+        )
+        band_probs = np.full((len(starts), len(band_names)), np.nan)
+        rows = np.repeat(np.arange(len(starts)), n_cutouts)
+        band_probs[rows, column_of[bands.indices.to_numpy()[order]]] = probs[order]
     return ObjectProbs(
+        band_names=band_names,
+        band_probs=band_probs,
         keys=names.take(starts),
         probs=np.add.reduceat(probs[order], starts) / n_cutouts,
         labels=table["label"].to_numpy()[order][starts],

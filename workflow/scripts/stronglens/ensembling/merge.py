@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, ipc
 
+from stronglens.artefact import writing
 from stronglens.errors import InputError
 
 ROWS_IN_MEMORY = 262_144
@@ -37,15 +38,16 @@ def sorted_stream(tables: Iterable[pa.Table], key: str, scratch: Path) -> Iterat
     Raises
     ------
     InputError
-        While the stream is consumed: two rows have the same key.
+        A table cannot be kept in the folder; or, while the stream is consumed: two rows have the same key.
     """
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
     try:
+        with writing(scratch):
+            scratch.mkdir(parents=True)
         runs = []
         for number, table in enumerate(tables):
             runs.append(scratch / f"{number}.arrow")
-            with ipc.new_file(runs[-1], table.schema) as writer:
+            with writing(runs[-1]), ipc.new_file(runs[-1], table.schema) as writer:
                 # Many small batches, so that reading one from each of many tables still takes little memory.
                 writer.write_table(table, max_chunksize=BATCH_ROWS)
         yield _merge([_Run(path, max(1, ROWS_IN_MEMORY // BATCH_ROWS // len(runs))) for path in runs], key)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stronglens.artefact import write_json
+from stronglens.ensembling.choosing import best_threshold, chooser
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
 from stronglens.ensembling.member_predictions import (
     KEY_COLUMN,
@@ -18,17 +19,19 @@ from stronglens.ensembling.member_predictions import (
 )
 from stronglens.ensembling.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.ensembling.threshold_file import write_threshold
-from stronglens.ensembling.youden import youden_threshold
 from stronglens.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects
-from stronglens.settings.decide import ThresholdSettings
+from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
 
 log = logging.getLogger(__name__)
 
 FEW_OBJECTS = 100
 """Of a class: with fewer, a rate of 0.5 has a standard error of 5 % or more."""
+
+FEW_FALSE_POSITIVES = 10
+"""With fewer, their number has a standard error of a third or more."""
 
 METRICS_JSON = "metrics_val_ens.json"
 THRESHOLD_TXT = "threshold.txt"
@@ -63,22 +66,31 @@ def choose_threshold(
     table = ensemble.read({key_column: TEXT, "object": TEXT, "domain": TEXT, "label": INTEGER, "prob": REAL})
     probs = probabilities(ensemble_csv, table)
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
-    if settings.method == "youden":
+    if settings.method not in MEMBER_METHODS:
         voters = [probs]
+    elif "combination" in ensemble.description:
+        raise InputError(
+            f"{ensemble_csv}: expected the mean of members, for which {settings.method} is made, "
+            "found them combined otherwise"
+        )
     else:
         voters = _member_probs(ensemble, predictions, table[key_column].combine_chunks())
     centre = np.median if settings.method == "median_of_members" else np.mean
-    threshold = float(centre([youden_threshold(labels, one) for one in voters]))
+    threshold = float(centre([best_threshold(labels, one, settings) for one in voters]))
     domains = table["domain"].to_numpy()
     objects = number_objects(table["object"])
     intervals = intervals_by_domain(labels, probs, threshold, domains, objects)
-    of_threshold = threshold_interval(labels, voters, lambda found: float(centre(found)), objects)
+    of_threshold = threshold_interval(
+        labels, voters, lambda found: float(centre(found)), objects, chooser(settings)
+    )
     intervals["global"]["threshold"] = of_threshold
     metrics = metrics_by_domain(labels, probs, threshold, domains=domains)
     write_json(out_dir / METRICS_JSON, with_intervals(metrics, intervals))
     write_threshold(out_dir / THRESHOLD_TXT, threshold)
     log.info("%s: t* = %r by %s of %d rows", out_dir / THRESHOLD_TXT, threshold, settings.method, len(probs))
     _warn_if_few(labels, objects, of_threshold)
+    if settings.method in ("fbeta", "fpr", "purity"):
+        _warn_if_rare(labels, probs, threshold)
 
 
 def _warn_if_few(
@@ -93,6 +105,17 @@ def _warn_if_few(
             n_others,
             FEW_OBJECTS,
             *interval,
+        )
+
+
+def _warn_if_rare(labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64], threshold: float) -> None:
+    passing = int(np.count_nonzero((probs >= threshold) & (labels == 0)))
+    if passing < FEW_FALSE_POSITIVES:
+        log.warning(
+            "%d of the %d non-lenses of validation pass t*: with so few, the false positive rate and the "
+            "purity are known roughly at best",
+            passing,
+            np.count_nonzero(labels == 0),
         )
 
 

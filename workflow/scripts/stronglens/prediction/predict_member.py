@@ -13,15 +13,17 @@ from torch import nn
 from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
-from stronglens.networks.device import arithmetic, choose_device
+from stronglens.networks.device import algorithms, arithmetic, choose_device
 from stronglens.networks.forward import logits_of
 from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
 from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.progress import progress
 from stronglens.settings.member import MemberSettings
+from stronglens.settings.predict import PredictSettings
 from stronglens.splitting.split_table import OBJECTS, open_splits
 
 CHUNK_SAMPLES = 8192
@@ -41,6 +43,7 @@ def predict_member(
     n_threads: int | None = None,
     max_samples: int | None = None,
     compile_choice: Compile = "auto",
+    predict_settings: PredictSettings | None = None,
 ) -> None:
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
@@ -72,8 +75,10 @@ def predict_member(
         Threads on a CPU.
     max_samples : int, optional
         Predict only the first so many samples, for quick looks.
-    compile_choice : {"auto", "always", "never"}
+    compile_choice : {"auto", "always", "graphs", "never"}
         Whether the network is compiled; auto: where that pays.
+    predict_settings : PredictSettings, optional
+        How the member is applied; the defaults if not given.
 
     Raises
     ------
@@ -111,11 +116,14 @@ def predict_member(
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
     forward = None
-    if pays(compile_choice, len(samples)):
-        shape = (batch_size, samples.rows.shape[1], side, side)
-        dtype = arithmetic(device, settings.train.precision)
-        forward = compiled(network, shape, device, dtype, learn=False)
-    probs = probabilities(network, packed, samples, settings, device, batch_size, forward)
+    augmented = predict_settings is not None and predict_settings.test_time_augmentation
+    n_views = N_SYMMETRIES if augmented else 1
+    with algorithms(deterministic=settings.train.deterministic):
+        if pays(compile_choice, n_views * len(samples)):
+            shape = (batch_size, samples.rows.shape[1], side, side)
+            dtype = arithmetic(device, settings.train.precision)
+            forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
+        probs = probabilities(network, packed, samples, settings, device, batch_size, forward, n_views)
     log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
     origin = {
         "model": description["model"],
@@ -124,6 +132,7 @@ def predict_member(
         "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
         "index_sha256": packed.summary["sha256"][INDEX],
         "objects_sha256": objects_sha256,
+        **({"test_time_augmentation": True} if augmented else {}),
     }
     write_predictions(out_dir, which, samples.table, probs, origin)
 
@@ -136,10 +145,12 @@ def probabilities(
     device: torch.device,
     batch_size: int,
     forward: Forward | None = None,
+    n_views: int = 1,
 ) -> npt.NDArray[np.float64]:
     """Probability of being a lens for each sample, shape (n_samples,), streamed from the memory map.
 
-    `forward` is the network compiled, if it is, for batches of `batch_size`.
+    `forward` is the network compiled, if it is, for batches of `batch_size`. The first `n_views` of the eight
+    symmetries of the square are shown, and the mean of their probabilities taken.
     """
     dtype = arithmetic(device, settings.train.precision)
     probs = np.empty(len(samples), dtype=np.float64)
@@ -148,12 +159,20 @@ def probabilities(
         part = slice(start, start + CHUNK_SAMPLES)
         chunk = Samples(samples.rows[part], samples.table.iloc[part])
         resident = load_resident(packed, chunk, settings.preprocess, device)
-        logits = logits_of(network, resident, dtype, batch_size, fill=True, forward=forward)
-        probs[part] = torch.sigmoid(logits.double()).cpu().numpy()
+        views = [_seen_by(forward or network, number) if number else forward for number in range(n_views)]
+        of_views = [
+            torch.sigmoid(logits_of(network, resident, dtype, batch_size, fill=True, forward=view).double())
+            for view in views
+        ]
+        probs[part] = torch.stack(of_views).mean(dim=0).cpu().numpy()
     if not np.isfinite(probs).all():
         first = samples.table.iloc[int(np.flatnonzero(~np.isfinite(probs))[0])]
         raise InputError(f"{first['path']}: expected a probability, found one that is not finite")
     return probs
+
+
+def _seen_by(forward: Forward, number: int) -> Forward:
+    return lambda images: forward(seen_as(images, number))
 
 
 def write_predictions(

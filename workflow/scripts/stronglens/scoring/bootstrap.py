@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.scoring.metrics import N_CALIBRATION_BINS, Metrics, objects_by_domain
+from stronglens.scoring.operating_points import Choose, highest_youden
 
 CONFIDENCE = 0.95
 N_RESAMPLES = 1000
@@ -43,6 +44,11 @@ class Ranked:
         self._bins = np.digitize(self.probs, edges, right=True)
         self._squares = (self.probs - self._is_lens) ** 2
 
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """The distinct probabilities, falling, shape (n_thresholds,)."""
+        return self.probs[self._ends]
+
     def counts(self, weights: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """True and false positives at each distinct probability, falling, if each object counts `weights`
         times (in the objects' own order).
@@ -51,15 +57,15 @@ class Ranked:
         lenses = np.cumsum(np.where(self._is_lens, ordered, 0))[self._ends]
         return lenses, np.cumsum(ordered)[self._ends] - lenses
 
-    def youden(self, weights: npt.NDArray[np.int64]) -> float:
-        """The threshold of `stronglens.ensembling.youden` of the objects so counted; NaN for one class."""
+    def threshold(self, weights: npt.NDArray[np.int64], choose: Choose) -> float:
+        """The threshold chosen on the objects so counted; NaN for one class, or where none will do."""
         true, false = self.counts(weights)
         if not true[-1] or not false[-1]:
             return float("nan")
-        scaled_j = true * false[-1] - false * true[-1]
-        # Objects that are not drawn give no threshold; of equals it is the highest, as there.
-        drawn = np.diff(true + false, prepend=0) > 0
-        return float(self.probs[self._ends[np.argmax(np.where(drawn, scaled_j, np.iinfo(np.int64).min))]])
+        # Objects that are not drawn give no threshold.
+        drawn = np.flatnonzero(np.diff(true + false, prepend=0) > 0)
+        place = choose(true[drawn], false[drawn])
+        return float("nan") if place is None else float(self.probs[self._ends[drawn[place]]])
 
     def metrics(self, weights: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
         """Each of `HEADLINE` for the objects so counted; NaN where it is undefined."""
@@ -160,6 +166,7 @@ def threshold_interval(
     probs: Sequence[npt.NDArray[np.float64]],
     centre: Callable[[Sequence[float]], float],
     objects: npt.NDArray[np.int64] | None = None,
+    choose: Choose = highest_youden,
 ) -> list[float] | None:
     """Confidence interval of t*, chosen anew on each resample.
 
@@ -173,15 +180,20 @@ def threshold_interval(
         Makes one threshold of the best of each.
     objects
         See `resamples`.
+    choose : callable
+        Chooses a threshold (see `stronglens.scoring.operating_points`).
 
     Returns
     -------
     list of two floats, or None
-        None where no resample has both classes.
+        None where no resample has both classes, or a threshold that will do.
     """
     ranked = [Ranked(labels, one) for one in probs]
-    found = [centre([one.youden(weights) for one in ranked]) for weights in resamples(len(labels), objects)]
-    return _interval(np.array(found))
+    found = [
+        centre([one.threshold(weights, choose) for one in ranked])
+        for weights in resamples(len(labels), objects)
+    ]
+    return interval(np.array(found))
 
 
 def intervals_by_domain(
@@ -207,12 +219,15 @@ def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Inter
 
 
 def _intervals(found: Mapping[str, npt.NDArray[np.float64]]) -> Intervals:
-    values = {name: _interval(resampled) for name, resampled in found.items()}
+    values = {name: interval(resampled) for name, resampled in found.items()}
     return {"confidence": CONFIDENCE, "n_resamples": N_RESAMPLES, **values}
 
 
-def _interval(values: npt.NDArray[np.float64]) -> list[float] | None:
-    """Percentiles; resamples in which the value is undefined are left out."""
+def interval(values: npt.NDArray[np.float64]) -> list[float] | None:
+    """Confidence interval, [low, high], from the values of resamples, shape (n_resamples,).
+
+    Resamples in which the value is undefined, NaN, are left out; None if there are no others.
+    """
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None

@@ -2,21 +2,34 @@
 
 import csv
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sklearn.metrics import brier_score_loss, log_loss
+
 from stronglens.artefact import read_json, write_aside, write_json
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
+from stronglens.scoring.completeness import completeness_rows, read_parameters, write_completeness
 from stronglens.scoring.evaluation_plots import save_plots
-from stronglens.scoring.metrics import Metrics, metrics_by_domain
+from stronglens.scoring.field_metrics import field_metrics_by_domain
+from stronglens.scoring.field_metrics import in_words as field_in_words
+from stronglens.scoring.metrics import Metrics, expected_calibration_error, metrics_by_domain
 from stronglens.scoring.scored import Scored
+from stronglens.settings.evaluate import EvaluateSettings
 
 log = logging.getLogger(__name__)
 
 
 def evaluate(
-    scored: Scored, threshold: float, out_dir: Path, metrics_json: Path, validation_json: Path | None = None
+    scored: Scored,
+    threshold: float,
+    out_dir: Path,
+    metrics_json: Path,
+    validation_json: Path | None = None,
+    *,
+    settings: EvaluateSettings | None = None,
+    packed: Sequence[Path] = (),
 ) -> None:
     """Write metrics and pictures.
 
@@ -27,11 +40,16 @@ def evaluate(
     threshold : float
         An object is called a lens if its probability is at least this.
     out_dir : Path
-        Receives `metrics.csv` and the PNG files of `stronglens.scoring.evaluation_plots`.
+        Receives `metrics.csv`, the PNG files of `stronglens.scoring.evaluation_plots`, `field_metrics.json`,
+        and completeness as a function of the lenses' properties, `completeness.csv` and `completeness.png`.
     metrics_json : Path
         File for the metrics as JSON, with confidence intervals; what is undefined is null.
     validation_json : Path, optional
         The metrics on the objects that t* was chosen on: said beside these, which they may flatter.
+    settings : EvaluateSettings, optional
+        What is told beside the standard metrics.
+    packed : sequence of Path
+        Folders of the packed data, for what is known of the lenses.
     """
     metrics = metrics_by_domain(scored.labels, scored.probs, threshold, scored.domains)
     save_plots(scored, threshold, out_dir)
@@ -39,10 +57,34 @@ def evaluate(
     intervals = intervals_by_domain(scored.labels, scored.probs, threshold, scored.domains, scored.objects)
     stated = with_intervals(metrics, intervals)
     write_json(metrics_json, stated)
+    settings = settings or EvaluateSettings()
+    of_field = field_metrics_by_domain(
+        scored.labels, scored.probs, threshold, settings, scored.domains, scored.objects
+    )
+    write_json(out_dir / "field_metrics.json", of_field | {"calibration": calibration_errors(scored)})
+    parameters = read_parameters(packed, settings.magnitude_band)
+    write_completeness(completeness_rows(scored, threshold, parameters, settings), out_dir)
     log.info("%s: %d %s at threshold %r", metrics_json, len(scored.labels), scored.unit, threshold)
     if validation_json is not None:
         log.info("validation: %s", in_words(read_json(validation_json)["global"]))
     log.info("%s: %s", "these" if validation_json is None else "held out", in_words(stated["global"]))
+    log.info("few false alarms: %s", field_in_words(of_field["global"]))
+
+
+def calibration_errors(scored: Scored) -> dict[str, dict[str, float]]:
+    """Expected calibration error, Brier score and log loss of `prob`, and of `prob_raw` where it is known:
+    whether a calibration holds for these objects.
+    """
+    columns = {"prob": scored.probs, "prob_raw": scored.raw_probs}
+    return {
+        name: {
+            "ece": expected_calibration_error(scored.labels, probs),
+            "brier": float(brier_score_loss(scored.labels, probs, labels=[0, 1])),
+            "log_loss": float(log_loss(scored.labels, probs, labels=[0, 1])),
+        }
+        for name, probs in columns.items()
+        if probs is not None
+    }
 
 
 def in_words(metrics: Mapping[str, Any]) -> str:

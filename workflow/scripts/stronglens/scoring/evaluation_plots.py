@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from stronglens.artefact import write_aside
+from stronglens.figures import BLUE, GREY, ORANGE, STYLES, save_figure
+from stronglens.scoring.fractions import score_interval
 from stronglens.scoring.metrics import (
     calibration_bins,
     expected_calibration_error,
@@ -19,12 +20,6 @@ from stronglens.scoring.metrics import (
 )
 from stronglens.scoring.scored import Scored
 
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-"""Colours that people with any colour vision can tell apart (Okabe & Ito 2008)."""
-
-STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
-"""Colour and dashes of curves: they differ in grey print too."""
-
 N_HISTOGRAM_BINS = 50
 
 Curve = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.float64], str, str]
@@ -32,7 +27,7 @@ Curve = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.float64], str, str]
 
 
 def save_plots(scored: Scored, threshold: float, out_dir: Path) -> None:
-    """Draw all pictures as PNG files.
+    """Draw all pictures, as PNG and PDF files.
 
     Parameters
     ----------
@@ -41,11 +36,10 @@ def save_plots(scored: Scored, threshold: float, out_dir: Path) -> None:
     threshold : float
         Marked in the pictures; an object is called a lens if its probability is at least this.
     out_dir : Path
-        Receives a file for each of `PLOTS`.
+        Receives two files for each of `PLOTS`.
     """
     for name, plot in PLOTS.items():
-        with write_aside(out_dir / f"{name}.png") as aside:
-            plot(scored, threshold).savefig(aside, format="png", dpi=150)
+        save_figure(plot(scored, threshold), out_dir / f"{name}.png")
 
 
 def plot_roc(scored: Scored, threshold: float) -> Figure:
@@ -105,7 +99,7 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
     figure = Figure(figsize=(5.6, 6.4), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = calibration_bins(scored.labels, scored.probs)
-    low, high = _score_interval(bins.lens_fractions, bins.counts)
+    low, high = score_interval(bins.lens_fractions, bins.counts)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, label="calibrated")
     ece = expected_calibration_error(scored.labels, scored.probs)
     axes.errorbar(
@@ -138,20 +132,26 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
 
 
 def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
-    """How many of each class were called what."""
-    figure, axes = _one_panel(width=5.2, height=4.4)
-    at = metrics_at(scored.labels, scored.probs, threshold)
-    counts = np.array([[at["tn"], at["fp"]], [at["fn"], at["tp"]]], dtype=np.int64)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        share = shares[row, column]
-        colour = "white" if share > 0.5 else "black"
-        axes.text(column, row, f"{count:,}\n{share:.2%}", ha="center", va="center", color=colour, fontsize=12)
-    axes.set_xticks([0, 1], ["non-lens", "lens"])
-    axes.set_yticks([0, 1], ["non-lens", "lens"], rotation=90, va="center")
-    axes.set(xlabel="called", ylabel="true", title=f"Confusion matrix at threshold {threshold:.4f}")
-    figure.colorbar(image, ax=axes, label="share of the true class", format=PercentFormatter(1))
+    """How many of each class were called what: all objects, and those of each domain."""
+    chosen = {"all": np.ones(len(scored.labels), dtype=bool)} | dict(objects_by_domain(scored.domains))
+    figure = Figure(figsize=(3.6 * len(chosen) + 1.6, 4.4), layout="constrained")
+    panels = figure.subplots(1, len(chosen), squeeze=False)[0]
+    for axes, (name, inside) in zip(panels, chosen.items(), strict=True):
+        at = metrics_at(scored.labels[inside], scored.probs[inside], threshold)
+        counts = np.array([[at["tn"], at["fp"]], [at["fn"], at["tp"]]], dtype=np.int64)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(counts):
+            share = shares[row, column]
+            colour = "white" if share > 0.5 else "black"
+            axes.text(
+                column, row, f"{count:,}\n{share:.2%}", ha="center", va="center", color=colour, fontsize=12
+            )
+        axes.set_xticks([0, 1], ["non-lens", "lens"])
+        axes.set_yticks([0, 1], ["non-lens", "lens"], rotation=90, va="center")
+        axes.set(xlabel="called", ylabel="true", title=f"{name}, {np.count_nonzero(inside):,} {scored.unit}")
+    figure.suptitle(f"Confusion matrix at threshold {threshold:.4f}")
+    figure.colorbar(image, ax=panels[-1], label="share of the true class", format=PercentFormatter(1))
     return figure
 
 
@@ -197,16 +197,6 @@ def _curves(scored: Scored) -> Iterator[Curve]:
         labels = scored.labels[of_domain]
         if 0 < np.count_nonzero(labels) < len(labels):
             yield name, labels, scored.probs[of_domain], colour, dashes
-
-
-def _score_interval(
-    fractions: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Ends of the 68 % score interval of binomial fractions (Wilson 1927, J. Am. Stat. Assoc. 22, 209)."""
-    middle = (fractions + 0.5 / counts) / (1 + 1 / counts)
-    half = np.sqrt(fractions * (1 - fractions) / counts + 0.25 / counts**2) / (1 + 1 / counts)
-    # The interval holds the fraction; rounding must not let it slip out.
-    return np.minimum(middle - half, fractions), np.maximum(middle + half, fractions)
 
 
 def _one_panel(width: float = 5.6, height: float = 4.8) -> tuple[Figure, Axes]:

@@ -30,6 +30,10 @@ class Scored:
         What they are, for captions: "objects" where each is known to be another object.
     objects : ndarray of int64 or None, shape (n_objects,)
         Number of each sample's object; None where the file says nothing of objects, or each is another.
+    names : ndarray of str or None, shape (n_objects,)
+        Key of each sample's object, where the file has it.
+    raw_probs : ndarray of float64 or None, shape (n_objects,)
+        Before calibration, where the file has it.
     """
 
     labels: npt.NDArray[np.int64]
@@ -37,10 +41,13 @@ class Scored:
     domains: npt.NDArray[np.object_] | None
     unit: str = "samples"
     objects: npt.NDArray[np.int64] | None = None
+    names: npt.NDArray[np.object_] | None = None
+    raw_probs: npt.NDArray[np.float64] | None = None
 
 
 def read_scored_csv(path: Path) -> Scored:
-    """Read a table of predictions or of an ensemble: columns label and prob, and domain if there is one.
+    """Read a table of predictions or of an ensemble: columns label and prob, and domain, object and prob_raw
+    if they are there.
 
     Raises
     ------
@@ -55,13 +62,23 @@ def read_scored_csv(path: Path) -> Scored:
         types["domain"] = TEXT
     if "object" in header:
         types["object"] = TEXT
+    if "prob_raw" in header:
+        types["prob_raw"] = REAL
     table = read_table(path, types)
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     _check_labels(path, labels, "line", line_of(0))
     domains = table["domain"].to_numpy() if "domain" in types else None
     one_each = "object" in types and compute.count_distinct(table["object"]).as_py() == len(table)
     objects = number_objects(table["object"]) if "object" in types and not one_each else None
-    return Scored(labels, probabilities(path, table), domains, "objects" if one_each else "samples", objects)
+    return Scored(
+        labels,
+        probabilities(path, table),
+        domains,
+        "objects" if one_each else "samples",
+        objects,
+        table["object"].to_numpy() if "object" in types else None,
+        probabilities(path, table, "prob_raw") if "prob_raw" in types else None,
+    )
 
 
 def number_objects(names: pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -5,24 +5,51 @@ from typing import Literal
 from pydantic import Field
 
 from stronglens.settings.base import Settings
+from stronglens.settings.combine import CombineSettings
 
 
-class EnsembleSettings(Settings):
-    """A named list of models; all their seeds take part, every member with the same weight."""
+class EnsembleSettings(CombineSettings):
+    """A named list of models; all their seeds take part, and unless it is said otherwise every member with
+    the same weight. What is fitted (a logistic combiner of bands, weights of members, a calibration) is
+    fitted on the validation objects, whose own probabilities are cross-fitted: those of each fifth of the
+    objects come from the other four, and so t* and the scores of validation do not see what they were fitted
+    on.
+    """
 
     models: list[str] = Field(min_length=1, examples=["[nano]"])
     """Names of blocks under `models`."""
     level: Literal["object", "file"] = Field("object", examples=["object"])
     """What a row is: an object (the mean over its bands), or a file, as in the original pipeline."""
 
+    @property
+    def combination(self) -> CombineSettings:
+        """How bands and members are combined."""
+        return CombineSettings(**{key: getattr(self, key) for key in CombineSettings.model_fields})
+
+
+MEMBER_METHODS = ("mean_of_members", "median_of_members")
+"""Methods that start from the thresholds of members."""
+
 
 class ThresholdSettings(Settings):
     """How t* is chosen on the validation ensemble."""
 
-    method: Literal["youden", "mean_of_members", "median_of_members"] = Field("youden", examples=["youden"])
+    method: Literal["youden", "mean_of_members", "median_of_members", "fbeta", "fpr", "purity"] = Field(
+        "youden", examples=["youden"]
+    )
     """`youden`: the threshold of the ensemble's probabilities with the highest Youden's J (true positive
     rate minus false positive rate). `mean_of_members`, `median_of_members`: of the thresholds that have the
-    highest J for each member alone."""
+    highest J for each member alone. `fbeta`: the highest F-beta. `fpr`, `purity`: the highest true positive
+    rate with a false positive rate of at most `fpr`, or a purity of at least `purity`."""
+    beta: float = Field(1.0, gt=0, le=100, examples=[0.1])
+    """For `fbeta`: how many times completeness counts as much as purity; below 1, purity counts more."""
+    fpr: float = Field(0.01, ge=0, lt=1, examples=[0.01])
+    """For `fpr`: the false positive rate that is allowed."""
+    purity: float = Field(0.9, gt=0, le=1, examples=[0.9])
+    """For `purity`: the purity (fraction of lenses among what is called a lens) that is wanted."""
+    prevalence: float | None = Field(None, gt=0, lt=1, examples=[1e-3])
+    """For `fbeta` and `purity`: fraction of lenses in the sky, for which purity is told; `null` takes that of
+    the validation objects."""
 
 
 class SubmissionSettings(Settings):

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.artefact import read_json, sha256_of
-from stronglens.ensembling.ensemble import make_ensemble
-from stronglens.ensembling.ensemble_table import open_ensemble
+from stronglens.ensembling.ensemble import combination_of, make_ensemble
+from stronglens.ensembling.ensemble_table import json_name, open_ensemble
 from stronglens.ensembling.tables import TEXT, read_table
 from stronglens.ensembling.threshold import choose_threshold
 from stronglens.ensembling.threshold_file import read_threshold
@@ -143,7 +143,8 @@ def _stated(root: Path, folder: str | None, name: str) -> dict[str, Any] | None:
 
 def _differences_when_made_again(submission: Path, record: Mapping[str, Any], root: Path) -> Iterator[str]:
     folders, settings = record["folders"], record["settings"]
-    if not folders["test_predictions"] or not folders["val_predictions"] or not settings["threshold"]:
+    named = (folders["test_predictions"], folders["val_predictions"], folders["validation"])
+    if not all(named) or not settings["threshold"]:
         log.warning("the record does not name the predictions: nothing was computed again")
         return
     packed = [root / folder for folder in folders["packed"]]
@@ -158,6 +159,7 @@ def _differences_when_made_again(submission: Path, record: Mapping[str, Any], ro
             again / "val",
             which="val",
             level=record["level"],
+            settings=combination_of(read_json(root / folders["validation"] / json_name("val"))).settings,
         )
         choose_threshold(
             again / "val/val_ens.csv",
@@ -176,6 +178,7 @@ def _differences_when_made_again(submission: Path, record: Mapping[str, Any], ro
             level=record["level"],
             threshold=threshold,
             labelled=labelled_test,
+            validation=again / "val" / json_name("val"),
         )
         table = again / "test" / Path(folders["ensemble_csv"]).name
         parts = [open_objects(folder) for folder in packed]

@@ -147,6 +147,11 @@ def _validation(ensemble: EnsembleTable, folder: Path, files: _Files) -> None:
             f"{folder / json_name('val')}: expected the members of {ensemble.csv}, found others: "
             "t* was chosen for another ensemble"
         )
+    if stated.get("combination") != ensemble.description.get("combination"):
+        raise InputError(
+            f"{folder / json_name('val')}: expected members combined as in {ensemble.csv}, "
+            "found another way: t* was chosen for other probabilities"
+        )
     if csv_name("val") not in stated["sha256"]:
         raise InputError(f"{folder / json_name('val')}: expected the sha256 of {csv_name('val')}, found none")
     files.add(folder / THRESHOLD_TXT)

@@ -1,0 +1,55 @@
+"""The objects of a test set with their probabilities and t*."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
+from stronglens.ensembling.tables import INTEGER, REAL, TEXT, probabilities
+from stronglens.errors import InputError
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """Objects with the probabilities of an ensemble.
+
+    Attributes
+    ----------
+    ensemble : EnsembleTable
+        Where they come from.
+    table : Table
+        object, path, domain, label, prob, prob_std, n_cutouts; keys ascending.
+    threshold : float
+        t*.
+    """
+
+    ensemble: EnsembleTable
+    table: pa.Table
+    threshold: float
+
+    @property
+    def probs(self) -> npt.NDArray[np.float64]:
+        """Probability of each row."""
+        probs: npt.NDArray[np.float64] = self.table["prob"].to_numpy()
+        return probs
+
+
+def open_scored(csv: Path) -> ScoredSet:
+    """Open the ensemble's table of a test set.
+
+    Raises
+    ------
+    InputError
+        It is missing, malformed, changed since it was made, or not of a test set.
+    """
+    ensemble = open_ensemble(csv)
+    threshold = ensemble.description.get("threshold")
+    if threshold is None:
+        raise InputError(f"{csv}: expected the ensemble of a test set, found one without a threshold")
+    text = dict.fromkeys(("object", "path", "domain"), TEXT)
+    table = ensemble.read(text | {"label": INTEGER, "prob": REAL, "prob_std": REAL, "n_cutouts": INTEGER})
+    probabilities(csv, table)
+    return ScoredSet(ensemble, table, float(threshold))

@@ -1,0 +1,195 @@
+"""Metrics of the lens-finding field: how many lenses are found at very few false alarms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.scoring.bootstrap import CONFIDENCE, N_RESAMPLES, Ranked, interval, resamples
+from stronglens.scoring.metrics import objects_by_domain
+from stronglens.scoring.operating_points import Counts, fbeta_of, purity_of
+from stronglens.settings.evaluate import EvaluateSettings
+
+Floats = npt.NDArray[np.float64]
+
+FALSE_POSITIVE_RATES = (1e-1, 1e-2, 1e-3)
+
+
+def field_metrics(
+    labels: npt.NDArray[np.int64],
+    probs: Floats,
+    threshold: float,
+    settings: EvaluateSettings,
+    objects: npt.NDArray[np.int64] | None = None,
+) -> dict[str, Any]:
+    """Compute the field's metrics of one set of objects, with confidence intervals.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n_objects,)
+        1 lens, 0 none.
+    probs : ndarray of float64, shape (n_objects,)
+        Probabilities, from 0 to 1, no NaN.
+    threshold : float
+        An object is called a lens if its probability is at least this.
+    settings : EvaluateSettings
+        Prevalences, beta, purity.
+    objects : ndarray of int64, shape (n_objects,), optional
+        See `stronglens.scoring.bootstrap.resamples`.
+
+    Returns
+    -------
+    dict
+        `n_lenses`, `n_others`; `tpr_at_fpr_0.1`, `tpr_at_fpr_0.01`, `tpr_at_fpr_0.001`: the highest true
+        positive rate at a false positive rate of no more; `tpr0`, `tpr10`: before the first and the tenth
+        false positive; `completeness` at the threshold; and for each prevalence P `purity@P`, `fbeta@P` (both
+        at the threshold), `highest_fbeta@P` and `completeness_at_purity@P`. `intervals` has [low, high] for
+        each. What is undefined, as all of a set of one class, is None.
+
+    Notes
+    -----
+    TPR0 and TPR10: Metcalf et al. (2019), A&A 625, A119, "The strong gravitational lens finding challenge".
+    A rate that is smaller than 1 / n_others allows no false positive at all: TPR at FPR 0.001 is TPR0 where
+    there are fewer than 1000 non-lenses. The intervals are percentiles of resampled objects, as of all other
+    metrics.
+    """
+    ranked = Ranked(labels, probs)
+    value = _values(ranked, np.ones(len(labels), dtype=np.int64), threshold, settings)
+    found = [_values(ranked, weights, threshold, settings) for weights in resamples(len(labels), objects)]
+    n_lenses = int(np.count_nonzero(labels))
+    return {
+        "n_lenses": n_lenses,
+        "n_others": len(labels) - n_lenses,
+        "threshold": float(threshold),
+        "beta": settings.beta,
+        "purity_wanted": settings.purity,
+        **{name: one if np.isfinite(one) else None for name, one in value.items()},
+        "intervals": {
+            "confidence": CONFIDENCE,
+            "n_resamples": N_RESAMPLES,
+            **{name: interval(np.array([one[name] for one in found])) for name in value},
+        },
+    }
+
+
+def field_metrics_by_domain(
+    labels: npt.NDArray[np.int64],
+    probs: Floats,
+    threshold: float,
+    settings: EvaluateSettings,
+    domains: npt.NDArray[np.object_] | None = None,
+    objects: npt.NDArray[np.int64] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """The field's metrics of all objects and of those of each domain, under the names of
+    `stronglens.scoring.metrics.metrics_by_domain`.
+    """
+    found = {"global": field_metrics(labels, probs, threshold, settings, objects)}
+    for domain, chosen in objects_by_domain(domains).items():
+        inside = None if objects is None else np.unique(objects[chosen], return_inverse=True)[1]
+        found[f"domain::{domain}"] = field_metrics(labels[chosen], probs[chosen], threshold, settings, inside)
+    return found
+
+
+def tpr_with_few_false_positives(true: Counts, false: Counts, most_false: float) -> float:
+    """Highest true positive rate with no more than so many false positives; 0 where every threshold has more.
+
+    Parameters
+    ----------
+    true, false : ndarray of int64, shape (n_thresholds,)
+        See `stronglens.scoring.operating_points.Choose`.
+    most_false : float
+        Number of false positives that are allowed.
+    """
+    return float(np.max(true, where=false <= most_false, initial=0) / true[-1])
+
+
+def completeness_by(
+    values: Floats, called: npt.NDArray[np.bool_], n_bins: int, objects: npt.NDArray[np.int64] | None = None
+) -> list[dict[str, Any]]:
+    """Fraction of lenses that are found, in bins of one of their properties.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n_lenses,)
+        The property; lenses for which it is NaN are left out.
+    called : ndarray of bool, shape (n_lenses,)
+        Whether the lens is called one.
+    n_bins : int
+        Bins with as many lenses in each, as far as equal values allow; fewer where there are too few.
+    objects : ndarray of int64, shape (n_lenses,), optional
+        See `stronglens.scoring.bootstrap.resamples`.
+
+    Returns
+    -------
+    list of dict
+        For each bin `low`, `high` (which belongs to the bin), `n_lenses`, `completeness`, `interval`.
+    """
+    known = np.isfinite(values)
+    values, called = values[known], called[known]
+    if not len(values):
+        return []
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)))
+    bins = np.digitize(values, edges[1:-1], right=True)
+    n_filled = max(len(edges) - 1, 1)
+    inside = None if objects is None else np.unique(objects[known], return_inverse=True)[1]
+    drawn = []
+    for weights in resamples(len(values), inside):
+        n_drawn = np.bincount(bins, weights=weights, minlength=n_filled)
+        n_found = np.bincount(bins, weights=weights * called, minlength=n_filled)
+        drawn.append(np.divide(n_found, n_drawn, out=np.full(n_filled, np.nan), where=n_drawn > 0))
+    resampled = np.array(drawn)
+    return [
+        {
+            "low": float(edges[number]),
+            "high": float(edges[min(number + 1, len(edges) - 1)]),
+            "n_lenses": int(np.count_nonzero(bins == number)),
+            "completeness": float(np.mean(called[bins == number])),
+            "interval": interval(resampled[:, number]),
+        }
+        for number in range(n_filled)
+        if (bins == number).any()
+    ]
+
+
+def _values(
+    ranked: Ranked, weights: npt.NDArray[np.int64], threshold: float, settings: EvaluateSettings
+) -> dict[str, float]:
+    """Each metric of the objects so counted; NaN where it is undefined."""
+    true, false = ranked.counts(weights)
+    drawn = true + false > 0
+    true, false, probs = true[drawn], false[drawn], ranked.thresholds[drawn]
+    names = [f"tpr_at_fpr_{rate:g}" for rate in FALSE_POSITIVE_RATES] + ["tpr0", "tpr10", "completeness"]
+    names += [
+        f"{name}@{prevalence:g}"
+        for prevalence in settings.prevalences
+        for name in ("purity", "fbeta", "highest_fbeta", "completeness_at_purity")
+    ]
+    if not len(true) or not true[-1] or not false[-1]:
+        return dict.fromkeys(names, float("nan"))
+    place = int(np.searchsorted(-probs, -threshold, side="right")) - 1
+    completeness = true / true[-1]
+    # A rate times a number of objects may come out below the whole number that it is.
+    most = [rate * false[-1] + 1e-9 for rate in FALSE_POSITIVE_RATES] + [0, 9]
+    values = [tpr_with_few_false_positives(true, false, one) for one in most]
+    values.append(float(completeness[place]) if place >= 0 else 0.0)
+    for prevalence in settings.prevalences:
+        purity = purity_of(true, false, prevalence)
+        scores = fbeta_of(purity, completeness, settings.beta)
+        values += [
+            float(purity[place]) if place >= 0 else float("nan"),
+            float(scores[place]) if place >= 0 else 0.0,
+            float(scores.max()),
+            float(np.max(completeness, where=purity >= settings.purity, initial=0)),
+        ]
+    return dict(zip(names, values, strict=True))
+
+
+def in_words(metrics: Mapping[str, Any]) -> str:
+    """The true positive rates at few false positives with their confidence intervals, in a line."""
+    words = []
+    for name, told in (("tpr_at_fpr_0.01", "TPR at FPR 0.01"), ("tpr0", "TPR0"), ("tpr10", "TPR10")):
+        value, between = metrics[name], metrics["intervals"][name]
+        text = "undefined" if value is None else f"{value:.4f}"
+        words.append(f"{told} {text}" + (f" [{between[0]:.4f}, {between[1]:.4f}]" if between else ""))
+    return ", ".join(words)

@@ -1,0 +1,89 @@
+"""Thresholds, and the true and false positives that each gives."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.errors import InputError
+
+Counts = npt.NDArray[np.int64]
+
+Choose = Callable[[Counts, Counts], int | None]
+"""Takes true and false positives at falling thresholds, shape (n_thresholds,), the last of which lets all
+objects pass; both classes are there. Gives the place of the best threshold, of equals the highest; None if
+none will do."""
+
+
+def operating_points(
+    labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], Counts, Counts]:
+    """All distinct probabilities, falling, and the true and false positives with each as the threshold.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n_objects,)
+        1 lens, 0 none; both must occur.
+    probs : ndarray of float64, shape (n_objects,)
+        Probabilities, no NaN.
+
+    Returns
+    -------
+    probs, true, false : ndarray, shape (n_thresholds,)
+
+    Raises
+    ------
+    InputError
+        There are no lenses, or nothing but lenses.
+    """
+    n_lenses = int(np.count_nonzero(labels))
+    if not 0 < n_lenses < len(labels):
+        raise InputError(
+            "labels: a threshold needs objects of both classes, "
+            f"found {n_lenses} lenses and {len(labels) - n_lenses} non-lenses"
+        )
+    order = np.argsort(-probs, kind="stable")
+    falling = probs[order]
+    ends = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
+    true = np.cumsum(labels[order], dtype=np.int64)[ends]
+    return falling[ends], true, ends + 1 - true
+
+
+def highest_youden(true: Counts, false: Counts) -> int:
+    """The place of the highest Youden's J (see `stronglens.ensembling.youden.youden_threshold`)."""
+    return int(np.argmax(true * false[-1] - false * true[-1]))
+
+
+def purity_of(true: Counts, false: Counts, prevalence: float | None) -> npt.NDArray[np.float64]:
+    """Fraction of lenses among what is called a lens.
+
+    Parameters
+    ----------
+    true, false : ndarray of int64, shape (n_thresholds,)
+        See `Choose`; at each threshold at least one object passes.
+    prevalence : float or None
+        Fraction of lenses in the sky, between 0 and 1: the two rates are those of the objects, the numbers
+        of each class those of the sky. None takes the objects as the sky.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_thresholds,)
+        From 0 to 1.
+    """
+    if prevalence is None:
+        return np.asarray(true / (true + false))
+    of_lenses = prevalence * true / true[-1]
+    return np.asarray(of_lenses / (of_lenses + (1 - prevalence) * false / false[-1]))
+
+
+def fbeta_of(
+    purity: npt.NDArray[np.float64], completeness: npt.NDArray[np.float64], beta: float
+) -> npt.NDArray[np.float64]:
+    """F-beta of purity P and completeness C, (1 + beta^2) P C / (beta^2 P + C); 0 where both are 0.
+
+    Notes
+    -----
+    van Rijsbergen (1979), "Information Retrieval", ch. 7.
+    """
+    weighted = beta**2 * purity + completeness
+    return np.asarray((1 + beta**2) * purity * completeness / np.where(weighted > 0, weighted, 1))

@@ -1,0 +1,143 @@
+"""How much is lost where networks that learnt from one domain look at another."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.artefact import write_json
+from stronglens.errors import InputError
+from stronglens.scoring.bootstrap import CONFIDENCE, N_RESAMPLES, Ranked, interval, resamples
+from stronglens.scoring.field_metrics import tpr_with_few_false_positives
+from stronglens.scoring.scored import Scored
+
+log = logging.getLogger(__name__)
+
+TOLD = ("roc_auc", "accuracy", "recall", "specificity")
+FALSE_POSITIVE_RATE = 0.01
+
+Values = dict[str, npt.NDArray[np.float64]]
+"""By name of the metric, its value for all objects and then for each resample; NaN where undefined."""
+
+
+def measure_transfer(
+    scored: Scored,
+    threshold: float,
+    reference: Scored,
+    reference_threshold: float,
+    out: Path,
+    *,
+    source: str,
+    target: str,
+) -> None:
+    """Compare what networks of one domain find there and in another domain.
+
+    Parameters
+    ----------
+    scored : Scored
+        Held-out objects of all domains, scored by networks that learnt from `source` alone.
+    threshold : float
+        Their t*, chosen on validation objects of `source`.
+    reference : Scored
+        The same objects, scored by networks that learnt from all domains.
+    reference_threshold : float
+        Their t*.
+    out : Path
+        JSON file. `in_domain`: metrics on `source`; `cross_domain`: on `target`; `drop`: what is lost on the
+        way, the one less the other; `reference`: metrics on `target` of the networks that learnt from both;
+        `gap`: what those find more there. Each with its confidence interval, from resampled objects: those of
+        the two domains are drawn independently, those of a gap are the same for both.
+    source, target : str
+        The two domains.
+
+    Raises
+    ------
+    InputError
+        A domain has no objects, or the two tables are not of the same objects.
+    """
+    if scored.names is None or reference.names is None or not np.array_equal(scored.names, reference.names):
+        raise InputError("expected the same objects scored by both ensembles, found others")
+    in_domain = _values(scored, threshold, source)
+    cross_domain = _values(scored, threshold, target)
+    of_reference = _values(reference, reference_threshold, target)
+    drop = _less(in_domain, cross_domain)
+    stated: dict[str, Any] = {
+        "source": source,
+        "target": target,
+        "confidence": CONFIDENCE,
+        "n_resamples": N_RESAMPLES,
+        "n_objects": {name: int(np.count_nonzero(_domains(scored) == name)) for name in (source, target)},
+        "in_domain": _told(in_domain),
+        "cross_domain": _told(cross_domain),
+        "drop": _told(drop),
+        "reference": _told(of_reference),
+        "gap": _told(_less(of_reference, cross_domain)),
+    }
+    write_json(out, stated)
+    for name in ("roc_auc", f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"):
+        log.info(
+            "%s of networks trained on %s: %s there, %s on %s: a drop of %s; trained on both: %s",
+            name,
+            source,
+            _in_words(stated["in_domain"][name]),
+            _in_words(stated["cross_domain"][name]),
+            target,
+            _in_words(stated["drop"][name]),
+            _in_words(stated["reference"][name]),
+        )
+
+
+def _values(scored: Scored, threshold: float, domain: str) -> Values:
+    inside = _domains(scored) == domain
+    if not inside.any():
+        raise InputError(f"domain {domain}: expected scored objects, found none")
+    ranked = Ranked(scored.labels[inside], scored.probs[inside])
+    objects = None if scored.objects is None else np.unique(scored.objects[inside], return_inverse=True)[1]
+    n_rows = int(np.count_nonzero(inside))
+    drawn = [np.ones(n_rows, dtype=np.int64), *resamples(n_rows, objects, seed=_SEEDS.get(domain, 0))]
+    found: dict[str, list[float]] = {}
+    for weights in drawn:
+        values = ranked.metrics(weights, threshold)
+        told = {name: values[name] for name in TOLD}
+        told[f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"] = _tpr(ranked, weights)
+        for name, value in told.items():
+            found.setdefault(name, []).append(value)
+    return {name: np.array(values) for name, values in found.items()}
+
+
+_SEEDS = {"slsim": 1, "hsc": 2}
+"""Objects of two domains are drawn independently, also where there are as many of each."""
+
+
+def _tpr(ranked: Ranked, weights: npt.NDArray[np.int64]) -> float:
+    true, false = ranked.counts(weights)
+    if not true[-1] or not false[-1]:
+        return float("nan")
+    return tpr_with_few_false_positives(true, false, FALSE_POSITIVE_RATE * false[-1] + 1e-9)
+
+
+def _domains(scored: Scored) -> npt.NDArray[np.object_]:
+    if scored.domains is None:
+        raise InputError("expected a table with a column domain, found none")
+    return scored.domains
+
+
+def _less(one: Values, other: Values) -> Values:
+    return {name: values - other[name] for name, values in one.items()}
+
+
+def _told(values: Values) -> dict[str, Any]:
+    found = {}
+    for name, of_all in values.items():
+        value = float(of_all[0])
+        found[name] = {"value": value if np.isfinite(value) else None, "interval": interval(of_all[1:])}
+    return found
+
+
+def _in_words(told: dict[str, Any]) -> str:
+    if told["value"] is None:
+        return "undefined"
+    low, high = told["interval"]
+    return f"{told['value']:.4f} [{low:.4f}, {high:.4f}]"
