@@ -1,8 +1,11 @@
 # A fresh machine needs Python 3.11 or later and make; everything else is installed into .venv:
 #
 #   make submission    the main job on the embedded default, to submission.csv
+#   make report        all results as one file, report.html
+#   make status        how far a run is
 #   make test          all checks and tests
-#   make test-system   the tests on a real scheduler (root, and Slurm from the distribution)
+#   make torture       attacks on every step: killed processes, full disks, changed files
+#   make test-system   the tests in a real browser, and on a real scheduler (root, and Slurm from the distribution)
 #   make bench         what is fast, and by how much: the short benchmarks
 #
 # Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
@@ -18,12 +21,16 @@ INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' 
 # Steps and tests find the programs of the environment, and one another's cores are left alone.
 WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help install submission test test-system scheduler lint bench lock docs
+.PHONY: help install submission report status test torture test-browser test-system scheduler lint bench lock docs
 
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
+	@echo "make report       put the results of a finished run into one file, report.html"
+	@echo "make status       say how far a run is: members, best AUC, time left"
 	@echo "make test         make lint, then the tests"
-	@echo "make test-system  the profiles and the whole pipeline on a real scheduler, which it starts and stops"
+	@echo "make torture      every step attacked: killed, on full disks, with changed files; some 20 minutes"
+	@echo "make test-browser the report and the page of candidates in Debian's chromium"
+	@echo "make test-system  these, and the profiles and the whole pipeline on a real scheduler, which it starts and stops"
 	@echo "make lint         formatters, linters and the type checker"
 	@echo "make bench        run the short benchmarks and print their tables"
 	@echo "make install      make the environment .venv, nothing else"
@@ -36,10 +43,26 @@ install: $(INSTALLED)
 submission: $(INSTALLED)
 	$(WITHIN) snakemake --cores all --set-threads train=1 predict_val=1 predict_heldout=1 predict_test=1
 
+# CONFIG=FILE for another config than the one that snakemake takes by itself.
+report: $(INSTALLED)
+	$(WITHIN) snakemake $(if $(CONFIG),--configfile $(CONFIG)) --report report.html
+
+status: $(INSTALLED)
+	@$(WITHIN) python workflow/scripts/show_status.py $(if $(CONFIG),--configfile $(CONFIG))
+
 test: lint
 	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4
 
-test-system: scheduler $(INSTALLED)
+# As root it mounts small disks and fills them; else it leaves that out and says so. One process: kills are timed.
+torture: $(INSTALLED)
+	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --torture -m torture --verbose --durations 0
+
+# What it needs beyond the environment it says itself, and is skipped without.
+test-browser: $(INSTALLED)
+	-@if command -v npm >/dev/null; then npm ci --prefix tests/browser --silent --no-audit --no-fund; fi
+	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --browser --verbose tests/browser
+
+test-system: scheduler test-browser
 	$(WITHIN) tests/cluster/with_cluster.sh python -m pytest --verbose tests/cluster
 
 # Said before the environment is made, which takes minutes.

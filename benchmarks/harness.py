@@ -1,6 +1,6 @@
 """What all benchmarks share: options, paired rounds, the machine, a Markdown table. Import it first.
 
-Importing it makes the library and the tests' makers of files importable, and lets idle threads sleep.
+Importing it makes the library and the tests' makers of files importable; idle threads spin only briefly.
 """
 
 import argparse
@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path += [str(SCRIPTS), str(ROOT / "tests")]
 
-from stronglens.threads import wait_without_spinning  # noqa: E402 - lies in a folder that was not known before
+from stronglens.threads import spin_briefly  # noqa: E402 - lies in a folder that was not known before
 
-wait_without_spinning()
+spin_briefly()
 
 Size = Literal["tiny", "short", "full"]
 T = TypeVar("T")

@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
         off = np.abs(predict(forward) - predict(None)).max()
         result = harness.race(ways, options.n_rounds)
-        memory = [_memory(Path(folder), network, settings, options, size) for size in (n // 4, n)]
+        sizes = options.pick(tiny=(n,), short=(n // 4, n), full=(n // 4, n))
+        memory = [_memory(Path(folder), network, settings, options, size) for size in sizes]
     harness.print_title(f"Inference: {options.network}, batches of {batch}", options, ["torch", "timm"])
     harness.print_race(result, "images")
     gain = result.ratio(ours, default)

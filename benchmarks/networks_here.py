@@ -43,6 +43,7 @@ def compile_anew(
     *,
     learn: bool,
     size: Size,
+    graphs: bool = False,
 ) -> tuple[Forward, float]:
     """The network, compiled as if for the first time on this machine, and the seconds that took.
 
@@ -52,7 +53,8 @@ def compile_anew(
         return network, math.nan
     started = time.perf_counter()
     with fresh_cache():
-        forward = compiled(network, (batch, 1, SIDE_PX, SIDE_PX), device, dtype, learn=learn)
+        shape = (batch, 1, SIDE_PX, SIDE_PX)
+        forward = compiled(network, shape, device, dtype, learn=learn, graphs=graphs)
     return forward, time.perf_counter() - started
 
 

@@ -13,7 +13,7 @@ from item_by_item import preprocess_item
 from made_data import write_packed
 
 from stronglens.networks.device import choose_device
-from stronglens.networks.preprocess import CHUNK_ON_CPU, preprocess_all
+from stronglens.networks.preprocess import CHUNK_ON_CPU, known_of, preprocess_all
 from stronglens.packing.packed import open_packed
 from stronglens.settings.preprocess import PreprocessSettings
 
@@ -27,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         n = options.pick(tiny=100, short=40_000, full=200_000)
         packed = open_packed(write_packed(Path(folder, "packed"), n), check=False)
         rows = np.arange(len(packed.cutouts))
-        domains = packed.index["domain"].to_numpy()
+        known = known_of(packed, settings)
         few = rows[:2000]
 
         def preprocess_here(some: np.ndarray[tuple[int], np.dtype[np.int64]], n_used: int) -> None:
             torch.set_num_threads(n_used)
-            preprocess_all(packed.cutouts, some, settings, domains, device)[-1].cpu()
+            preprocess_all(packed.cutouts, some, settings, known, device)[-1].cpu()
 
         def copy() -> None:
             for start in range(0, len(rows), CHUNK_ON_CPU):

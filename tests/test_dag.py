@@ -6,12 +6,12 @@ Large artefacts are more than 1 MB here, since Snakemake compares the content of
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from snakemake_call import call_snakemake
 
 PROJECT = Path(__file__).parent.parent
 LARGE = ".npy", ".parquet", ".csv", ".pt"
@@ -36,27 +36,27 @@ CONFIG = {
 AFTER_ENSEMBLES = {
     *("ensemble_val", "threshold", "ensemble_test", "ensemble_test_labelled"),
     *("evaluate_val", "evaluate_test", "compare_data", "submission", "submission_of_ensemble"),
+    *("candidates", "plot_training", "plot_run_times", "write_overview"),
 }
 PREDICTIONS = {"predict_val", "predict_test", "predict_heldout"}
 PACKING = {"build_buckets", "build_test_buckets"}
 
 
 def snakemake(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    code, said = call_snakemake(folder, "--configfile", "config.yaml", *arguments)
+    assert code == 0, said
+    return said
 
 
-def jobs(folder: Path) -> set[tuple[str, str]]:
+def jobs(folder: Path, *targets: str) -> set[tuple[str, str]]:
     """Rule and wildcards of each job that a dry run lists."""
-    text = snakemake(folder, "-n")
+    text = snakemake(folder, "-n", *targets)
     found = set()
     for block in re.split(r"\n(?=(?:local)?rule \w+:)", text)[1:]:
         wildcards = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
         found.add((re.match(r"(?:local)?rule (\w+):", block)[1], wildcards[1] if wildcards else ""))
     assert found or "Nothing to be done" in text, text
-    return found - {("all", "")}
+    return found - {("all", ""), ("sim_to_real", "")}
 
 
 def rules(folder: Path) -> set[str]:
@@ -88,6 +88,9 @@ def finished(tmp_path_factory) -> Path:
         for name in line.split(", "):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.suffix:
+                path.mkdir()
+                continue
             path.write_bytes(b"x" * (MEGABYTE + 1) if path.suffix in LARGE else b"")
     # Plain --touch does nothing for files that Snakemake has no record of.
     snakemake(folder, "--touch", "--forceall", "--cores", "1")
@@ -139,6 +142,14 @@ def test_settings_of_one_model_concern_its_members(project):
     assert {where for rule, where in found if rule == "ensemble_val"} == {"ensemble=hybrid"}
 
 
+def test_test_time_augmentation_trains_nothing(project):
+    nano = CONFIG["models"]["nano"] | {"predict": {"test_time_augmentation": True}}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}})
+    found = jobs(project)
+    assert {rule for rule, _ in found} == PREDICTIONS | AFTER_ENSEMBLES - {"plot_training"}
+    assert all("model=nano" in where for rule, where in found if rule in PREDICTIONS)
+
+
 @pytest.mark.parametrize("change", [{"seed": 7}, {"train": 0.6, "val": 0.2, "test": 0.2}])
 def test_another_split_never_packs_again(project, change):
     write_config(project, CONFIG | {"split": change})
@@ -154,9 +165,48 @@ def test_threshold_method_leaves_members_alone(project):
     assert not found & ({"train", "split_objects", "ensemble_val"} | PREDICTIONS | PACKING)
 
 
+def test_another_combination_of_members_concerns_that_ensemble(project):
+    ensembles = CONFIG["ensembles"] | {"atto": {"models": ["atto"], "calibration": "temperature"}}
+    write_config(project, CONFIG | {"ensembles": ensembles})
+    found = jobs(project)
+    assert {rule for rule, _ in found} == AFTER_ENSEMBLES - {"submission", "candidates", "plot_training"}
+    assert all("ensemble=atto" in where for rule, where in found if rule != "plot_run_times")
+
+
+def test_sim_to_real_trains_on_simulations_alone_and_touches_nothing_else(project):
+    found = jobs(project, "sim_to_real")
+    assert {rule for rule, _ in found} == {
+        *("train", "predict_val", "predict_heldout", "ensemble_val", "threshold"),
+        *("ensemble_test_labelled", "measure_transfer"),
+    }
+    assert {where for rule, where in found if rule == "train"} == {
+        "model=atto_on_slsim, seed=1",
+        "model=atto_on_slsim, seed=2",
+        "model=nano_on_slsim, seed=1",
+    }
+    assert {where for rule, where in found if rule == "ensemble_val"} == {"ensemble=hybrid_on_slsim"}
+
+
+def test_what_is_told_of_an_ensemble_is_told_anew_alone(project):
+    write_config(project, CONFIG | {"evaluation": {"beta": 0.2}})
+    assert rules(project) == {"evaluate_val", "evaluate_test", "write_overview"}
+
+
 def test_form_of_the_submission_writes_submissions_alone(project):
     write_config(project, CONFIG | {"submission": {"ensemble": "hybrid", "form": "short"}})
     assert rules(project) == {"submission", "submission_of_ensemble"}
+
+
+def test_what_the_page_of_candidates_shows_concerns_that_page_alone(project):
+    write_config(project, CONFIG | {"candidates": {"n_best": 50}})
+    assert rules(project) == {"candidates"}
+
+
+def test_captions_of_the_report_rerun_nothing_and_missing_benchmarks_neither(project):
+    for caption in (project / "workflow/report").iterdir():
+        caption.write_text("other words")
+    assert not (project / "results/benchmarks").exists()
+    assert jobs(project) == set()
 
 
 @pytest.mark.parametrize(
@@ -168,6 +218,9 @@ def test_form_of_the_submission_writes_submissions_alone(project):
         ("stronglens/settings/decide.py", {"threshold"}),
         ("evaluate.py", {"evaluate_val", "evaluate_test"}),
         ("submission.py", {"submission", "submission_of_ensemble"}),
+        ("stronglens/candidates/static/app.js", {"candidates"}),
+        ("stronglens/reporting/overview.py", {"write_overview", "describe_data"}),
+        ("stronglens/reporting/status.py", set()),
         ("stronglens/configuring/config.py", set()),
     ],
 )
@@ -252,22 +305,12 @@ def test_changed_content_reruns_what_reads_it(project, artefact, rerun, kept):
     assert not found & kept
 
 
-def test_one_config_is_loaded_and_nothing_of_the_default_survives(tmp_path):
-    config = str(PROJECT / "config" / "challenge.yaml")
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "-s",
-        str(PROJECT / "Snakefile"),
-        "--configfile",
-        config,
-        "-n",
-    ]
+@pytest.mark.parametrize(("name", "model"), [("challenge", "nano"), ("challenge_grizy", "grizy")])
+def test_one_config_is_loaded_and_nothing_of_the_default_survives(tmp_path, name, model):
+    config = str(PROJECT / "config" / f"{name}.yaml")
     # In a folder without results, which a run of the default would leave in the clone.
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True)
-    trained = re.findall(
-        r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", done.stdout + done.stderr, re.DOTALL
-    )
-    assert sorted(trained) == sorted(("model=nano", seed) for seed in ("42", "101", "202", "303", "404"))
-    assert "simulate" not in done.stdout
+    code, said = call_snakemake(tmp_path, "-s", str(PROJECT / "Snakefile"), "--configfile", config, "-n")
+    assert code == 0, said
+    trained = re.findall(r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", said, re.DOTALL)
+    assert sorted(trained) == sorted((f"model={model}", seed) for seed in ("42", "101", "202", "303", "404"))
+    assert "simulate" not in said

@@ -1,6 +1,7 @@
 """The whole workflow, from FITS files to a submission, with two seeds of small networks."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from fits_files import write_labelled, write_test_set
+from kills import Attack, Run, carry_out_at_once, run
 
 PROJECT = Path(__file__).parent.parent
 REFERENCE = Path(__file__).parent / "reference" / "tiny_run.json"
@@ -22,7 +24,10 @@ pytestmark = pytest.mark.e2e
 
 
 # Most of the time goes into starting programs, in one thread: so two at once.
-RULES = "train predict_val predict_test predict_heldout ensemble_val ensemble_test evaluate_val evaluate_test"
+RULES = (
+    "train predict_val predict_test predict_heldout ensemble_val ensemble_test evaluate_val evaluate_test "
+    "candidates describe_data plot_training plot_run_times write_overview"
+)
 ONE_THREAD_EACH = [f"{rule}=1" for rule in RULES.split()]
 
 
@@ -128,6 +133,32 @@ def test_scores_are_those_of_the_stored_run(project, request):
         assert np.allclose(probs, expected[probs.index], rtol=0, atol=0.01), name
 
 
+def test_the_page_of_candidates_is_of_what_is_submitted(project):
+    script = (project / "results/candidates/data.js").read_text()
+    shown = json.loads(script.removeprefix("const CANDIDATES = ").removesuffix(";\n"))
+    ensemble = pd.read_csv(project / "results/ensemble/both/challenge/test_ens.csv", index_col="object")
+    items = pd.DataFrame(shown["items"])[:11].set_index("id")
+    assert list(items.index) == list(ensemble["prob"].sort_values(ascending=False).index)
+    assert np.allclose(items["prob"], ensemble["prob"][items.index], rtol=0, atol=1e-6)
+    bands = {name: bin(mask).count("1") for name, mask in items["bands"].items()}
+    assert bands == ensemble["n_cutouts"].to_dict()
+    assert shown["ensemble"] == "both" and len(shown["members"]) == 3 and not shown["simulated"]
+
+
+def test_the_run_can_be_looked_at(project):
+    folder = project / "results/report"
+    for name in ("report/both/training", "evaluation/each/heldout/completeness", "report/run_times"):
+        assert (project / f"results/{name}.png").stat().st_size > 10_000
+        assert (project / f"results/{name}.pdf").stat().st_size > 1_000
+    times = pd.read_csv(folder / "run_times.csv")
+    assert set(times["rule"]) >= {"train", "build_buckets", "predict_val", "predict_test"}
+    auc = json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())
+    assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()
+    # Of one object of the test set all files are empty, of another one is missing.
+    row = "<td>34</td><td>29</td><td>6</td><td>1</td><td>5</td>"
+    assert f"<td>challenge part 1</td>{row}" in (folder / "data.html").read_text()
+
+
 def test_a_second_run_does_nothing(project):
     assert "Nothing to be done" in snakemake(project)
 
@@ -149,6 +180,7 @@ def test_names_with_commands_in_them_run_none(project):
     assert not list(project.rglob("pwned"))
 
 
+@pytest.mark.torture
 def test_changed_pixels_are_found_before_they_are_learnt_from(project, tmp_path):
     """Snakemake does not see it, since a large file counts by its time only; the step does."""
     folder = shutil.copytree(project, tmp_path / "changed", symlinks=True)
@@ -163,6 +195,47 @@ def test_changed_pixels_are_found_before_they_are_learnt_from(project, tmp_path)
     assert done.returncode == 1
     assert "cutouts.npy: expected sha256" in done.stderr
     assert not (folder / target).exists()
+
+
+def answers(folder: Path) -> dict[str, bytes]:
+    """The submission and what decides on it: weights, probabilities, thresholds."""
+    names = ("submission.csv", "results/**/best.pt", "results/**/threshold.txt", "results/**/probs_*.npy")
+    return {str(path.relative_to(folder)): path.read_bytes() for name in names for path in folder.glob(name)}
+
+
+@pytest.mark.torture
+def test_steps_that_are_killed_are_done_again_to_the_same_bytes(project, tmp_path):
+    """A tenth of tests/test_attacked_workflow.py."""
+    folder = shutil.copytree(project, tmp_path / "killed", symlinks=True)
+    # None of these needs another's files: all are killed in one run, which is quicker.
+    targets = {
+        "build_test_buckets": "results/buckets/challenge/part_0/summary.json",
+        "inspect_data": "results/inspection/labelled/summary.json",
+        "train": "results/models/stack/seed_1/best.json",
+        "predict_test": "results/predictions/each/seed_1/challenge/part_1/pred_test.json",
+        "ensemble_val": "results/ensemble/each/val/val_ens.json",
+    }
+    generator = random.Random(1)  # noqa: S311 - no secret
+    attacks = [Attack(rule, target, generator.uniform(0, 1), "step") for rule, target in targets.items()]
+    assert carry_out_at_once(folder, attacks) == len(attacks)
+    # Named, since what comes after them is there already.
+    run(folder, *targets.values(), "--rerun-incomplete")
+    assert answers(folder) == answers(project)
+
+
+@pytest.mark.torture
+def test_of_two_runs_at_once_the_second_is_refused(project, tmp_path):
+    folder = shutil.copytree(project, tmp_path / "twice", symlinks=True)
+    first = Run(folder, "submission.csv", "--forcerun", "ensemble_test")
+    while (step := first.step("ensemble_test")) is None:
+        assert first.process.poll() is None, first.said
+    step.suspend()
+    second = Run(folder, "submission.csv", said="second.txt")
+    assert second.wait() == 1
+    step.resume()
+    assert first.wait() == 0, first.said
+    assert "Directory cannot be locked" in second.said
+    assert answers(folder) == answers(project)
 
 
 def test_a_wrong_config_stops_before_the_graph_and_says_what_to_write(project, tmp_path):

@@ -14,6 +14,7 @@ from snakemake.profiles import ProfileConfigFileParser
 from snakemake_executor_plugin_slurm import Executor
 
 from pbs_run import PID_VARIABLE, Run
+from snakemake_call import call_snakemake
 from workflow_run import REPOSITORY, WorkflowRun, clone, end_runs, site_profile
 
 PROFILES = REPOSITORY / "profiles"
@@ -38,12 +39,12 @@ def parse(path: Path) -> dict[str, Any]:
 
 def dry_run(folder: Path, *arguments: str) -> dict[str, dict[str, int]]:
     """The numbers that each rule of the embedded default asks for."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--dry-run"]
-    config = ("--configfile", REPOSITORY / "config" / "config.yaml")
-    ran = subprocess.run(
-        [*command, *config, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    config = ("--configfile", str(REPOSITORY / "config" / "config.yaml"))
+    code, said = call_snakemake(
+        folder, "--snakefile", str(REPOSITORY / "Snakefile"), "--dry-run", *config, *arguments
     )
-    jobs = re.findall(r"^(?:local)?rule (\w+):.*?^    resources: (.*?)$", ran.stdout, re.M | re.S)
+    assert code == 0, said
+    jobs = re.findall(r"^(?:local)?rule (\w+):.*?^    resources: (.*?)$", said, re.M | re.S)
     return {
         rule: {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)(?:,|$)", resources)}
         for rule, resources in jobs

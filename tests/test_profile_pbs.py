@@ -606,7 +606,8 @@ class TestSidecar:
         fake("qstat", UNKNOWN)
         fake("qsub", "echo $$.vm")
         fake("qdel", f"echo \"$@\" > '{deleted}'")
-        with subprocess.Popen(["sleep", "60"]) as snakemake:
+        # Started in the background, tests and all they start ignore SIGINT.
+        with subprocess.Popen(["env", "--default-signal=INT", "sleep", "60"]) as snakemake:
             monkeypatch.setenv(PID_VARIABLE, str(snakemake.pid))
             for seed in ("42", "43"):
                 script = jobscript(wildcards={"model": "nano", "seed": seed}, output=[seed])

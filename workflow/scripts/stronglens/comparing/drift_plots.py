@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stronglens.artefact import write_aside
+from stronglens.figures import save_figure
 
 if TYPE_CHECKING:
     from stronglens.comparing.drift import Compared
@@ -29,7 +29,7 @@ def save_drift(compared: Sequence[Compared], path: Path) -> None:
     compared : sequence of Compared
         What to draw.
     path : Path
-        A PNG file.
+        A PNG file; a PDF file is written beside it.
     """
     names = list(dict.fromkeys(one.statistic for one in compared))
     bands = list(dict.fromkeys(one.band for one in compared if one.band)) or [""]
@@ -48,8 +48,7 @@ def save_drift(compared: Sequence[Compared], path: Path) -> None:
     )
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
-    with write_aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def _draw(axes: Axes, one: Compared) -> None:

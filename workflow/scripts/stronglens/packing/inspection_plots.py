@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stronglens.artefact import write_aside
+from stronglens.figures import save_figure
 from stronglens.packing.packed import PackedSet
 
 BAND_STYLES = (
@@ -40,7 +40,7 @@ def save_contact_sheet(packed: PackedSet, path: Path, n_objects: int) -> None:
     packed : PackedSet
         The data set.
     path : Path
-        A PNG file.
+        A PNG file; a PDF file is written beside it.
     n_objects : int
         Objects of each bucket, evenly spaced.
     """
@@ -69,7 +69,7 @@ def save_contact_sheet(packed: PackedSet, path: Path, n_objects: int) -> None:
         axes.xaxis.tick_top()
         axes.spines[:].set_visible(False)
         axes.set_title(bucket)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def arrange_cutouts(
@@ -123,7 +123,7 @@ def save_histograms(
     chosen : mapping
         Rows of the cutouts to take, by bucket and band.
     path : Path
-        A PNG file.
+        A PNG file; a PDF file is written beside it.
     """
     buckets = list(chosen) or [""]
     n_across = min(2, len(buckets))
@@ -147,7 +147,7 @@ def save_histograms(
         axes.set_xlabel("pixel value (counts)")
     for axes in panels[:, 0]:
         axes.set_ylabel("share of pixels per count")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_histograms(
@@ -171,8 +171,3 @@ def _draw_histograms(
         )
     if bands:
         axes.legend(fontsize="x-small")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with write_aside(path) as aside:
-        figure.savefig(aside, format="png", dpi=150)

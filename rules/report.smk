@@ -1,0 +1,201 @@
+"""What a person looks at after a run: the page of candidates, and the figures and pages of the report.
+
+`snakemake --report report.html` puts everything marked with `report(...)`, here and in other rules, into one file.
+"""
+
+STATIC = sorted((SCRIPTS / "stronglens" / "candidates" / "static").iterdir())
+"""Files of the page of candidates that are the same for every run."""
+
+CITATION = [path for path in [Path(workflow.basedir) / "CITATION.cff"] if path.is_file()]
+
+
+CANDIDATES = CONFIG.submission.ensemble, CONFIG.submission.testset
+"""The page of candidates is of what is submitted."""
+
+
+rule candidates:
+    input:
+        code=sources("candidates.py"),
+        static=[in_clone(path) for path in STATIC],
+        description=description_of(*CANDIDATES),
+        ensemble=ancient(table_of(*CANDIDATES)),
+        heldout_description=description_of(CANDIDATES[0], HELDOUT),
+        heldout_ensemble=ancient(table_of(CANDIDATES[0], HELDOUT)),
+        summary=[f"{folder}/summary.json" for folder in packed_folders(CANDIDATES[1])],
+        cutouts=ancient([f"{folder}/cutouts.npy" for folder in packed_folders(CANDIDATES[1])]),
+        index=ancient([f"{folder}/index.parquet" for folder in packed_folders(CANDIDATES[1])]),
+        labelled=f"{LABELLED}/summary.json",
+        labelled_cutouts=ancient(f"{LABELLED}/cutouts.npy"),
+        labelled_index=ancient(f"{LABELLED}/index.parquet"),
+    output:
+        page="results/candidates/index.html",
+        static=[f"results/candidates/{path.name}" for path in STATIC if path.name != "index.html"],
+        data="results/candidates/data.js",
+        images=directory("results/candidates/images"),
+    log:
+        "logs/candidates.log",
+    benchmark:
+        "results/benchmarks/candidates.tsv"
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=" ".join(
+            [
+                f"--ensemble {CANDIDATES[0]} --testset {CANDIDATES[1]} {packed_options(CANDIDATES[1])}",
+                f"--settings {shlex.quote(as_parameter(CONFIG.candidates))}",
+                *(["--simulated"] if CONFIG.simulate else []),
+            ]
+        ),
+    shell:
+        "python {input.code[0]:q} --ensemble-csv {input.ensemble:q} --heldout-csv {input.heldout_ensemble:q}"
+        ' --labelled "$(dirname {input.labelled:q})" {params.options}'
+        ' --out-dir "$(dirname {output.page:q})" --log {log:q}'
+
+
+rule describe_data:
+    input:
+        code=sources("describe_data.py"),
+        summary=f"{LABELLED}/summary.json",
+        inspection="results/inspection/labelled/summary.json",
+        split=f"{SPLITS}/objects.json",
+        tests=[f"{folder}/summary.json" for name in CONFIG.testsets for folder in packed_folders(name)],
+    output:
+        page=report(
+            "results/report/data.html",
+            caption="../workflow/report/data.rst",
+            category="2 Data",
+            labels={"figure": "What was read, and what was not"},
+        ),
+    log:
+        "logs/describe_data.log",
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=named(
+            "tests",
+            {
+                f"{name} part {part}" if n_parts(name) > 1 else name: f"{folder}/summary.json"
+                for name in CONFIG.testsets
+                for part, folder in enumerate(packed_folders(name))
+            },
+        ),
+    shell:
+        "python {input.code[0]:q} --summary {input.summary:q} --inspection {input.inspection:q}"
+        " --splits {input.split:q} {params.options} --out {output.page:q} --log {log:q}"
+
+
+rule plot_training:
+    input:
+        code=sources("plot_training.py"),
+        logs=lambda wildcards: ancient(
+            [f"{folder}/training_log.csv" for folder in trained_members(wildcards)]
+        ),
+        results=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
+    output:
+        **figure(
+            "training",
+            "results/report/{ensemble}/training.png",
+            "3 Training",
+            {"figure": "Learning curves of all members"},
+        ),
+    log:
+        "logs/plot_training/{ensemble}.log",
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=lambda wildcards: repeated("members", trained_members(wildcards)),
+    shell:
+        "python {input.code[0]:q} {params.options} --out {output.training:q} --log {log:q}"
+
+
+# Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
+rule plot_run_times:
+    input:
+        code=sources("plot_run_times.py"),
+        after=[
+            description_of(ensemble, testset)
+            for ensemble in ENSEMBLES
+            for testset in [HELDOUT, *CONFIG.testsets]
+        ],
+    output:
+        **figure(
+            "run_times",
+            "results/report/run_times.png",
+            "6 Run",
+            {"figure": "Run times and memory"},
+            subcategory=None,
+        ),
+        table="results/report/run_times.csv",
+    log:
+        "logs/plot_run_times.log",
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    shell:
+        "python {input.code[0]:q} --benchmarks results/benchmarks --out {output.run_times:q} --log {log:q}"
+
+
+rule write_overview:
+    input:
+        code=sources("write_overview.py"),
+        citation=[in_clone(path) for path in CITATION],
+        validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
+        scored=expand("results/ensemble/{{ensemble}}/{testset}/metrics_test_ens.json", testset=SCORED),
+        descriptions=expand("results/ensemble/{{ensemble}}/{testset}/test_ens.json", testset=BLIND),
+        blind=ancient(expand("results/ensemble/{{ensemble}}/{testset}/test_ens.csv", testset=BLIND)),
+        drift=expand("results/drift/{{ensemble}}/{testset}/drift.json", testset=BLIND),
+        members=lambda wildcards: [f"{folder}/best.json" for folder in member_folders(wildcards.ensemble)],
+        trainings=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
+    output:
+        page=report(
+            "results/report/{ensemble}/overview.html",
+            caption="../workflow/report/overview.rst",
+            category="1 Overview",
+            labels={"ensemble": "{ensemble}"},
+        ),
+    log:
+        "logs/write_overview/{ensemble}.log",
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=lambda wildcards: " ".join(
+            [
+                named(
+                    "scored",
+                    {
+                        name: f"results/ensemble/{wildcards.ensemble}/{name}/metrics_test_ens.json"
+                        for name in SCORED
+                    },
+                ),
+                named("blind", {name: table_of(wildcards.ensemble, name) for name in BLIND}),
+                named(
+                    "drift",
+                    {name: f"results/drift/{wildcards.ensemble}/{name}/drift.json" for name in BLIND},
+                ),
+                repeated("members", member_folders(wildcards.ensemble)),
+                repeated("citation", [in_clone(path) for path in CITATION]),
+                *(["--simulated"] if CONFIG.simulate else []),
+            ]
+        ),
+    shell:
+        "python {input.code[0]:q} --ensemble {wildcards.ensemble} --validation {input.validation:q}"
+        " {params.options} --out {output.page:q} --log {log:q}"

@@ -1,0 +1,49 @@
+"""Say how far a run is, from the results it has left so far."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stronglens.cli import Command, run
+
+
+class Status(Command):
+    """Say how far a run is: each member's training and predictions, its best AUC, and the time left at most.
+
+    Reads the config and small files in results/, and changes nothing; it may run beside snakemake.
+    """
+
+    configfile: Path | None = None
+    """The config of the run; config/local.yaml if it is there, else config/config.yaml."""
+    results: Path = Path("results")
+    """Folder of the results."""
+    submission: Path = Path("submission.csv")
+    """The submission that the run ends in."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(Status, _say, argv)
+
+
+def _say(options: Status) -> None:
+    import yaml  # noqa: PLC0415 - --help need not wait
+
+    from stronglens.configuring.config import check_config  # noqa: PLC0415
+    from stronglens.errors import InputError  # noqa: PLC0415
+    from stronglens.reporting.status import status_lines  # noqa: PLC0415
+
+    own = Path("config/local.yaml")
+    path = options.configfile or (own if own.exists() else Path("config/config.yaml"))
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: expected a config, found: {error}") from error
+    config = check_config(raw or {}, str(path))
+    sys.stdout.write(
+        "\n".join([f"config     {path}", *status_lines(config, options.results, options.submission)])
+    )
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Cutouts as pictures: colour composites, single bands, and the sheets that hold many of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.visualization import make_lupton_rgb
+from PIL import Image
+
+from stronglens.artefact import write_aside
+from stronglens.packing.cutout_statistics import flux, frame_noise, frame_sky
+
+DARKEST_NOISE = 2.0
+"""Single bands: what lies so far below the sky, in units of its noise, is black."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """How pictures of one size lie in the files that hold them.
+
+    Attributes
+    ----------
+    name : str
+        Files are called `{name}_{number}.png`.
+    n_across, n_down : int
+        Pictures in a line and lines in a file; the last file is shorter.
+    """
+
+    name: str
+    n_across: int
+    n_down: int
+
+    @property
+    def n_each(self) -> int:
+        """Pictures in a file."""
+        return self.n_across * self.n_down
+
+
+COLOUR = Sheet("colour", 20, 20)
+BANDS = Sheet("bands", 4, 25)
+"""Here a picture is all bands of an object side by side."""
+
+
+def colour_composites(
+    cutouts: npt.NDArray[np.float32],
+    places: Sequence[int],
+    usual: npt.NDArray[np.float64],
+    stretch: float,
+    softening: float,
+) -> Pixels:
+    """Combine three bands into colour pictures.
+
+    Parameters
+    ----------
+    cutouts : ndarray of float32, shape (n_objects, n_bands, size_px, size_px)
+        Axes (object, band, y, x), in counts; a missing band is NaN everywhere. Bands in order of wavelength.
+    places : sequence of int
+        Numbers of the bands shown as red, green and blue. A missing one is replaced by the nearest there is.
+    usual : ndarray of float64, shape (n_bands,)
+        Flux of a usual object in each band, in counts, positive: such an object is grey.
+    stretch : float
+        Linear stretch, in units of the noise of the object's own sky.
+    softening : float
+        Q.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_objects, size_px, size_px, 3)
+        Axes (object, y, x, colour), the first y at the top. An object without any band is black.
+
+    Notes
+    -----
+    Lupton et al. (2004), PASP 116, 133, by astropy. The sky of each band is subtracted, and its counts are
+    divided by the usual flux: the same for all objects, so that their colours can be compared, while the
+    red bands, brighter for every galaxy, do not outshine blue arcs.
+    """
+    n_objects, n_bands, size_px, _ = cutouts.shape
+    there = ~np.isnan(cutouts[:, :, 0, 0])
+    flat = np.nan_to_num(cutouts).reshape(-1, size_px, size_px)
+    above = (flat - frame_sky(flat)[:, None, None]).reshape(cutouts.shape) / usual[:, None, None]
+    own = frame_noise(flat).reshape(n_objects, n_bands) / usual
+    common = np.array([_middle(row[has]) for row, has in zip(own, there, strict=True)])
+    chosen = np.stack([_nearest(there, place) for place in places], axis=1)
+    scaled = above[np.arange(n_objects)[:, None], chosen] / common[:, None, None, None]
+    # Composing is done pixel by pixel, so all objects make one tall picture.
+    red, green, blue = scaled.transpose(1, 0, 2, 3).reshape(3, n_objects * size_px, size_px)
+    with np.errstate(invalid="ignore"):  # 0/0, which it replaces, where there is no light at all
+        picture: Pixels = make_lupton_rgb(red, green, blue, stretch=stretch, Q=softening)
+    return picture.reshape(n_objects, size_px, size_px, 3)[:, ::-1]
+
+
+def usual_flux(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The flux of objects in each band, the median over those that are brighter than the sky; 1 without any.
+
+    Shapes as of `colour_composites`: (n_objects, n_bands, size_px, size_px) to (n_bands,), in counts.
+    """
+    size_px = cutouts.shape[2]
+    fluxes = flux(np.nan_to_num(cutouts).reshape(-1, size_px, size_px)).reshape(cutouts.shape[:2])
+    return np.array([_middle(band) for band in fluxes.T])
+
+
+def band_pictures(cutouts: npt.NDArray[np.float32]) -> Pixels:
+    """Show each band in grey, stretched by itself: the inverse hyperbolic sine of its counts above the sky in
+    units of its noise, up to its brightest pixel.
+
+    Parameters
+    ----------
+    cutouts : ndarray of float32, shape (n_objects, n_bands, size_px, size_px)
+        As of `colour_composites`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_objects, n_bands, size_px, size_px)
+        Axes (object, band, y, x), the first y at the top; a missing band is black.
+    """
+    size_px = cutouts.shape[2]
+    flat = np.nan_to_num(cutouts).reshape(-1, size_px, size_px)
+    noise = frame_noise(flat)
+    noise[noise == 0] = 1
+    curved = np.arcsinh((flat - frame_sky(flat)[:, None, None]) / noise[:, None, None])
+    low = np.arcsinh(-DARKEST_NOISE)
+    high = np.maximum(curved.max(axis=(1, 2), keepdims=True), low + 1)
+    grey = np.clip((curved - low) / (high - low), 0, 1)
+    grey[np.isnan(cutouts).reshape(grey.shape)] = 0
+    picture: Pixels = np.rint(255 * grey).astype(np.uint8)
+    return picture.reshape(cutouts.shape)[:, :, ::-1]
+
+
+def side_by_side(bands: Pixels) -> Pixels:
+    """Lay the bands of each object, shape (n_objects, n_bands, size_px, size_px), in a line: shape
+    (n_objects, size_px, n_bands * size_px).
+    """
+    n_objects, n_bands, height, width = bands.shape
+    return bands.transpose(0, 2, 1, 3).reshape(n_objects, height, n_bands * width)
+
+
+def save_sheet(folder: Path, sheet: Sheet, number: int, pictures: Pixels) -> None:
+    """Write a file of a sheet.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    sheet : Sheet
+        Its layout.
+    number : int
+        Which file.
+    pictures : ndarray of uint8, shape (n_pictures, height, width) or (n_pictures, height, width, 3)
+        At most as many as a file holds; they fill it line by line.
+    """
+    n_pictures, height, width, *colours = pictures.shape
+    n_down = -(-n_pictures // sheet.n_across)
+    laid = np.zeros((n_down * sheet.n_across, height, width, *colours), dtype=np.uint8)
+    laid[:n_pictures] = pictures
+    grid = laid.reshape(n_down, sheet.n_across, height, width, *colours).swapaxes(1, 2)
+    picture = grid.reshape(n_down * height, sheet.n_across * width, *colours)
+    with write_aside(folder / f"{sheet.name}_{number}.png") as aside:
+        Image.fromarray(picture).save(aside, format="PNG")
+
+
+def _nearest(there: npt.NDArray[np.bool_], place: int) -> npt.NDArray[np.int64]:
+    """Number of the present band nearest to one, for each object; that one itself if none is present."""
+    distance = np.abs(np.arange(there.shape[1]) - place)
+    found: npt.NDArray[np.int64] = np.where(
+        there.any(axis=1), np.argmin(np.where(there, distance, there.shape[1]), axis=1), place
+    )
+    return found
+
+
+def _middle(values: npt.NDArray[np.float64]) -> float:
+    """The median of what is positive: a band that is missing, or constant, has neither flux nor noise."""
+    positive = values[values > 0]
+    return float(np.median(positive)) if len(positive) else 1.0

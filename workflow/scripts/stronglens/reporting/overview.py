@@ -1,0 +1,346 @@
+"""The first pages of the report: the numbers that matter, and the data they come from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from stronglens.artefact import read_json, write_text
+from stronglens.ensembling.scored_set import open_scored
+from stronglens.reporting import html
+
+METRICS = {
+    "roc_auc": "area under the ROC curve",
+    "pr_auc": "average precision",
+    "accuracy": "accuracy",
+    "precision": "precision (purity)",
+    "recall": "recall (completeness)",
+    "specificity": "specificity",
+    "f1": "F1",
+    "mcc": "Matthews correlation",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+}
+"""Metrics of the overview, by their keys in `metrics_*.json`."""
+
+MOST_REJECTS = 50
+
+_SIMULATED = "The data are simulated: scores say that the pipeline works, not how well it finds real lenses."
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the overview is made of: files and folders of one ensemble.
+
+    Attributes
+    ----------
+    validation : Path
+        `metrics_val_ens.json`.
+    scored : mapping of str to Path
+        `metrics_test_ens.json` of each labelled test set, by its name.
+    blind : mapping of str to Path
+        `test_ens.csv` of each test set without labels, by its name.
+    drift : mapping of str to Path
+        `drift.json` of each of these.
+    members : sequence of Path
+        Folders of the members.
+    """
+
+    validation: Path
+    scored: Mapping[str, Path]
+    blind: Mapping[str, Path]
+    drift: Mapping[str, Path]
+    members: Sequence[Path]
+
+
+def write_overview(
+    results: Results, out: Path, *, ensemble: str, simulated: bool = False, citation: Path | None = None
+) -> None:
+    """Write the overview of an ensemble's results.
+
+    Parameters
+    ----------
+    results : Results
+        What it did.
+    out : Path
+        An HTML file that needs nothing beside it.
+    ensemble : str
+        Name of the ensemble.
+    simulated : bool
+        Whether it says that the data are simulated.
+    citation : Path, optional
+        `CITATION.cff`, for how to cite.
+
+    Raises
+    ------
+    InputError
+        A file is missing or malformed.
+    """
+    parts = [
+        *([html.paragraph(_SIMULATED, "warning")] if simulated else []),
+        *_headline(results),
+        *_members(results.members),
+        *_blind(results),
+        *([] if citation is None else _citation(citation)),
+    ]
+    write_text(out, html.page(f"Overview: ensemble {ensemble}", parts))
+
+
+def describe_data(
+    summary: Path, inspection: Path, splits: Path, tests: Mapping[str, Path], out: Path
+) -> None:
+    """Write what was read, what was not, and how the objects are divided.
+
+    Parameters
+    ----------
+    summary : Path
+        `summary.json` of the packed labelled data.
+    inspection : Path
+        `summary.json` of their inspection.
+    splits : Path
+        `objects.json`.
+    tests : mapping of str to Path
+        `summary.json` of each part of each test set, by a name.
+    out : Path
+        An HTML file that needs nothing beside it.
+
+    Raises
+    ------
+    InputError
+        A file is missing or malformed.
+    """
+    labelled, inspected, counts = read_json(summary), read_json(inspection), read_json(splits)["counts"]
+    sets = {"labelled": labelled} | {name: read_json(path) for name, path in tests.items()}
+    parts = [
+        html.heading("Files"),
+        html.table(
+            ("data set", "files", "cutouts", "objects", "lacking a band", "unreadable files", "share"),
+            [
+                (
+                    name,
+                    *(
+                        f"{one[key]:,}"
+                        for key in ("n_files", "n_cutouts", "n_objects", "n_objects_incomplete")
+                    ),
+                    f"{one['n_rejected']:,}",
+                    f"{one['n_rejected'] / max(one['n_files'], 1):.3%}",
+                )
+                for name, one in sets.items()
+            ],
+        ),
+        html.heading("Labelled objects: buckets and splits"),
+        html.table(
+            (
+                "bucket",
+                "training",
+                "validation",
+                "held out",
+                *(f"{band} cutouts" for band in labelled["bands"]),
+            ),
+            [
+                (
+                    bucket,
+                    *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
+                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled["bands"]),
+                )
+                for bucket, of_bucket in counts["bucket"].items()
+            ],
+        ),
+        html.paragraph(
+            f"{counts['n_objects']:,} objects in {counts['n_groups']:,} groups; "
+            f"{counts['n_grouped_objects']:,} objects share an id or pixels with another and stay with it in "
+            "one split.",
+            "note",
+        ),
+        html.heading("Brightness and noise"),
+        html.table(
+            ("bucket", "band", "cutouts", "median (counts)", "noise (counts)", "brightest pixel (counts)"),
+            [
+                (
+                    bucket,
+                    band,
+                    f"{one['n_cutouts']:,}",
+                    *(f"{one[key]:.4g}" for key in ("median", "noise", "max")),
+                )
+                for bucket, bands in inspected["pixels"].items()
+                for band, one in sorted(bands.items(), key=lambda item: labelled["bands"].index(item[0]))
+            ],
+        ),
+        html.heading("Files that could not be read"),
+        *_rejects(inspected["bad_files"]),
+        html.heading("Seen more than once"),
+        html.table(
+            ("", "how often", "with both labels"),
+            [
+                (name, *(f"{labelled[key][number]:,}" for number in ("n", "n_both_labels")))
+                for key, name in (
+                    ("shared_header_ids", "ids of several objects"),
+                    ("identical_cutouts", "images of several cutouts"),
+                )
+            ],
+        ),
+    ]
+    write_text(out, html.page("Data", parts))
+
+
+def _rejects(bad: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    if not bad:
+        yield html.paragraph("None.")
+        return
+    rows = [(one["bucket"] or "", one["path"], one["reason"]) for one in bad[:MOST_REJECTS]]
+    yield html.table(("bucket", "file", "reason"), rows, texts=(1, 2))
+    if len(bad) > MOST_REJECTS:
+        yield html.paragraph(f"… and {len(bad) - MOST_REJECTS:,} more: rejected.csv lists all.", "note")
+
+
+def _headline(results: Results) -> Iterator[str]:
+    metrics = {"validation": read_json(results.validation)} | {
+        name: read_json(path) for name, path in results.scored.items()
+    }
+    first = next(iter(results.scored))
+    stated = metrics[first]["global"]
+    t_star = metrics["validation"]["global"]
+    yield html.paragraph(
+        f"Scores of the test set {first}: labelled objects that no member has learnt from and that t* was "
+        "not chosen on. Ranges are 95 % confidence intervals.",
+        "note",
+    )
+    shown = ("roc_auc", "recall", "precision", "specificity")
+    yield html.cards(
+        [
+            *((METRICS[key], _value(stated[key]), _range(stated, key)) for key in shown),
+            ("t*", _value(t_star["threshold"]), _range(t_star, "threshold")),
+            ("objects", f"{_total(stated):,}", f"{stated['tp'] + stated['fn']:,} lenses"),
+        ]
+    )
+    yield html.heading("All metrics at t*")
+    yield html.table(
+        ("", *metrics),
+        [
+            (
+                name,
+                *(f"{_value(one['global'][key])} {_range(one['global'], key)}" for one in metrics.values()),
+            )
+            for key, name in METRICS.items()
+        ],
+    )
+    yield html.paragraph("t* was chosen on validation, which flatters that column.", "note")
+    yield html.heading("By domain")
+    keys = ("roc_auc", "precision", "recall", "specificity")
+    yield html.table(
+        (
+            "test set",
+            "domain",
+            "objects",
+            "AUC",
+            *keys[1:],
+            "false positives",
+            "false negatives",
+        ),
+        [
+            (
+                name,
+                block.removeprefix("domain::").replace("global", "all"),
+                f"{_total(values):,}",
+                *(f"{_value(values[key])} {_range(values, key)}" for key in keys),
+                *(f"{values[key]:,}" for key in ("fp", "fn")),
+            )
+            for name, one in metrics.items()
+            for block, values in sorted(one.items(), key=lambda item: item[0] != "global")
+        ],
+    )
+
+
+def _members(folders: Sequence[Path]) -> Iterator[str]:
+    rows = []
+    for folder in folders:
+        best = read_json(folder / "best.json")
+        trained = read_json(folder / "results.json") if (folder / "results.json").is_file() else None
+        rows.append(
+            (
+                best["model"],
+                str(best["seed"]),
+                best["settings"]["network"]["name"],
+                f"{trained['best']['epoch']} of {trained['n_epochs']}" if trained else "trained elsewhere",
+                _value(trained["best"]["val_auc"] if trained else None),
+                _value(trained["test"]["auc"] if trained else None),
+            )
+        )
+    yield html.heading("Members")
+    yield html.table(
+        ("model", "seed", "network", "best epoch", "AUC of cutouts, validation", "AUC of cutouts, held out"),
+        rows,
+    )
+
+
+def _blind(results: Results) -> Iterator[str]:
+    if not results.blind:
+        return
+    rows, warnings = [], []
+    for name, csv in results.blind.items():
+        scored = open_scored(csv)
+        n_lenses = int(np.count_nonzero(scored.probs >= scored.threshold))
+        drift = read_json(results.drift[name])
+        n_shared = int(drift["identical_cutouts"]["n_cutouts"])
+        rows.append(
+            (
+                name,
+                f"{len(scored.table):,}",
+                f"{n_lenses:,}",
+                f"{n_lenses / max(len(scored.table), 1):.2%}",
+                f"{drift['n_drifting']} of {len(drift['compared'])}",
+                f"{n_shared:,}",
+            )
+        )
+        if drift["n_drifting"] or n_shared:
+            warnings.append(f"{name} differs from the training set: see the pages on drift.")
+    yield html.heading("Test sets without labels")
+    header = (
+        "test set",
+        "objects",
+        "called lenses",
+        "share",
+        "comparisons that differ",
+        "cutouts in training data",
+    )
+    yield html.table(header, rows)
+    for text in warnings:
+        yield html.paragraph(text, "warning")
+    yield html.paragraph(
+        "The candidates, with pictures: open results/candidates/index.html in a browser.", "note"
+    )
+
+
+def _citation(path: Path) -> Iterator[str]:
+    citation = yaml.safe_load(path.read_text(encoding="utf-8"))
+    yield html.heading("How to cite")
+    yield html.paragraph(f"{citation['message']} {citation['title']}, version {citation['version']}.")
+    yield html.table(
+        ("authors", "title", "year", "doi"),
+        [
+            (_authors(one["authors"]), one["title"], str(one["year"]), one.get("doi", ""))
+            for one in citation["references"]
+        ],
+        texts=(0, 1),
+    )
+
+
+def _authors(authors: Sequence[Mapping[str, str]]) -> str:
+    names = [one.get("family-names") or one["name"] for one in authors]
+    return f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+
+
+def _total(values: Mapping[str, Any]) -> int:
+    return int(sum(values[key] for key in ("tp", "fp", "tn", "fn")))
+
+
+def _value(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _range(values: Mapping[str, Any], key: str) -> str:
+    interval = values.get("intervals", {}).get(key)
+    return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
