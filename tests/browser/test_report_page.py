@@ -21,7 +21,7 @@ FIGURES = {
     "1 Overview": 1,
     "2 Data": 3,
     "3 Training": 1,
-    "4 Scores": 11,
+    "4 Scores": 12,
     "5 Drift": 1,
     "6 Run": 1,
 }
@@ -70,11 +70,15 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def open_result(report: Chrome, category: str, figure: str, objects: str) -> None:
-    """Click a category, then the eye of a line of its table."""
+def open_result(report: Chrome, category: str, figure: str, objects: str | None = None) -> None:
+    """Click a category, the switch for its objects where there is one, then the eye of a line of its table."""
     (link,) = [one for one in report.find_elements(By.TAG_NAME, "a") if one.text == category]
     link.click()
-    line = f"//tr[contains(., '{figure}') and contains(., '{objects}')]//a[@iconname='eye']"
+    if objects is not None:
+        switch = f"//label[normalize-space()='{objects}']"
+        wait_for(lambda: bool(report.find_elements(By.XPATH, switch)))
+        report.find_element(By.XPATH, switch).click()
+    line = f"//tr[contains(., '{figure}')]//a[@iconname='eye']"
     wait_for(lambda: bool(report.find_elements(By.XPATH, line)))
     report.find_element(By.XPATH, line).click()
 
@@ -114,7 +118,7 @@ def test_a_figure_and_a_page_are_two_clicks_away(report: Chrome) -> None:
     assert image.is_displayed() and image.get_property("naturalWidth") == 1350
     report.refresh()
     wait_for(lambda: bool(report.find_elements(By.LINK_TEXT, "1 Overview")))
-    open_result(report, "1 Overview", "small", "")
+    open_result(report, "1 Overview", "small")
     wait_for(lambda: bool(report.find_elements(By.TAG_NAME, "iframe")))
     report.switch_to.frame(report.find_element(By.TAG_NAME, "iframe"))
     text = report.find_element(By.TAG_NAME, "body").text
