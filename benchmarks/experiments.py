@@ -1,4 +1,4 @@
-"""What options of models gain: a table of every model with predictions, from the results of `experiments.yaml`.
+"""What options of models gain: a table of every model with predictions, of those of `experiments.yaml`.
 
 How to run the experiments stands in that file, what they found in `docs/EXPERIMENTS.md`.
 """
@@ -109,7 +109,15 @@ def main(arguments: list[str] | None = None) -> None:
     scored: dict[str, pd.DataFrame | None] = {"heldout": None}
     if options.truth:
         scored["challenge"] = pd.read_csv(options.truth)
-    header = ["model", "seeds", "AUC", f"TPR at FPR {ALLOWED_FPR}", "AUC of the mean", "TPR of the mean", "CPU s"]
+    header = [
+        "model",
+        "seeds",
+        "AUC",
+        f"TPR at FPR {ALLOWED_FPR}",
+        "AUC of the mean",
+        "TPR of the mean",
+        "CPU s",
+    ]
     for which, truth in scored.items():
         print(f"\n{which}\n")
         print(f"| {' | '.join(header)} |")

@@ -5,6 +5,7 @@ stages and numbers stays in the table.
 """
 
 import argparse
+import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default all")
     parser.add_argument("--out-dir", type=Path, default=ROOT / "benchmarks", help="of the table and plot")
     options = parser.parse_args(argv)
+    options.out_dir.mkdir(parents=True, exist_ok=True)
     path = options.out_dir / "growth.csv"
     for n_cutouts in options.cutouts:
         for stage in options.stages:
@@ -46,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 for name, watched in STAGES[stage](Path(folder), n_cutouts):
                     _note(path, name, n_cutouts, watched)
     table = pd.read_csv(path)
+    print(f"{harness.machine()}; Python {platform.python_version()}, torch {torch.__version__}\n")
     harness.print_table(
         ["stage", "cutouts", "s", "cutouts/s", "private memory, MB"],
         [

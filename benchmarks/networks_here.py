@@ -58,12 +58,14 @@ def compile_anew(
     return forward, time.perf_counter() - started
 
 
-def random_samples(n: int, device: torch.device) -> ResidentSamples:
-    """Samples of noise, every second a lens."""
-    images = torch.randn(n, SIDE_PX, SIDE_PX, generator=torch.Generator().manual_seed(1))
-    rows = torch.arange(n)
-    labels = (rows % 2).float()
-    return ResidentSamples(images.to(device), rows[:, None].to(device), labels.to(device), has_gaps=False)
+def random_samples(n: int, device: torch.device, dtype: torch.dtype | None = None) -> ResidentSamples:
+    """Samples of noise, every second a lens, kept in what the network computes in (None: float32)."""
+    generator = torch.Generator(device).manual_seed(1)
+    images = torch.empty(n, SIDE_PX, SIDE_PX, dtype=dtype or torch.float32, device=device)
+    for part in torch.split(images, 100_000):
+        part.copy_(torch.randn(part.shape, generator=generator, device=device))
+    rows = torch.arange(n, device=device)
+    return ResidentSamples(images, rows[:, None], (rows % 2).float(), has_gaps=False)
 
 
 def wait_for(device: torch.device) -> None:

@@ -100,7 +100,7 @@ def test_probabilities_are_those_of_the_network_on_its_own(data, members, tmp_pa
 
 def test_chunks_and_batches_change_nothing_beyond_rounding(data, members, tmp_path, monkeypatch):
     assert predict(members / "stack", data, tmp_path / "whole", split="all") == 0
-    monkeypatch.setattr(predict_member, "CHUNK_SAMPLES", 7)
+    monkeypatch.setattr(predict_member, "CHUNK_ON_CPU", 7)
     assert predict(members / "stack", data, tmp_path / "cut", "--batch-size", "3", split="all") == 0
     whole, cut = (np.load(tmp_path / name / "probs_all.npy") for name in ("whole", "cut"))
     assert len(whole) == 48

@@ -159,6 +159,14 @@ class TestLocal:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         assert parse(PROFILES / "local" / "config.yaml")["resources"] == [f"gpu={n_gpus}"]
 
+    def test_jobs_may_share_gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        monkeypatch.setenv("STRONGLENS_JOBS_PER_GPU", "3")
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(12)))
+        profile = parse(PROFILES / "local" / "config.yaml")
+        assert profile["resources"] == ["gpu=6"]
+        assert "train=2" in profile["set-threads"]
+
     def test_no_gpu_waits_for_cores(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))

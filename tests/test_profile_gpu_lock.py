@@ -99,6 +99,33 @@ def test_each_job_gets_its_own(claim: Claim) -> None:
     assert [claim(["0", "1", "2"]) for _ in range(3)] == ["0", "1", "2"]
 
 
+def test_jobs_share_a_gpu_where_that_is_asked_for(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second place of a GPU is given once each GPU has a job."""
+    monkeypatch.setenv("STRONGLENS_JOBS_PER_GPU", "2")
+    assert [claim(["0", "1"]) for _ in range(4)] == ["0", "1", "0", "1"]
+    with pytest.raises(TimeoutError):
+        _claim_within(0.3, ["0", "1"])
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "two", ""])
+def test_a_wrong_number_of_jobs_is_named(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRONGLENS_JOBS_PER_GPU", told)
+    with pytest.raises(InputError, match="STRONGLENS_JOBS_PER_GPU: expected a positive number"):
+        claim_gpu(candidates=["0"]).__enter__()
+
+
+def _claim_within(seconds: float, candidates: list[str]) -> None:
+    """Claim a GPU, or stop waiting for one."""
+
+    def give_up(_: float) -> None:
+        raise TimeoutError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu_lock.time, "sleep", give_up)
+        with claim_gpu(candidates=candidates, wait_s=seconds):
+            pass
+
+
 def test_cuda_sees_the_claimed_one_only_and_then_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     with claim_gpu(candidates=["3", "4"]):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"

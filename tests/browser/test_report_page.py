@@ -71,7 +71,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def open_result(report: Chrome, category: str, figure: str, objects: str | None = None) -> None:
-    """Click a category, the switch for its objects where there is one, then the eye of a line of its table."""
+    """Click a category, the switch of its objects if it has one, then the eye of a line of its table."""
     (link,) = [one for one in report.find_elements(By.TAG_NAME, "a") if one.text == category]
     link.click()
     if objects is not None:

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import itertools
 import logging
 import os
 import subprocess
@@ -18,6 +19,9 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _JOB_IDS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
 """Variables that a scheduler sets in its jobs: PBS and Torque, Slurm, LSF, Grid Engine."""
 
+_JOBS_PER_GPU = "STRONGLENS_JOBS_PER_GPU"
+"""How many jobs of this user may share a GPU, one if not set: small networks leave much of a large one idle."""
+
 _SMI_TIMEOUT_S = 30
 
 
@@ -33,7 +37,7 @@ class _Gpu:
 def claim_gpu(
     device: str = "auto", candidates: Sequence[str] | None = None, wait_s: float = 5.0
 ) -> Iterator[str | None]:
-    """Keep one GPU for the block, and let CUDA see that one only.
+    """Keep one GPU (or one of the places on it, see Notes) for the block, and let CUDA see that one only.
 
     To be entered before CUDA is initialised, which reads CUDA_VISIBLE_DEVICES once. Waits while all GPUs are
     taken by other jobs of this user. GPUs that other users compute on are passed over.
@@ -57,10 +61,13 @@ def claim_gpu(
     Raises
     ------
     InputError
-        The folder of the locks belongs to somebody else.
+        The folder of the locks belongs to somebody else, or STRONGLENS_JOBS_PER_GPU is no positive number.
 
     Notes
     -----
+    Where STRONGLENS_JOBS_PER_GPU is set, so many jobs share a GPU, each with a lock of its own; a GPU with
+    fewer jobs is taken first.
+
     The locks are those of one user on one node; jobs on other nodes or of other users are a scheduler's
     business, or are seen by what they compute. Several devices that a scheduler assigned to one job are
     shared out within that job.
@@ -74,7 +81,7 @@ def claim_gpu(
         return
     # Within an assignment devices may be counted from 0 in every job: one job's locks are not another's.
     folder = _lock_folder(f"-{job_id}" if assigned else "")
-    gpu, lock = _wait_for_gpu(gpus, folder, wait_s, look_for_others=not assigned)
+    gpu, lock = _wait_for_gpu(gpus, folder, wait_s, _n_places(), look_for_others=not assigned)
     os.environ[_VISIBLE] = gpu.name
     try:
         yield gpu.name
@@ -99,22 +106,32 @@ def _choices(candidates: Sequence[str] | None, visible: str | None) -> list[_Gpu
 
 
 def _wait_for_gpu(
-    gpus: Sequence[_Gpu], folder: Path, wait_s: float, *, look_for_others: bool
+    gpus: Sequence[_Gpu], folder: Path, wait_s: float, n_places: int, *, look_for_others: bool
 ) -> tuple[_Gpu, int]:
-    """The first GPU that is free, and the open file that keeps it."""
+    """The first GPU that has a place, and the open file that keeps it; second places once all are in use."""
     log = logging.getLogger("stronglens")
     said: set[str] = set()
     while True:
         others = _used_by_others() if look_for_others else set()
-        for gpu in gpus:
+        for place, gpu in itertools.product(range(n_places), gpus):
+            file = gpu.uuid.replace("/", "_") + (f".{place}" if place else "")
             if gpu.uuid in others:
                 _say_once(log, f"GPU {gpu.name} is passed over: another user computes on it", said)
-            elif (lock := _try_lock(folder / gpu.uuid.replace("/", "_"))) is not None:
-                log.info("GPU %s is kept for this job", gpu.name)
+            elif (lock := _try_lock(folder / file)) is not None:
+                shared = f", one of {n_places} that may share it" if n_places > 1 else ""
+                log.info("GPU %s is kept for this job%s", gpu.name, shared)
                 return gpu, lock
         names = ", ".join(gpu.name for gpu in gpus)
         _say_once(log, f"no GPU is free of {names}: waiting", said)
         time.sleep(wait_s)
+
+
+def _n_places() -> int:
+    """How many jobs may share a GPU."""
+    told = os.environ.get(_JOBS_PER_GPU, "1")
+    if not told.isascii() or not told.isdigit() or int(told) < 1:
+        raise InputError(f"{_JOBS_PER_GPU}: expected a positive number, for example 2, found {told!r}")
+    return int(told)
 
 
 def _say_once(log: logging.Logger, message: str, said: set[str]) -> None:

@@ -1,5 +1,6 @@
 """Compiled networks: the same results in less time, where that pays back the time of compiling."""
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Literal
@@ -74,9 +75,9 @@ def compiled(
     except (RuntimeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        logging.getLogger("stronglens").warning(
-            "the network cannot be compiled here, it runs as it is, at about half the speed: %s",
-            _first_line(error),
+        _say_once(
+            "the network cannot be compiled here, it runs as it is, at about half the speed: "
+            + _first_line(error)
         )
         return network
 
@@ -117,6 +118,12 @@ def _try_out(
         network.zero_grad(set_to_none=True)
         network.load_state_dict(before)  # averages of batch normalisation, where a network has them
         network.train(was_training)
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    """Training compiles for learning and for scoring: both fail for the same reason."""
+    logging.getLogger("stronglens").warning(message)
 
 
 def _first_line(error: BaseException) -> str:

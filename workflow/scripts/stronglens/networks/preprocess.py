@@ -114,8 +114,8 @@ class Known:
 
     Parameters
     ----------
-    domains : sequence of str, length n_cutouts
-        Domain of every packed cutout.
+    domains : sequence of str, length n_cutouts, optional
+        Domain of every packed cutout; only where smoothing is `psf`.
     bands : sequence of str, length n_cutouts, optional
         Band of every packed cutout; only where normalisation is `asinh`.
     objects : ndarray of int64, shape (n_cutouts,), optional
@@ -123,9 +123,12 @@ class Known:
     """
 
     def __init__(
-        self, domains: Texts, bands: Texts | None = None, objects: npt.NDArray[np.int64] | None = None
+        self,
+        domains: Texts | None = None,
+        bands: Texts | None = None,
+        objects: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        self._domains = np.asarray(domains, dtype=object)
+        self._domains = None if domains is None else np.asarray(domains, dtype=object)
         self._bands = None if bands is None else np.asarray(bands, dtype=object)
         self._objects = objects
 
@@ -161,7 +164,7 @@ class Known:
         done = preprocess(
             images,
             settings,
-            self._domains[read],
+            None if self._domains is None else self._domains[read],
             None if self._bands is None else self._bands[read],
             None if self._objects is None else self._objects[read],
         )
@@ -171,10 +174,13 @@ class Known:
 
 
 def known_of(packed: PackedSet, settings: PreprocessSettings) -> Known:
-    """What has to be known of the cutouts of a packed set for some settings."""
+    """What has to be known of the cutouts of a packed set for some settings.
+
+    Grows with the whole set, however few cutouts are wanted of it: to be asked for once.
+    """
     index = packed.index
     return Known(
-        index["domain"].to_numpy(dtype=object),
+        index["domain"].to_numpy(dtype=object) if settings.smoothing == "psf" else None,
         index["band"].to_numpy(dtype=object) if settings.normalisation == "asinh" else None,
         packed.object_numbers if settings.normalisation == "object" else None,
     )

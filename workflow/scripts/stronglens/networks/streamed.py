@@ -70,9 +70,9 @@ class StreamedSamples:
             for of_batch in torch.split(rows, [len(numbers) for numbers in batches]):
                 reading.append((of_batch, reader.submit(self._read, of_batch, copying)))
                 if len(reading) > AHEAD:
-                    yield self._finish(*reading.popleft(), copying)
+                    yield self._finish(*reading.popleft())
             while reading:
-                yield self._finish(*reading.popleft(), copying)
+                yield self._finish(*reading.popleft())
 
     def _read(self, rows: torch.Tensor, copying: torch.cuda.Stream | None) -> "_Read":
         wanted = rows.flatten().clamp(min=0).numpy()
@@ -83,17 +83,16 @@ class StreamedSamples:
         # Rows are in range; to raise where they are not would need a buffer.
         np.take(self.cutouts, needed, axis=0, out=raw.numpy(), mode="clip")
         if copying is None:
-            return _Read(raw, needed, wanted)
+            return _Read(raw, needed, wanted, None)
         with torch.cuda.stream(copying):
-            return _Read(raw.to(self.rows.device, non_blocking=True), needed, wanted)
+            on_device = raw.to(self.rows.device, non_blocking=True)
+            return _Read(on_device, needed, wanted, copying.record_event())
 
-    def _finish(
-        self, rows: torch.Tensor, reading: Future["_Read"], copying: torch.cuda.Stream | None
-    ) -> torch.Tensor:
+    def _finish(self, rows: torch.Tensor, reading: Future["_Read"]) -> torch.Tensor:
         read = reading.result()
-        if copying is not None:
+        if read.copied is not None:
             computing = torch.cuda.current_stream(self.rows.device)
-            computing.wait_stream(copying)
+            computing.wait_event(read.copied)  # of this batch: the next ones are still on their way
             read.raw.record_stream(computing)
         flat = rows.flatten()
         images = self.known.preprocess(read.raw, read.needed, read.wanted, self.settings)
@@ -105,15 +104,23 @@ class StreamedSamples:
 
 @dataclass(frozen=True)
 class _Read:
-    """Raw cutouts, shape (n_needed, height, width), on the device or on their way there, and their rows."""
+    """Raw cutouts, shape (n_needed, height, width), on the device or on their way there, and their rows.
+
+    `copied` is what tells that they have arrived; None where nothing is copied.
+    """
 
     raw: torch.Tensor
     needed: npt.NDArray[np.int64]
     wanted: npt.NDArray[np.int64]
+    copied: torch.cuda.Event | None
 
 
 def stream_samples(
-    packed: PackedSet, samples: Samples, settings: PreprocessSettings, device: torch.device
+    packed: PackedSet,
+    samples: Samples,
+    settings: PreprocessSettings,
+    device: torch.device,
+    known: Known | None = None,
 ) -> StreamedSamples:
     """Samples that stay in the memory map.
 
@@ -127,10 +134,12 @@ def stream_samples(
         From raw pixels to what the network sees.
     device : torch.device
         Where batches are preprocessed and used.
+    known : Known, optional
+        What `known_of` gives for the set, where it is asked for more than once.
     """
     return StreamedSamples(
         packed.cutouts,
-        known_of(packed, settings),
+        known or known_of(packed, settings),
         settings,
         torch.from_numpy(samples.rows).to(device),
         torch.from_numpy(samples.table["label"].to_numpy(np.float32)).to(device),

@@ -17,8 +17,10 @@ from stronglens.networks.device import algorithms, arithmetic, choose_device
 from stronglens.networks.forward import logits_of
 from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
+from stronglens.networks.preprocess import known_of
 from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.streamed import stream_samples
 from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.progress import progress
@@ -26,8 +28,10 @@ from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.splitting.split_table import OBJECTS, open_splits
 
-CHUNK_SAMPLES = 8192
-"""Samples that are preprocessed at once: memory does not grow with the number of objects."""
+CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
+"""Samples between two looks at the progress; on a CPU, those that are preprocessed at once. Memory does not
+grow with the number of objects: on a GPU a batch is preprocessed at once, and the next ones are copied to it
+meanwhile."""
 
 
 def predict_member(
@@ -154,14 +158,16 @@ def probabilities(
     """
     dtype = arithmetic(device, settings.train.precision)
     probs = np.empty(len(samples), dtype=np.float64)
-    starts = range(0, len(samples), CHUNK_SAMPLES)
+    load, step = (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
+    known = known_of(packed, settings.preprocess)
+    starts = range(0, len(samples), step)
     for start in progress(starts, len(starts), "predict", "chunks"):
-        part = slice(start, start + CHUNK_SAMPLES)
+        part = slice(start, start + step)
         chunk = Samples(samples.rows[part], samples.table.iloc[part])
-        resident = load_resident(packed, chunk, settings.preprocess, device)
+        loaded = load(packed, chunk, settings.preprocess, device, known=known)
         views = [_seen_by(forward or network, number) if number else forward for number in range(n_views)]
         of_views = [
-            torch.sigmoid(logits_of(network, resident, dtype, batch_size, fill=True, forward=view).double())
+            torch.sigmoid(logits_of(network, loaded, dtype, batch_size, fill=True, forward=view).double())
             for view in views
         ]
         probs[part] = torch.stack(of_views).mean(dim=0).cpu().numpy()
