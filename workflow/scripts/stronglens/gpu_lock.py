@@ -20,7 +20,7 @@ _JOB_IDS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
 """Variables that a scheduler sets in its jobs: PBS and Torque, Slurm, LSF, Grid Engine."""
 
 _JOBS_PER_GPU = "STRONGLENS_JOBS_PER_GPU"
-"""How many jobs of this user may share a GPU, one if not set: small networks leave much of a large one idle."""
+"""How many jobs of this user may share a GPU, one if not set: small networks leave most of it idle."""
 
 _SMI_TIMEOUT_S = 30
 
