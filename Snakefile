@@ -29,7 +29,7 @@ rule all:
     input:
         "submission.csv",
         "results/inspection/labelled/summary.json",
-        expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=ENSEMBLES, testset=BLIND),
+        expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=ENSEMBLES, testset=CONFIG.testsets),
         expand("results/submissions/{ensemble}.csv", ensemble=ENSEMBLES),
         expand(
             "results/evaluation/{ensemble}/{which}/metrics.csv",

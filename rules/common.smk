@@ -1,5 +1,6 @@
 """What all rules share: the checked config, the sources of a step, the settings of a step as one parameter."""
 
+import functools
 import json
 import shlex
 import sys
@@ -84,6 +85,15 @@ onstart:
 
 TRAINED = [name for name, model in CONFIG.models.items() if not model.checkpoints]
 READY = [name for name, model in CONFIG.models.items() if model.checkpoints]
+
+
+@functools.cache
+def checkpoint_sha256(model, seed):
+    """Of a member that was trained elsewhere; empty where its file is gone."""
+    path = Path(CONFIG.models[model].checkpoints[seed])
+    return sha256_of(path) if path.is_file() else ""
+
+
 SCORED = [HELDOUT, *(name for name, testset in CONFIG.testsets.items() if testset.labelled)]
 """Test sets with labels."""
 BLIND = [name for name in CONFIG.testsets if name not in SCORED]

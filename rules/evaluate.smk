@@ -39,6 +39,12 @@ use rule evaluate_val as evaluate_test with:
         parameters=lambda wildcards: ancient(
             [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
         ),
+        # Where a labelled set of the user's shares images with the training data, this fails, and nothing is scored.
+        compared=lambda wildcards: (
+            []
+            if wildcards.testset == HELDOUT
+            else f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json"
+        ),
     output:
         **score_figures("{testset}"),
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
@@ -74,7 +80,7 @@ rule compare_data:
         validation="results/ensemble/{ensemble}/val/val_ens.json",
         val_ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens.csv"),
+        ensemble=lambda wildcards: ancient(table_of(wildcards.ensemble, wildcards.testset)),
     output:
         **figure(
             "drift",
@@ -86,7 +92,7 @@ rule compare_data:
     log:
         "logs/compare_data/{ensemble}/{testset}.log",
     wildcard_constraints:
-        testset=one_of(BLIND),
+        testset=one_of(CONFIG.testsets),
     conda:
         "../envs/stronglens.yaml"
     threads: 2

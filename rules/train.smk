@@ -56,6 +56,8 @@ rule import_member:
     params:
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
         size_px=CONFIG.data.size_px,
+        # By content: of a large file Snakemake compares the time alone, which a copy changes.
+        checkpoint=lambda wildcards: checkpoint_sha256(wildcards.model, int(wildcards.seed)),
     shell:
         'python {input.code[0]:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
         " --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"

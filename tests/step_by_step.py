@@ -29,6 +29,11 @@ SCRIPTS = {
     "evaluate_test": "evaluate",
     "compare_data": "compare_data",
     "submission": "submission",
+    "candidates": "candidates",
+    "describe_data": "describe_data",
+    "plot_training": "plot_training",
+    "write_overview": "write_overview",
+    "measure_transfer": "measure_transfer",
 }
 """Script of each rule, in the order in which one needs another's files."""
 
@@ -75,6 +80,7 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
     splits, member = f"--splits={made}/split_objects", f"--member={made}/train"
     on_cpu = ["--device=cpu", "--threads=1", "--compile=never"]
     t_star = f"{made}/threshold/threshold.txt"
+    heldout_csv = f"{made}/ensemble_test_labelled/test_ens_labeled.csv"
     val_csv, test_csv = f"{made}/ensemble_val/val_ens.csv", f"{made}/ensemble_test/test_ens.csv"
     of_step = {
         "simulate": ['--settings={"objects_per_bucket": 1, "test_objects": 1}', "--processes=1"],
@@ -111,7 +117,7 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
         ],
         "evaluate_val": [f"--csv={val_csv}", f"--threshold-file={t_star}"],
         "evaluate_test": [
-            f"--csv={made}/ensemble_test_labelled/test_ens_labeled.csv",
+            f"--csv={heldout_csv}",
             f"--threshold-file={t_star}",
             f"--validation-metrics={made}/threshold/metrics_val_ens.json",
         ],
@@ -122,6 +128,35 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
             f"--val-csv={val_csv}",
             f"--test-csv={test_csv}",
         ],
+        "candidates": [
+            f"--ensemble-csv={test_csv}",
+            f"--heldout-csv={heldout_csv}",
+            f"--labelled={made}/build_buckets",
+            blind,
+            *("--ensemble=e", "--testset=challenge"),
+        ],
+        "describe_data": [
+            f"--summary={made}/build_buckets/summary.json",
+            f"--inspection={made}/inspect_data/summary.json",
+            f"--splits={made}/split_objects/objects.json",
+            f"--tests=challenge={made}/build_test_buckets/summary.json",
+            f"--out={out_dir}/data.html",
+        ],
+        "plot_training": [f"--members={made}/train", f"--out={out_dir}/training.png"],
+        "write_overview": [
+            "--ensemble=e",
+            f"--validation={made}/threshold/metrics_val_ens.json",
+            f"--scored=heldout={made}/evaluate_test/metrics.json",
+            f"--blind=challenge={test_csv}",
+            f"--drift=challenge={made}/compare_data/drift.json",
+            f"--members={made}/train",
+            f"--out={out_dir}/overview.html",
+        ],
+        "measure_transfer": [
+            *(f"--csv={heldout_csv}", f"--threshold-file={t_star}"),
+            *(f"--reference-csv={heldout_csv}", f"--reference-threshold-file={t_star}"),
+            f"--out={out_dir}/transfer.json",
+        ],
         "submission": [
             f"--ensemble-csv={test_csv}",
             blind,
@@ -130,4 +165,4 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
             f"--provenance={out_dir}/submission.json",
         ],
     }[step]
-    return of_step if step == "submission" else [*of_step, f"--out-dir={out_dir}"]
+    return of_step if any(str(out_dir) in one for one in of_step) else [*of_step, f"--out-dir={out_dir}"]

@@ -196,6 +196,12 @@ READS = {
     "threshold": ["ensemble_val/val_ens.csv"],
     "evaluate_val": ["ensemble_val/val_ens.csv"],
     "evaluate_test": ["ensemble_test_labelled/test_ens_labeled.csv"],
+    "candidates": [
+        *("ensemble_test/test_ens.csv", "ensemble_test_labelled/test_ens_labeled.csv"),
+        *("build_test_buckets/cutouts.npy", "build_buckets/cutouts.npy", "build_buckets/index.parquet"),
+    ],
+    "measure_transfer": ["ensemble_test_labelled/test_ens_labeled.csv"],
+    "write_overview": ["ensemble_test/test_ens.csv"],
     "compare_data": [
         *("build_buckets/cutouts.npy", "build_test_buckets/cutouts.npy"),
         *("ensemble_val/val_ens.csv", "ensemble_test/test_ens.csv"),

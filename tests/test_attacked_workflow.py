@@ -40,6 +40,11 @@ TARGETS = {
     "compare_data": "results/drift/both/challenge/drift.json",
     "submission": "submission.csv",
     "submission_of_ensemble": "results/submissions/both.csv",
+    "candidates": "results/candidates/index.html",
+    "describe_data": "results/report/data.html",
+    "plot_training": "results/report/both/training.png",
+    "plot_run_times": "results/report/run_times.csv",
+    "write_overview": "results/report/both/overview.html",
 }
 """A file of each rule, in the order in which one needs another's."""
 
@@ -76,7 +81,10 @@ def products(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in files
-        if path.is_file() and path.suffix != ".log" and "benchmarks" not in path.parts
+        if path.is_file()
+        and path.suffix != ".log"
+        and "benchmarks" not in path.parts
+        and path.stem != "run_times"
     }
 
 

@@ -276,6 +276,44 @@ def test_a_changed_list_of_files_is_packed_again(project):
     assert "build_test_buckets" not in found
 
 
+def test_a_changed_checkpoint_is_imported_again(project):
+    checkpoints = {1: "data/old.pt"}
+    config = CONFIG | {
+        "models": CONFIG["models"] | {"nano": {"network": "convnextv2_nano", "checkpoints": checkpoints}}
+    }
+    write_config(project, config)
+    (project / "data/old.pt").write_bytes(b"x" * (MEGABYTE + 1))
+    snakemake(project, "--touch", "--forceall", "--cores", "1")
+    for name in re.findall(r"^    output: (.*)$", snakemake(project, "-n"), re.MULTILINE):
+        for one in name.split(", "):
+            (project / one).parent.mkdir(parents=True, exist_ok=True)
+            (project / one).write_bytes(b"")
+    snakemake(project, "--touch", "--forceall", "--cores", "1")
+    assert jobs(project) == set()
+    os.utime(project / "data/old.pt", (0, 0))
+    assert jobs(project) == set()
+    (project / "data/old.pt").write_bytes(b"y" * (MEGABYTE + 1))
+    os.utime(project / "data/old.pt", (0, 0))
+    found = rules(project)
+    assert {"import_member", "predict_test"} <= found
+    assert "train" not in found
+
+
+@pytest.mark.parametrize("option", ["--dag", "--rulegraph"])
+def test_a_graph_needs_no_option(project, option):
+    (project / "config/local.yaml").write_text((project / "config.yaml").read_text())
+    code, said = call_snakemake(project, option)
+    assert code == 0
+    assert "digraph snakemake_dag {" in said
+    assert "build_buckets" in said
+
+
+def test_results_outlast_the_records_of_snakemake(project):
+    """Without them it compares times alone, and whatever is as old as its inputs stays."""
+    shutil.rmtree(project / ".snakemake")
+    assert not rules(project) & ({"train"} | PACKING | PREDICTIONS)
+
+
 @pytest.mark.parametrize(
     ("artefact", "rerun", "kept"),
     [

@@ -109,7 +109,7 @@ def test_an_honest_set_is_not_flagged(
     assert drifting(found) == set()
     assert found["identical_cutouts"] == {"n_cutouts": 0, "splits": {}, "first": []}
     assert not caplog.messages
-    assert len(found["compared"]) == 6 * 5 + 4 + 1
+    assert len(found["compared"]) == 7 * 5 + 4 + 1
 
 
 def test_the_picture(labelled: Path, tmp_path: Path) -> None:
@@ -131,7 +131,6 @@ def turned(images: Images) -> Images:
     )
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_bands_turned_against_each_other_are_flagged(
     labelled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,6 +142,7 @@ def test_bands_turned_against_each_other_are_flagged(
     corners = next(one for one in found["compared"] if one["statistic"] == "constant_corners")
     assert corners["blind"] == [4, 4, 4]
     assert corners["training"]["hsc_lenses"] == [0, 0, 0]
+    assert (tmp_path / "out/drift.png").stat().st_size > 10_000
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -151,6 +151,7 @@ def test_bands_turned_against_each_other_are_flagged(
     [
         ("noise", lambda images: images + np.random.default_rng(2).normal(0, 2, images.shape)),
         ("sky", lambda images: images + 3),
+        ("size", lambda images: np.stack([ndimage.gaussian_filter(image, 4) for image in images])),
         ("peak", lambda images: images * np.array([1, 1, 1, 4, 1])[:, None, None]),
         ("band_correlation", lambda images: np.stack([np.roll(a, 8 * n, 0) for n, a in enumerate(images)])),
     ],
@@ -184,6 +185,29 @@ def test_pixels_of_the_labelled_data_are_found(
         found = compared(labelled, tmp_path)
     assert found["identical_cutouts"] == {"n_cutouts": 1, "splits": {"train": 1}, "first": [str(path)]}
     assert "1 cutouts of the blind set are pixel for pixel in the labelled data (train: 1)" in caplog.text
+
+
+@pytest.mark.parametrize(("split", "refused"), [("train", True), ("val", True), ("test", False)])
+def test_a_labelled_test_set_of_images_that_were_learnt_is_refused(
+    labelled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, split: str, refused: bool
+) -> None:
+    objects = pd.read_parquet(labelled / "splits/objects.parquet")
+    known = set(objects.loc[objects["split"] == split, "object"])
+    index = pd.read_parquet(labelled / "packed/index.parquet")
+    one = index[index["object"].isin(known)].groupby("bucket").head(2)
+    for bucket, rows in one.groupby("bucket"):
+        (tmp_path / "data" / bucket).mkdir(parents=True)
+        for path in rows["path"]:
+            (tmp_path / "data" / bucket / Path(path).name).symlink_to(path)
+    buckets = {bucket: str(tmp_path / "data" / bucket) for bucket in one["bucket"].unique()}
+    settings = PackSettings.model_validate({"dataset": "again", "labelled": buckets})
+    build_buckets(settings, tmp_path / "packed")
+    write_ensemble(tmp_path / "test", "test", [("", 0.5)])
+    options = [f"--labelled={labelled}/packed", f"--splits={labelled}/splits", f"--packed={tmp_path}/packed"]
+    options += [f"--val-csv={labelled}/val/val_ens.csv", f"--test-csv={tmp_path}/test/test_ens.csv"]
+    assert step.main([*options, f"--out-dir={tmp_path}/out"]) == int(refused)
+    assert ("found 8 of its cutouts in the training or validation split" in caplog.text) is refused
+    assert (tmp_path / "out/drift.json").exists() is not refused
 
 
 SAMPLES = st.lists(st.integers(-3, 3) | st.floats(-5, 5), min_size=1, max_size=20)
@@ -220,6 +244,10 @@ def test_statistics_of_known_images() -> None:
     assert np.median(statistics.peak(images)) == pytest.approx(100, rel=0.02)
     assert statistics.flux(images).mean() == pytest.approx(100, abs=20)
     assert (statistics.constant_corners(images) == 0).all()
+    ring = np.zeros((1, 41, 41), dtype=np.float32)
+    ring[0, 20, [12, 28]] = ring[0, [12, 28], 20] = 5
+    assert statistics.size(ring) == pytest.approx(8)
+    assert statistics.size(np.ones_like(ring)) == 0
     smoothed = ndimage.uniform_filter(images, (0, 2, 2))
     assert statistics.noise_correlation(smoothed).mean() == pytest.approx(0.5, abs=0.05)
     images[::2, -3:, :3] = 1

@@ -86,6 +86,20 @@ def test_an_object_that_cannot_be_read_is_answered_and_named(project):
     assert ensemble.loc["object_00004", "n_cutouts"] == 4
 
 
+def test_no_object_group_id_or_image_is_in_two_splits(project):
+    splits = pd.read_parquet(project / "results/splits/objects.parquet").set_index("object")
+    index = pd.read_parquet(project / "results/buckets/labelled/index.parquet")
+    index = index.join(splits[["split", "group"]], on="object")
+    assert index["split"].notna().all()
+    for key in ("object", "group", "pixel_hash", "header_id"):
+        known = index[index[key].astype(str) != ""]
+        assert known.groupby(key)["split"].nunique().max() == 1, key
+    for member in (project / "results/predictions").glob("*/seed_*"):
+        for split, path in (("val", "val/pred_val.csv"), ("test", "heldout/part_0/pred_test.csv")):
+            predicted = set(pd.read_csv(member / path)["object"])
+            assert predicted == set(index.loc[index["split"] == split, "object"])
+
+
 def test_answers_follow_from_probabilities_and_the_threshold(project):
     folder = project / "results/ensemble/both"
     threshold = float((folder / "val/threshold.txt").read_text())

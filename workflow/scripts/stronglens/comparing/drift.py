@@ -14,6 +14,7 @@ from stronglens.artefact import write_json
 from stronglens.comparing.drift_plots import save_drift
 from stronglens.ensembling.ensemble_table import open_ensemble
 from stronglens.ensembling.tables import REAL, TEXT
+from stronglens.errors import InputError
 from stronglens.packing import cutout_statistics as statistics
 from stronglens.packing.inspection import choose_cutouts
 from stronglens.packing.packed import PackedSet, open_packed
@@ -27,6 +28,7 @@ STATISTICS: dict[str, Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float64
     "noise_correlation": statistics.noise_correlation,
     "peak": statistics.peak,
     "flux": statistics.flux,
+    "size": statistics.size,
     "constant_corners": statistics.constant_corners,
 }
 """Of single cutouts."""
@@ -116,7 +118,9 @@ def compare_data(
     Raises
     ------
     InputError
-        A file is missing, or not what the JSON beside it describes.
+        A file is missing, or not what the JSON beside it describes; or the set has labels and shares images
+        with the training or the validation split: its score would be of what the networks have learnt, or
+        of what t* was chosen on.
     """
     labelled = open_packed(labelled_folder)
     splits = open_splits(splits_folder, labelled)
@@ -135,6 +139,13 @@ def compare_data(
             compared.append(compare(*key, np.concatenate(pieces), known))
     compared.append(_compare_scores(val_csv, test_csv))
     shared = _shared_pixels(parts, labelled, splits)
+    learnt = sum(n for split, n in shared["splits"].items() if split != "test")
+    if learnt and any(part.summary["labelled"] for part in parts):
+        raise InputError(
+            f"{shared['first'][0]}: expected a labelled test set of images that no network has learnt and on "
+            f"which t* was not chosen, found {learnt} of its cutouts in the training or validation split "
+            f"({labelled_folder}); leave them out of the test set, or out of data.labelled"
+        )
     drifting = [one for one in compared if one.drifts]
     write_json(
         out_dir / "drift.json",

@@ -72,6 +72,23 @@ def flux(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return total
 
 
+def size(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Mean distance from the centre of each cutout's light, in pixels; 0 where there is none.
+
+    Light is what lies more than twice the noise above the sky. Shapes as in `frame_sky`.
+    """
+    sky, noise = frame_sky(cutouts)[:, None, None], frame_noise(cutouts)[:, None, None]
+    above = cutouts - sky
+    light = np.where(above > 2 * noise, above, 0).astype(np.float64)
+    y, x = (np.arange(n) - (n - 1) / 2 for n in cutouts.shape[1:])
+    distance = np.hypot(y[:, None], x)
+    total = light.sum(axis=(1, 2))
+    found: npt.NDArray[np.float64] = np.divide(
+        (light * distance).sum(axis=(1, 2)), total, out=np.zeros(len(cutouts)), where=total > 0
+    )
+    return found
+
+
 def constant_corners(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """How many of each cutout's four corners of `CORNER_PX` pixels hold one value throughout.
 

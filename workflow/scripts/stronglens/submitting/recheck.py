@@ -143,7 +143,7 @@ def _stated(root: Path, folder: str | None, name: str) -> dict[str, Any] | None:
 
 def _differences_when_made_again(submission: Path, record: Mapping[str, Any], root: Path) -> Iterator[str]:
     folders, settings = record["folders"], record["settings"]
-    named = (folders["test_predictions"], folders["val_predictions"], folders["validation"])
+    named = [folders[name] for name in ("test_predictions", "val_predictions", "validation", "labelled")]
     if not all(named) or not settings["threshold"]:
         log.warning("the record does not name the predictions: nothing was computed again")
         return

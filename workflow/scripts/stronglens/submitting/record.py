@@ -85,7 +85,11 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
     files = _Files()
     files.described(description_of(ensemble.csv))
     summaries = [files.described(folder / SUMMARY) for folder in packed]
-    settings: dict[str, Any] = {"testset": summaries[0].get("settings") if summaries else None}
+    settings: dict[str, Any] = {
+        "testset": summaries[0].get("settings") if summaries else None,
+        # How bands and members are combined and calibrated, with what was fitted on validation for that.
+        "combination": ensemble.description.get("combination"),
+    }
     split: dict[str, Any] | None = None
     if origins.labelled is not None:
         settings["labelled"] = files.described(origins.labelled / SUMMARY).get("settings")

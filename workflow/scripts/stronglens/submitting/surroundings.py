@@ -55,14 +55,13 @@ def code_state(project: Path = PROJECT) -> dict[str, Any]:
         return state
     revision = _git(project, "rev-parse", "HEAD")
     # Each entry ends in NUL, whatever is in its name; without renames it is one name.
-    status = _git(project, "status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")
-    if revision is None or status is None:
+    status = "status", "--porcelain", "--no-renames", "-z"
+    known = _git(project, *status, "--untracked-files=no")
+    # Results may be a million files: git looks for new ones where code lies alone.
+    code = _git(project, *status, "--untracked-files=all", "--", *CODE)
+    if revision is None or known is None or code is None:
         return state
-    changed = [
-        entry[3:]
-        for entry in status.split("\0")
-        if entry and (not entry.startswith("??") or Path(entry[3:]).parts[0] in CODE)
-    ]
+    changed = {entry[3:] for entry in (known + code).split("\0") if entry}
     return state | {
         "revision": revision.strip(),
         "dirty": bool(changed),
