@@ -299,6 +299,17 @@ def test_a_changed_checkpoint_is_imported_again(project):
     assert "train" not in found
 
 
+def test_every_rule_is_attacked():
+    """By kills, see there; what is only made when asked for makes its files as the others do."""
+    from test_attacked_workflow import TARGETS
+
+    code, said = call_snakemake(PROJECT, "--list-rules", "--configfile", "config/config.yaml")
+    assert code == 0
+    known = {line for line in said.splitlines() if line.isidentifier()}
+    assert {"build_buckets", "train", "submission"} <= known
+    assert known - set(TARGETS) == {"all", "sim_to_real", "measure_transfer"}
+
+
 @pytest.mark.parametrize("option", ["--dag", "--rulegraph"])
 def test_a_graph_needs_no_option(project, option):
     (project / "config/local.yaml").write_text((project / "config.yaml").read_text())

@@ -54,6 +54,14 @@ def predict(member, data, out_dir, *more, split="test"):
     return main([*arguments, *more])
 
 
+@pytest.mark.parametrize("name", ["each", "stack"])
+def test_the_number_of_threads_changes_no_byte(data, members, tmp_path, name):
+    for threads in ("1", "2"):
+        assert predict(members / name, data, tmp_path / threads, "--threads", threads) == 0
+    one, two = ((tmp_path / threads / "probs_test.npy").read_bytes() for threads in ("1", "2"))
+    assert one == two
+
+
 def test_every_cutout_of_the_split_gets_a_probability(data, members, tmp_path):
     assert predict(members / "each", data, tmp_path) == 0
     table = pd.read_csv(tmp_path / "pred_test.csv")
