@@ -14,9 +14,9 @@ class CompareData(Command):
     """Compare a test set with the training set, and warn where they differ: drift.json, drift.png.
 
     Compared are sky, noise, correlation of neighbouring pixels, peak, flux, size, constant corners, agreement
-    of bands, and probabilities with those of validation. Shares of lenses and domains may differ: only what no
-    mixture of the training buckets explains counts. A set with labels must not share images with the training
-    or the validation split.
+    of bands, and probabilities with those of validation. Shares of lenses and domains may differ: what some
+    mixture of the training buckets explains is no drift. A set with labels must not share images with the
+    training or the validation split.
     """
 
     labelled: Path
