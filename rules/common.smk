@@ -101,6 +101,8 @@ wildcard_constraints:
     ensemble=one_of(CONFIG.ensembles),
     testset=one_of([HELDOUT, *CONFIG.testsets]),
     part=r"\d+",
+    search=one_of(CONFIG.searches),
+    trial=r"\d+",
 
 
 def in_clone(path):
@@ -369,3 +371,28 @@ def trained_members(wildcards):
 def packed_files(file):
     """An input function: a file of each part of a packed test set."""
     return lambda wildcards: [f"{folder}/{file}" for folder in packed_folders(wildcards.testset)]
+
+
+TRIAL_FILE = "results/search/{search}/trial_{trial}.json"
+
+
+def trial_files(search):
+    return [
+        TRIAL_FILE.format(search=search, trial=trial) for trial in range(CONFIG.searches[search].n_trials)
+    ]
+
+
+def trial_before(wildcards):
+    """The trial that has to end before this one begins, so that no more run at once than the search says."""
+    before = int(wildcards.trial) - CONFIG.searches[wildcards.search].n_parallel
+    return ancient([TRIAL_FILE.format(search=wildcards.search, trial=before)] if before >= 0 else [])
+
+
+def search_figure(name, title):
+    return figure(
+        f"search_{name}",
+        f"results/search/{{search}}/{name}.png",
+        "7 Search",
+        {"figure": title},
+        subcategory="{search}",
+    )
