@@ -382,10 +382,21 @@ def trial_files(search):
     ]
 
 
-def trial_before(wildcards):
-    """The trial that has to end before this one begins, so that no more run at once than the search says."""
-    before = int(wildcards.trial) - CONFIG.searches[wildcards.search].n_parallel
-    return ancient([TRIAL_FILE.format(search=wildcards.search, trial=before)] if before >= 0 else [])
+def trials_at_once(search):
+    """The resource of which each trial of a search takes one: no more run at once than there is of it.
+
+    Were trials to wait for files of those before them, all would be told again where one is lost, or where
+    `n_parallel` changes.
+    """
+    return f"trials_of_{search}"
+
+
+def taken_by_trial(search):
+    return lambda wildcards: int(wildcards.search == search)
+
+
+for search, settings in CONFIG.searches.items():
+    workflow.register_resource(trials_at_once(search), settings.n_parallel)
 
 
 def search_figure(name, title):

@@ -9,7 +9,6 @@ rule run_trial:
         index=ancient(f"{LABELLED}/index.parquet"),
         split=f"{SPLITS}/objects.json",
         objects=ancient(f"{SPLITS}/objects.parquet"),
-        before=trial_before,
     output:
         trial=TRIAL_FILE,
     log:
@@ -20,6 +19,7 @@ rule run_trial:
         "../envs/stronglens.yaml"
     threads: 8
     resources:
+        **{trials_at_once(search): taken_by_trial(search) for search in CONFIG.searches},
         gpu=1,
         mem_mb=doubled_at_retry(48_000),
         # As for train: it goes on where the first try was cut.

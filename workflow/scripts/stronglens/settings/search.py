@@ -55,7 +55,7 @@ class PrunerSettings(Settings):
     several such races that begin at different epochs (Li et al. 2018). `none`: every trial is trained to its
     end."""
     n_startup_trials: int = Field(5, ge=0, examples=[5])
-    """Trials that must have ended before `median` gives one up."""
+    """Trials that must have been trained to their end before `median` gives one up."""
     n_warmup_epochs: int = Field(3, ge=0, examples=[3])
     """Epochs that every trial is given."""
     reduction_factor: int = Field(3, ge=2, le=100, examples=[3])
@@ -111,27 +111,30 @@ class StrategySettings(Settings):
         return storage
 
 
-class SearchSettings(StrategySettings):
-    """A search for the best settings of a model. Nothing runs it but `snakemake search_NAME`."""
+class ExtentSettings(Settings):
+    """On which model, and how much."""
 
     model: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", examples=["nano"])
     """Name of the model whose settings are the ones that trials start from."""
     n_trials: int = Field(20, ge=1, le=10_000, examples=[20])
     """How many settings are tried. Raising it runs the new trials alone."""
     n_parallel: int = Field(4, ge=1, le=1_000, examples=[4])
-    """Trials that run at the same time: each begins when the one so many before it has ended. The fewer, the
-    more each can learn from the others."""
+    """Trials that run at the same time, at most. The fewer, the more each can learn from the others. Changing
+    it runs nothing again."""
+
+
+class SearchSettings(StrategySettings, ExtentSettings):
+    """A search for the best settings of a model. Nothing runs it but `snakemake search_NAME`."""
 
 
 class TrialSettings(StrategySettings):
     """What a trial is given: all that decides the settings it tries and what they score."""
 
+    # Empty by default, since a command line is merged into the default.
     space: dict[str, Dimension] = Field(
-        {"train.lr": Dimension(low=1e-5, high=1e-3, log=True)},
-        min_length=1,
-        examples=["{train.lr: {low: 1.0e-5, high: 1.0e-3, log: true}}"],
+        default_factory=dict, examples=["{train.lr: {low: 1.0e-5, high: 1.0e-3, log: true}}"]
     )
-    """What is tried: keys of `member`, each with a range or choices."""
+    """What is tried: keys of `member`, each with a range or choices; none tries `member` as it is."""
     member: MemberSettings = MemberSettings()
     """Settings of the model: what is not searched."""
     member_seed: int = Field(42, ge=0, le=2**32 - 1, examples=[42])
