@@ -59,11 +59,12 @@ def draw_history(trials: Sequence[Trial], best: Trial) -> Figure:
         linewidth=1.4,
         label="best so far",
     )
+    _say_below(axes, trials, bottom)
     _ring(axes, best["trial"], best["best_val_auc"])
     axes.set(xlabel="trial", ylabel=AUC)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=5, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=6, fontsize="small")
     return figure
 
 
@@ -115,6 +116,8 @@ def draw_slices(trials: Sequence[Trial], best: Trial, space: Mapping[str, Dimens
             x = [places(trial) for trial in shown]
             label = name if number == 0 and shown else None
             _points(axes, x, [trial["best_val_auc"] for trial in shown], bottom, colour, marker, label)
+        if number == 0:
+            _say_below(axes, trials, bottom)
         _ring(axes, places(best), best["best_val_auc"], label="the best" if number == 0 else None)
         axes.set_xlabel(key)
         if ticks is not None:
@@ -231,6 +234,12 @@ def _points(
         )
 
 
+def _say_below(axes: Axes, trials: Sequence[Trial], bottom: float) -> None:
+    """Explain the arrows, if there are any."""
+    if any(trial["best_val_auc"] is not None and trial["best_val_auc"] < bottom for trial in trials):
+        axes.plot([], [], "v", color=GREY, markerfacecolor="none", markersize=7, label="further down")
+
+
 def _ring(axes: Axes, x: float, y: float, label: str | None = "the best") -> None:
     axes.plot(
         [x],
@@ -252,5 +261,5 @@ def _lowest_shown(trials: Sequence[Trial], *, every_epoch: bool = False) -> floa
     else:
         aucs = [trial["best_val_auc"] for trial in trials]
         values = np.asarray([auc for auc in aucs if auc is not None], dtype=np.float64)
-    low, middle, high = np.quantile(values, [0.25, 0.5, 1.0])
-    return float(max(values.min(), min(low - 1.5 * (middle - low), middle - 1.5 * (high - middle))))
+    low, high = np.quantile(values, [0.25, 1.0])
+    return float(max(values.min(), low - 2 * (high - low)))
