@@ -126,9 +126,9 @@ def test_values_are_kept_as_their_keys_take_them() -> None:
             "or 'plateau'; for example schedule: exponential",
         ),
         (
-            "train.scedule",
+            "train.lr_flor",
             {"choices": [1]},
-            "train.scedule: unknown key of a model block; did you mean train.schedule?",
+            "train.lr_flor: unknown key of a model block; did you mean train.lr_floor?",
         ),
         ("drop_path", LR, "drop_path: unknown key of a model block; did you mean network.drop_path?"),
         (
