@@ -22,6 +22,7 @@ include: "rules/ensemble.smk"
 include: "rules/evaluate.smk"
 include: "rules/submission.smk"
 include: "rules/report.smk"
+include: "rules/search.smk"
 
 
 rule all:

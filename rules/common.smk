@@ -111,6 +111,8 @@ wildcard_constraints:
     ensemble=one_of(CONFIG.ensembles),
     testset=one_of([HELDOUT, *CONFIG.testsets]),
     part=r"\d+",
+    search=one_of(CONFIG.searches),
+    trial=r"\d+",
 
 
 def in_clone(path):
@@ -379,3 +381,39 @@ def trained_members(wildcards):
 def packed_files(file):
     """An input function: a file of each part of a packed test set."""
     return lambda wildcards: [f"{folder}/{file}" for folder in packed_folders(wildcards.testset)]
+
+
+TRIAL_FILE = "results/search/{search}/trial_{trial}.json"
+
+
+def trial_files(search):
+    return [
+        TRIAL_FILE.format(search=search, trial=trial) for trial in range(CONFIG.searches[search].n_trials)
+    ]
+
+
+def trials_at_once(search):
+    """The resource of which each trial of a search takes one: no more run at once than there is of it.
+
+    Were trials to wait for files of those before them, all would be told again where one is lost, or where
+    `n_parallel` changes.
+    """
+    return f"trials_of_{search}"
+
+
+def taken_by_trial(search):
+    return lambda wildcards: int(wildcards.search == search)
+
+
+for search, settings in CONFIG.searches.items():
+    workflow.register_resource(trials_at_once(search), settings.n_parallel)
+
+
+def search_figure(name, title):
+    return figure(
+        f"search_{name}",
+        f"results/search/{{search}}/{name}.png",
+        "7 Search",
+        {"figure": title},
+        subcategory="{search}",
+    )

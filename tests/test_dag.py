@@ -84,7 +84,14 @@ def finished(tmp_path_factory) -> Path:
         else:
             path.mkdir()
     write_config(folder, CONFIG)
-    for line in re.findall(r"^    output: (.*)$", snakemake(folder, "-n"), re.MULTILINE):
+    make_results(folder)
+    assert jobs(folder) == set()
+    return folder
+
+
+def make_results(folder: Path, *targets: str) -> None:
+    """Make files for all outputs that a dry run lists, and have Snakemake believe that it made them."""
+    for line in re.findall(r"^    output: (.*)$", snakemake(folder, "-n", *targets), re.MULTILINE):
         for name in line.split(", "):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,9 +100,7 @@ def finished(tmp_path_factory) -> Path:
                 continue
             path.write_bytes(b"x" * (MEGABYTE + 1) if path.suffix in LARGE else b"")
     # Plain --touch does nothing for files that Snakemake has no record of.
-    snakemake(folder, "--touch", "--forceall", "--cores", "1")
-    assert jobs(folder) == set()
-    return folder
+    snakemake(folder, "--touch", "--forceall", "--cores", "1", *targets)
 
 
 @pytest.fixture
@@ -185,6 +190,101 @@ def test_sim_to_real_trains_on_simulations_alone_and_touches_nothing_else(projec
         "model=nano_on_slsim, seed=1",
     }
     assert {where for rule, where in found if rule == "ensemble_val"} == {"ensemble=hybrid_on_slsim"}
+
+
+SEARCHED = CONFIG | {
+    "searches": {
+        "lr": {
+            "model": "atto",
+            "n_trials": 5,
+            "n_parallel": 2,
+            "space": {
+                "train.lr": {"low": 1e-5, "high": 1e-3, "log": True},
+                "train.schedule": {"choices": ["cosine", "step"]},
+            },
+        }
+    }
+}
+
+
+def searched(**changes):
+    return SEARCHED | {"searches": {"lr": SEARCHED["searches"]["lr"] | changes}}
+
+
+def trials(found):
+    return sorted(int(where.rpartition("=")[2]) for rule, where in found if rule == "run_trial")
+
+
+@pytest.fixture(scope="session")
+def finished_search(finished, tmp_path_factory) -> Path:
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp("search") / "finished", symlinks=True)
+    write_config(folder, SEARCHED)
+    assert jobs(folder) == set()  # a search that nobody asked for
+    found = jobs(folder, "search_lr")
+    assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "search_lr"}
+    assert trials(found) == [0, 1, 2, 3, 4]
+    make_results(folder, "search_lr")
+    assert jobs(folder, "search_lr") == set()
+    return folder
+
+
+@pytest.fixture
+def search(finished_search, tmp_path) -> Path:
+    return shutil.copytree(finished_search, tmp_path / "project", symlinks=True)
+
+
+def test_a_search_touches_nothing_else_and_more_trials_run_no_old_ones(search):
+    assert jobs(search) == set()
+    write_config(search, searched(n_trials=8))
+    assert jobs(search) == set()
+    found = jobs(search, "search_lr")
+    assert trials(found) == [5, 6, 7]
+    assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "search_lr"}
+    write_config(search, searched(n_parallel=1))
+    assert jobs(search, "search_lr") == set()
+    write_config(search, searched(n_trials=3))
+    assert {rule for rule, _ in jobs(search, "search_lr")} == {"conclude_search", "search_lr"}
+
+
+def test_other_settings_of_a_search_run_all_its_trials(search):
+    for changes in (
+        {"space": {"train.lr": {"low": 1e-5, "high": 1e-2, "log": True}}},
+        {"pruner": {"method": "none"}},
+        {"storage": "journal"},
+    ):
+        write_config(search, searched(**changes))
+        found = jobs(search, "search_lr")
+        assert trials(found) == [0, 1, 2, 3, 4]
+        assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "search_lr"}
+    # Settings of the model are settings of its trials; those of one seed are not.
+    atto = CONFIG["models"]["atto"]
+    for changes, expected in (
+        ({"preprocess": {"smoothing": "gaussian"}}, [0, 1, 2, 3, 4]),
+        ({"seed_overrides": {1: {"train": {"lr": 1e-4}}}}, []),
+    ):
+        write_config(search, SEARCHED | {"models": CONFIG["models"] | {"atto": atto | changes}})
+        assert trials(jobs(search, "search_lr")) == expected
+
+
+def test_a_lost_trial_is_told_again_alone(search):
+    for name in ("trial_1.json", "best.yaml"):
+        (search / "results/search/lr" / name).unlink()
+    assert trials(jobs(search, "search_lr")) == [1]
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("stronglens/training/fit.py", [0, 1, 2, 3, 4]),
+        ("stronglens/searching/study.py", [0, 1, 2, 3, 4]),
+        ("stronglens/searching/search_plots.py", []),
+    ],
+)
+def test_code_that_trials_run_on_runs_them_again(search, module, expected):
+    edit(search, module)
+    assert trials(jobs(search, "search_lr")) == expected
+    # What only searches run on trains no member again.
+    assert ("train" in rules(search)) == (module == "stronglens/training/fit.py")
 
 
 def test_what_is_told_of_an_ensemble_is_told_anew_alone(project):

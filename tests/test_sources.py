@@ -114,6 +114,7 @@ def test_training_does_not_depend_on_what_comes_after_it(step: str) -> None:
     listed = " ".join(sources_of(ROOT / "workflow" / "scripts" / step, ROOT))
     for word in ("config", "metrics", "threshold", "youden", "plot", "ensemble", "submission", "simulat"):
         assert word not in listed
+    assert "search" not in listed
 
 
 def test_only_the_standard_library_is_needed() -> None:

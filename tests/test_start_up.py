@@ -11,7 +11,7 @@ from stronglens.configuring.sources import sources_of
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "workflow" / "scripts"
 STEPS = sorted(script.stem for script in FOLDER.glob("*.py"))
-USE_NETWORKS = {"train", "predict", "import_member"}
+USE_NETWORKS = {"train", "run_trial", "predict", "import_member"}
 
 
 def modules_of(step: str) -> list[str]:

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from stronglens.configuring.searches import canonical_space, wrong_space
 from stronglens.configuring.yaml_keys import repeated_keys
 from stronglens.errors import InputError
 from stronglens.explain import CONTRADICTION, Place, dotted, explain
@@ -16,6 +18,7 @@ from stronglens.packing.names import NameParser, NotACutout
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.combine import CombineSettings
+from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
     BUCKETS,
     DataSettings,
@@ -28,6 +31,7 @@ from stronglens.settings.domains import DOMAINS
 from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
+from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
 
 SIMULATED = "results/simulated"
@@ -109,8 +113,11 @@ class ModelSettings(MemberSettings):
     def of_seed(self, seed: int) -> MemberSettings:
         """The settings of one member."""
         own = self.seed_overrides.get(seed)
-        if own is not None:
-            return own
+        return self.shared if own is None else own
+
+    @property
+    def shared(self) -> MemberSettings:
+        """The settings of all members whose seed has none of its own."""
         return MemberSettings(**{key: getattr(self, key) for key in MemberSettings.model_fields})
 
 
@@ -141,6 +148,14 @@ class Config(Settings):
     """What is submitted."""
     candidates: CandidatesSettings = CandidatesSettings()
     """What the page of candidates shows."""
+    searches: dict[Name, SearchSettings] = Field(
+        {},
+        examples=[
+            "{nano: {model: nano, n_trials: 20, space: {train.lr: {low: 1.0e-5, high: 1.0e-3, log: true}}}}"
+        ],
+    )
+    """Searches for the best settings of models, by name; `snakemake search_NAME` runs one, nothing else
+    does. Off by default: see docs/search.md."""
 
     @model_validator(mode="after")
     def _no_contradictions(self) -> Self:
@@ -160,6 +175,24 @@ class Config(Settings):
         A seed that the config does not list has the model's settings.
         """
         return self.models[model].of_seed(seed)
+
+    def trial_settings(self, search: str) -> TrialSettings:
+        """What each trial of a search is given."""
+        settings = self.searches[search]
+        model = self.models[settings.model]
+        strategy = {key: getattr(settings, key) for key in StrategySettings.model_fields}
+        space = canonical_space(settings, model.shared)
+        return TrialSettings(
+            **(strategy | {"space": space}), member=model.shared, member_seed=model.member_seeds[0]
+        )
+
+    def conclusion_settings(self, search: str) -> ConclusionSettings:
+        """What the conclusion of a search is given."""
+        name = self.searches[search].model
+        model = self.models[name]
+        block = model.model_dump(mode="json", exclude_defaults=True, exclude={"seed_overrides"})
+        space = canonical_space(self.searches[search], model.shared)
+        return ConclusionSettings(model=name, block=block, space=space)
 
     def members(self, ensemble: str) -> list[tuple[str, int]]:
         """Model and seed of each member of an ensemble."""
@@ -279,6 +312,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     yield from _wrong_levels(config)
     yield from _wrong_colours(config)
     yield from _wrong_sources(config)
+    yield from _wrong_searches(config)
 
 
 def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
@@ -364,6 +398,23 @@ def _wrong_colours(config: Config) -> Iterator[tuple[Place, str]]:
             ("candidates", "colour_bands"),
             f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(bands)}]",
         )
+
+
+def _wrong_searches(config: Config) -> Iterator[tuple[Place, str]]:
+    for name, search in config.searches.items():
+        place: Place = ("searches", name)
+        model = config.models.get(search.model)
+        if model is None:
+            yield (*place, "model"), _unknown("a model", search.model, config.models)
+        elif model.checkpoints:
+            yield (
+                (*place, "model"),
+                f"found {search.model}, whose members are trained already; give a model with seeds",
+            )
+        else:
+            contradictions = partial(_wrong_member, config, place=place)
+            for inner, text in wrong_space(search, model.shared, contradictions):
+                yield (*place, *inner), text
 
 
 def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:

@@ -137,7 +137,7 @@ def _type(schema: Mapping[str, Any], kind: Mapping[str, Any]) -> str:
     if "const" in kind:
         return f"`{kind['const']}`"
     if kind.get("type") == "array":
-        return f"list of {_type(schema, kind['items'])}s"
+        return f"list of {_type(schema, kind['items'])}s" if kind["items"] else "list of values"
     if "properties" in kind:
         return "block"
     if kind.get("type") == "object":

@@ -28,6 +28,10 @@ from stronglens.training.stop_signal import StopSignal
 SCORING_BATCH_SIZE = 512
 
 
+class DivergedError(InputError):
+    """The loss is not finite any more: the settings are to blame, not the data."""
+
+
 @dataclass(frozen=True)
 class EpochRecord:
     """A line of `training_log.csv`; losses are mean binary cross-entropies, accuracies at probability 0.5."""
@@ -118,7 +122,9 @@ def fit(
     Raises
     ------
     InputError
-        There is nothing to learn from, a class is absent, or the loss is not finite any more.
+        There is nothing to learn from, or a class is absent.
+    DivergedError
+        The loss is not finite any more.
     StoppedError
         SIGTERM came; the state has been saved.
     """
@@ -188,7 +194,7 @@ def fit(
             scores = score(scored, val, settings.precision, scoring)
             record = EpochRecord(epoch + 1, loss, result.acc, scores.loss, scores.acc, scores.auc, lr)
             if not (math.isfinite(loss) and math.isfinite(scores.loss)):
-                raise InputError(
+                raise DivergedError(
                     f"epoch {epoch + 1}: the loss is {loss} in training and {scores.loss} in validation; "
                     f"training has diverged: a lower lr (now {settings.lr:g}) or a warm-up may help"
                 )

@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stronglens.artefact import write_json, write_text
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import arithmetic, choose_device
-from stronglens.networks.loaded import Residence, load_samples
+from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
 from stronglens.networks.samples import Samples, make_samples
@@ -78,24 +78,89 @@ def train_member(
         Data and split do not belong together or were changed, a class is absent, training diverged, or the
         device is not there.
     """
-    log = logging.getLogger("stronglens")
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
+    data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
+    resume_folder = out_dir / RESUME
+    network = make_network(data, settings, seed)
+    result = fit_network(network, data, settings, seed, resume_folder, compile_choice=compile_choice)
+    network.load_state_dict(result.best)
+    test = _score_test(data.packed, data.chosen["test"], network, settings, device, residence)
+    made_with = {"device": device_in_words(device), "torch": torch.__version__}
+    _write(out_dir, settings, model, seed, data.sha256 | made_with, data.packed, data.chosen, result, test)
+    best = result.records[result.best_epoch - 1]
+    logging.getLogger("stronglens").info(
+        "best epoch %d: val auc %.4f loss %.4f; test auc %s",
+        best.epoch,
+        best.val_auc,
+        best.val_loss,
+        test["auc"],
+    )
+    clear_state(resume_folder)  # with the log of all tries: after the last message
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberData:
+    """What a member learns from.
+
+    Attributes
+    ----------
+    packed : PackedSet
+        Where it comes from.
+    chosen : dict of str to Samples
+        The samples of each split.
+    loaded : dict of str to LoadedSamples
+        Those of training and validation, preprocessed.
+    sha256 : dict of str to str
+        Of cutouts, index and split.
+    device : torch.device
+        What is computed on.
+    """
+
+    packed: PackedSet
+    chosen: dict[str, Samples]
+    loaded: dict[str, LoadedSamples]
+    sha256: dict[str, str]
+    device: torch.device
+
+
+def load_data(
+    packed_folder: Path,
+    splits_folder: Path,
+    settings: MemberSettings,
+    device: torch.device,
+    residence: Residence = "auto",
+    *,
+    name: str,
+    splits: Sequence[str] = ("train", "val", "test"),
+) -> MemberData:
+    """Open packed data and their split, and load what is learnt from.
+
+    Parameters
+    ----------
+    packed_folder, splits_folder, settings, residence
+        See `train_member`.
+    device : torch.device
+        What is computed on.
+    name : str
+        Of what is trained, for the log.
+    splits : sequence of str
+        Splits whose samples are chosen: train, val, and test where that is to be scored.
+
+    Raises
+    ------
+    InputError
+        Data and split do not belong together or were changed, or a split has no samples.
+    """
     packed = open_packed(packed_folder)
-    splits = open_splits(splits_folder, packed)
-    train_settings = settings.train
-    chosen = {
-        split: _choose(packed, splits, settings, split, fraction)
-        for split, fraction in (
-            ("train", train_settings.train_fraction),
-            ("val", train_settings.val_fraction),
-            ("test", train_settings.test_fraction),
-        )
-    }
-    log.info(
-        "%s, seed %d on %s: %s",
-        *(model, seed, _device_name(device)),
+    table = open_splits(splits_folder, packed)
+    train = settings.train
+    fractions = {"train": train.train_fraction, "val": train.val_fraction, "test": train.test_fraction}
+    chosen = {split: _choose(packed, table, settings, split, fractions[split]) for split in splits}
+    logging.getLogger("stronglens").info(
+        "%s on %s: %s",
+        *(name, device_in_words(device)),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
     dtype = _kept_in(device, settings)
@@ -104,47 +169,84 @@ def train_member(
         for split, samples in chosen.items()
         if split != "test"
     }
-    torch.manual_seed(seed)
-    network = build_network(settings.network, settings.in_chans, side_px(packed, settings))
-    network.to(device).to(memory_format=torch.channels_last)
-    data = {
+    sha256 = {
         "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
         "index_sha256": packed.summary["sha256"][INDEX],
-        "objects_sha256": splits.description["sha256"][OBJECTS],
+        "objects_sha256": table.description["sha256"][OBJECTS],
     }
+    return MemberData(packed, chosen, loaded, sha256, device)
+
+
+def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
+    """The network before its first step, on the device.
+
+    Raises
+    ------
+    InputError
+        There is no such network, or it does not take these images.
+    """
+    torch.manual_seed(seed)
+    network = build_network(settings.network, settings.in_chans, side_px(data.packed, settings))
+    return network.to(data.device).to(memory_format=torch.channels_last)
+
+
+def fit_network(
+    network: torch.nn.Module,
+    data: MemberData,
+    settings: MemberSettings,
+    seed: int,
+    resume_folder: Path,
+    *,
+    compile_choice: Compile = "auto",
+    observe: Callable[[Mapping[str, Any]], None] | None = None,
+) -> FitResult:
+    """Train a network, from the state in a folder if there is one of exactly this training.
+
+    Parameters
+    ----------
+    network, data
+        From `make_network` and `load_data`.
+    settings, seed, compile_choice
+        See `train_member`.
+    resume_folder : Path
+        Where a state is kept after every epoch. It stays: `clear_state` removes it.
+    observe : callable, optional
+        Takes each state after it has been saved, and the one that is gone on from; what it raises ends the
+        training.
+
+    Raises
+    ------
+    InputError, DivergedError, StoppedError
+        See `stronglens.training.fit.fit`.
+    """
     identity = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
-        **data,
+        **data.sha256,
         "code": code_sha256(),
         "torch": torch.__version__,
-        "device": device.type,
+        "device": data.device.type,
     }
-    resume_folder = out_dir / RESUME
-    result = fit(
+
+    def keep(state: dict[str, Any]) -> None:
+        save_state(resume_folder, identity, state)
+        if observe is not None:
+            observe(state)
+
+    state = load_state(resume_folder, identity)
+    if state is not None and observe is not None:
+        observe(state)
+    return fit(
         network,
-        loaded["train"],
-        loaded["val"],
-        train_settings,
+        data.loaded["train"],
+        data.loaded["val"],
+        settings.train,
         seed,
-        load_state(resume_folder, identity),
-        lambda state: save_state(resume_folder, identity, state),
+        state,
+        keep,
         compile_choice,
-        balancing_weights(chosen["train"].table, train_settings.balance),
+        balancing_weights(data.chosen["train"].table, settings.train.balance),
     )
-    network.load_state_dict(result.best)
-    test = _score_test(packed, chosen["test"], network, settings, device, residence)
-    made_with = {"device": _device_name(device), "torch": torch.__version__}
-    _write(out_dir, settings, model, seed, data | made_with, packed, chosen, result, test)
-    best = result.records[result.best_epoch - 1]
-    log.info(
-        "best epoch %d: val auc %.4f loss %.4f; test auc %s",
-        best.epoch,
-        best.val_auc,
-        best.val_loss,
-        test["auc"],
-    )
-    clear_state(resume_folder)  # with the log of all tries: after the last message
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:
@@ -271,7 +373,8 @@ def training_log(records: Sequence[EpochRecord]) -> str:
     return text.getvalue()
 
 
-def _device_name(device: torch.device) -> str:
+def device_in_words(device: torch.device) -> str:
+    """What a device is, for logs and records."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {torch.get_num_threads()} threads"

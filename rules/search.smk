@@ -1,0 +1,74 @@
+"""Searches for the best settings of a model. Nothing asks for them but `snakemake search_NAME`."""
+
+
+rule run_trial:
+    input:
+        code=sources("run_trial.py"),
+        summary=f"{LABELLED}/summary.json",
+        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
+        index=ancient(f"{LABELLED}/index.parquet"),
+        split=f"{SPLITS}/objects.json",
+        objects=ancient(f"{SPLITS}/objects.parquet"),
+    output:
+        trial=TRIAL_FILE,
+    log:
+        "logs/run_trial/{search}/trial_{trial}.log",
+    benchmark:
+        "results/benchmarks/run_trial/{search}/trial_{trial}.tsv"
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 8
+    resources:
+        **{trials_at_once(search): taken_by_trial(search) for search in CONFIG.searches},
+        gpu=1,
+        mem_mb=doubled_at_retry(48_000),
+        # As for train: it goes on where the first try was cut.
+        runtime=72 * 60,
+        device="auto",
+        compile="auto",
+    params:
+        settings=lambda wildcards: as_parameter(CONFIG.trial_settings(wildcards.search)),
+    shell:
+        'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
+        " --out {output.trial:q} --search {wildcards.search} --trial {wildcards.trial} --settings {params.settings:q}"
+        " --device {resources.device:q} --compile {resources.compile:q} --threads {threads} --log {log:q}"
+
+
+rule conclude_search:
+    input:
+        code=sources("conclude_search.py"),
+        trials=lambda wildcards: trial_files(wildcards.search),
+    output:
+        **search_figure("history", "Trials one after the other"),
+        **search_figure("slices", "Trials by each key"),
+        **search_figure("learning_curves", "Learning curves of all trials"),
+        **search_figure("importance", "Importance of the keys"),
+        table="results/search/{search}/trials.csv",
+        best="results/search/{search}/best.yaml",
+    log:
+        "logs/conclude_search/{search}.log",
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=lambda wildcards: " ".join(
+            [
+                f"--settings {shlex.quote(as_parameter(CONFIG.conclusion_settings(wildcards.search)))}",
+                repeated("trials", trial_files(wildcards.search)),
+            ]
+        ),
+    shell:
+        "python {input.code[0]:q} --search {wildcards.search} {params.options}"
+        ' --out-dir "$(dirname {output.best:q})" --log {log:q}'
+
+
+for search in CONFIG.searches:
+
+    rule:
+        name:
+            f"search_{search}"
+        input:
+            f"results/search/{search}/best.yaml",

@@ -1,0 +1,140 @@
+"""What came of a search: a table of its trials, the best setting as a block of the config, figures."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from stronglens.artefact import read_json, write_text
+from stronglens.errors import InputError
+from stronglens.figures import save_figure
+from stronglens.searching.search_plots import draw_curves, draw_history, draw_importance, draw_slices
+from stronglens.searching.space import in_words, written
+from stronglens.settings.conclude import ConclusionSettings
+
+log = logging.getLogger("stronglens")
+
+Trial = dict[str, Any]
+"""What `run_trial` writes of a trial."""
+
+_ORDER = ("network", "bands", "domains", "preprocess", "train", "seeds", "predict")
+
+
+def conclude_search(
+    paths: Sequence[Path], out_dir: Path, settings: ConclusionSettings, *, search: str
+) -> None:
+    """Write `trials.csv`, `best.yaml` and the figures of a search.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        What `run_trial` wrote of each trial.
+    out_dir : Path
+        Folder for the results.
+    settings : ConclusionSettings
+        The model, and what was tried on it.
+    search : str
+        Name of the search.
+
+    Raises
+    ------
+    InputError
+        A file is malformed, or no trial was trained to its end.
+    """
+    trials = [_read(path) for path in paths]
+    studies = sorted({str(trial["study"]) for trial in trials})
+    if len(studies) > 1:
+        log.warning(
+            "trials are of %d studies, %s: settings, data or code changed between them, and their scores "
+            "may not be comparable",
+            *(len(studies), ", ".join(studies)),
+        )
+    best = best_of(trials)
+    write_text(out_dir / "trials.csv", trials_table(trials).to_csv(index=False, lineterminator="\n"))
+    write_text(out_dir / "best.yaml", best_block(trials, best, settings, search))
+    for name, draw in (("history", draw_history), ("learning_curves", draw_curves)):
+        save_figure(draw(trials, best), out_dir / f"{name}.png")
+    save_figure(draw_slices(trials, best, settings.space), out_dir / "slices.png")
+    save_figure(draw_importance(trials, settings.space), out_dir / "importance.png")
+    log.info("%s: %s", search, _in_short(trials, best))
+
+
+def _read(path: Path) -> Trial:
+    trial = read_json(path)
+    missing = {"trial", "study", "state", "params", "val_auc", "best_val_auc", "seconds"} - set(trial)
+    if missing:
+        raise InputError(f"{path}: expected a trial with {', '.join(sorted(missing))}, found none of these")
+    return trial
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """The trial with the highest validation AUC of those that were trained to their end; of equals the first.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    complete = [trial for trial in trials if trial["state"] == "complete"]
+    if not complete:
+        told = next((f": {trial['message']}" for trial in trials if trial.get("message")), "")
+        raise InputError(f"none of {len(trials)} trials was trained to its end{told}")
+    return min(complete, key=lambda trial: (-trial["best_val_auc"], trial["trial"]))
+
+
+def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """A row a trial: how it ended, its best validation AUC, seconds, and the value of each key searched."""
+    return pd.DataFrame(
+        [
+            {
+                "trial": trial["trial"],
+                "state": trial["state"],
+                "best_val_auc": trial["best_val_auc"],
+                "best_epoch": trial["best_epoch"],
+                "n_epochs": len(trial["val_auc"]),
+                "seconds": trial["seconds"],
+                **{key: written(value) for key, value in trial["params"].items()},
+                "message": trial["message"],
+            }
+            for trial in trials
+        ]
+    ).astype({"best_epoch": "Int64"})
+
+
+def best_block(trials: Sequence[Trial], best: Trial, settings: ConclusionSettings, search: str) -> str:
+    """The best setting, as a block of a model to be pasted into a config."""
+    block: dict[str, Any] = {key: settings.block[key] for key in _ORDER if key in settings.block}
+    for key, value in best["params"].items():
+        _set(block, key.split("."), value)
+    ordered = {key: block[key] for key in _ORDER if key in block}
+    head = [
+        f"The best setting that search {search} found: {_in_short(trials, best)}",
+        "Searched: " + ", ".join(f"{key} {in_words(value)}" for key, value in best["params"].items()),
+        "It was chosen on the validation objects, so its score there is too good: the held-out",
+        "objects say what it is worth. The block takes the place of the model's in your config.",
+        "Settings of single seeds (seed_overrides) are not among them.",
+    ]
+    text = yaml.safe_dump({"models": {settings.model: ordered}}, sort_keys=False, allow_unicode=True)
+    return "".join(f"# {line}\n" for line in head) + text
+
+
+def _set(block: dict[str, Any], place: Sequence[str], value: Any) -> None:
+    key, *deeper = place
+    if deeper:
+        block[key] = dict(block.get(key, {}))
+        _set(block[key], deeper, value)
+    else:
+        block[key] = value
+
+
+def _in_short(trials: Sequence[Trial], best: Trial) -> str:
+    counts = Counter(trial["state"] for trial in trials)
+    told = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "failed"))
+    return (
+        f"trial {best['trial']} of {len(trials)} ({told}), validation AUC {best['best_val_auc']:.5f} "
+        f"at epoch {best['best_epoch']}"
+    )

@@ -1,0 +1,234 @@
+"""One trial of a search: a setting is chosen, trained, and given up where it lags behind."""
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+import stronglens
+from stronglens.artefact import read_json, write_json
+from stronglens.configuring.sources import sources_of
+from stronglens.errors import InputError
+from stronglens.networks.compiled import Compile
+from stronglens.networks.device import choose_device
+from stronglens.packing.packed import CUTOUTS, INDEX
+from stronglens.searching.space import in_words, read, settings_with, with_values
+from stronglens.searching.study import open_study, patiently, suggest, take_trial
+from stronglens.settings.member import MemberSettings
+from stronglens.settings.search import TrialSettings
+from stronglens.splitting.split_table import OBJECTS
+from stronglens.training.fit import DivergedError
+from stronglens.training.train_member import RESUME, device_in_words, fit_network, load_data, make_network
+
+log = logging.getLogger("stronglens")
+
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+PROGRESS, MESSAGE, MADE_WITH = "progress", "message", "made_with"
+
+
+class _Pruned(Exception):  # noqa: N818 - no error
+    """The trial lags behind the others."""
+
+
+def run_trial(
+    packed_folder: Path,
+    splits_folder: Path,
+    out: Path,
+    settings: TrialSettings,
+    *,
+    search: str,
+    trial: int,
+    device_name: str = "auto",
+    n_threads: int | None = None,
+    compile_choice: Compile = "auto",
+) -> None:
+    """Take a trial of a search, train its setting, and write what came of it.
+
+    What it tries and how it ends stands in the study; the file is a copy of that. A job that was killed takes
+    its own trial up again, with the same setting and from its last epoch. Weights are not kept, and the test
+    split is never looked at.
+
+    Parameters
+    ----------
+    packed_folder, splits_folder : Path
+        What `build_buckets` and `split_objects` wrote.
+    out : Path
+        JSON file. The study, if it is a file, lies beside it; what a cut training goes on from lies in a
+        folder of the same name until the end.
+    settings : TrialSettings
+        What is tried, on which model.
+    search : str
+        Name of the search.
+    trial : int
+        Number of the trial in the search.
+    device_name, n_threads, compile_choice
+        See `stronglens.training.train_member.train_member`.
+
+    Raises
+    ------
+    InputError
+        The data are not those of the split, or the study cannot be reached. Settings that do not go together,
+        that diverge or that do not fit into the memory of a GPU are trials that failed, and no error.
+    StoppedError
+        SIGTERM came; the same call goes on.
+    """
+    folder = out.with_suffix("")
+    study = open_study(out.parent, search, settings, trial, _identity(packed_folder, splits_folder, settings))
+    taken = take_trial(study, trial)
+    if isinstance(taken, Trial):
+        taken = _Job(study, taken, settings, folder / RESUME).run(
+            packed_folder, splits_folder, device_name, n_threads, compile_choice
+        )
+    else:
+        log.info("trial %d has ended before: what the study knows of it is written again", trial)
+    described = _described(taken, settings) | {"search": search, "study": study.study_name, "trial": trial}
+    write_json(out, described)
+    log.info(
+        "trial %d %s after %d epochs: best validation auc %s",
+        *(trial, described["state"], len(described["val_auc"]), described["best_val_auc"]),
+    )
+    shutil.rmtree(folder, ignore_errors=True)  # with the log of all tries: after the last message
+
+
+class _Job:
+    """A trial that is being run."""
+
+    def __init__(
+        self, study: optuna.Study, trial: Trial, settings: TrialSettings, resume_folder: Path
+    ) -> None:
+        self._study = study
+        self._trial = trial
+        self._settings = settings
+        self._resume_folder = resume_folder
+        # Epochs that an earlier try of this job has reported, and the seconds it took.
+        self._reported = set(patiently(lambda: self._frozen().intermediate_values))
+        self._seconds_before = float(trial.user_attrs.get(PROGRESS, {}).get("seconds", 0.0))
+        self._started = time.monotonic()
+
+    def run(
+        self,
+        packed_folder: Path,
+        splits_folder: Path,
+        device_name: str,
+        n_threads: int | None,
+        compile_choice: Compile,
+    ) -> FrozenTrial:
+        values = suggest(self._trial, self._settings.space)
+        log.info("trial with %s", ", ".join(f"{key} {in_words(value)}" for key, value in values.items()))
+        try:
+            member = settings_with(self._settings.member, values)
+        except InputError as error:
+            return self._fail(error)
+        # What is wrong with the data is wrong for every trial: the job fails, not the trial.
+        device = choose_device(device_name)
+        if n_threads is not None:
+            torch.set_num_threads(n_threads)
+        try:
+            data = load_data(
+                *(packed_folder, splits_folder, member, device),
+                name=f"trial {self._trial.number}",
+                splits=("train", "val"),
+            )
+            made_with = {"device": device_in_words(device), "torch": torch.__version__}
+            patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
+            seed = self._settings.member_seed
+            try:
+                network = make_network(data, member, seed)
+            except InputError as error:
+                return self._fail(error)
+            result = fit_network(
+                *(network, data, member, seed, self._resume_folder),
+                compile_choice=compile_choice,
+                observe=lambda state: self._observe(state, member),
+            )
+        except _Pruned:
+            return self._tell(state=TrialState.PRUNED)
+        except DivergedError as error:
+            return self._fail(error)
+        except torch.OutOfMemoryError as error:
+            return self._fail(error)
+        return self._tell(value=result.records[result.best_epoch - 1].val_auc)
+
+    def _observe(self, state: Mapping[str, Any], member: MemberSettings) -> None:
+        """Report the epochs that the study does not know yet, and see whether to go on."""
+        for record in state["records"]:
+            epoch, auc = record["epoch"], record["val_auc"]
+            if epoch not in self._reported:
+                patiently(partial(self._trial.report, auc, epoch))
+                self._reported.add(epoch)
+        progress = {"seconds": self._seconds(), "best_epoch": state["watch"]["best_epoch"]}
+        patiently(lambda: self._trial.set_user_attr(PROGRESS, progress))
+        n_epochs = len(state["records"])
+        # Within an epoch there is nothing new to judge by, and after the last nothing to save.
+        if state["moment"] is None and 0 < n_epochs < member.train.epochs and patiently(self._lags):
+            log.info("it lags behind the other trials after epoch %d: given up", n_epochs)
+            raise _Pruned
+
+    def _lags(self) -> bool:
+        return self._trial.should_prune()
+
+    def _seconds(self) -> float:
+        return round(self._seconds_before + time.monotonic() - self._started, 3)
+
+    def _fail(self, error: Exception) -> FrozenTrial:
+        text = str(error)
+        log.warning("the trial failed: %s", text)
+        patiently(lambda: self._trial.set_user_attr(MESSAGE, text[:1000]))
+        return self._tell(state=TrialState.FAIL)
+
+    def _tell(self, value: float | None = None, state: TrialState | None = None) -> FrozenTrial:
+        progress = self._trial.user_attrs.get(PROGRESS, {}) | {"seconds": self._seconds()}
+        patiently(lambda: self._trial.set_user_attr(PROGRESS, progress))
+        # Skipped if a call that got no answer was heard all the same.
+        return patiently(lambda: self._study.tell(self._trial, value, state, skip_if_finished=True))
+
+    def _frozen(self) -> FrozenTrial:
+        return next(one for one in self._study.get_trials(deepcopy=False) if one.number == self._trial.number)
+
+
+def _identity(packed_folder: Path, splits_folder: Path, settings: TrialSettings) -> dict[str, Any]:
+    """All that must be the same for trials to be compared: settings, data, code. Not where the study lies."""
+    packed = read_json(packed_folder / "summary.json")["sha256"]
+    scripts = Path(stronglens.__file__).parents[1]
+    code = hashlib.sha256()
+    for source in sources_of(scripts / "run_trial.py", scripts):
+        code.update(source.encode() + b"\0" + (scripts / source).read_bytes())
+    return {
+        "settings": settings.model_dump(mode="json", exclude={"storage", "password_file"}),
+        "cutouts_sha256": packed[CUTOUTS],
+        "index_sha256": packed[INDEX],
+        "objects_sha256": read_json(splits_folder / "objects.json")["sha256"][OBJECTS],
+        "code": code.hexdigest(),
+    }
+
+
+def _described(trial: FrozenTrial, settings: TrialSettings) -> dict[str, Any]:
+    """What the study knows of a trial that has ended; equal for equal trials, but for times and numbers."""
+    values = {key: read(settings.space[key], value) for key, value in trial.params.items()}
+    epochs = sorted(trial.intermediate_values)
+    aucs = [trial.intermediate_values[epoch] for epoch in epochs]
+    progress = trial.user_attrs.get(PROGRESS, {})
+    best_epoch = progress.get("best_epoch") or None
+    best = aucs[best_epoch - 1] if best_epoch is not None and trial.state != TrialState.FAIL else None
+    return {
+        "format": 1,
+        "number_in_study": trial.number,
+        "state": STATES[trial.state],
+        "message": trial.user_attrs.get(MESSAGE),
+        "params": values,
+        "settings": with_values(settings.member, values),
+        "member_seed": settings.member_seed,
+        "val_auc": aucs,
+        "best_epoch": best_epoch,
+        "best_val_auc": best,
+        "seconds": progress.get("seconds", 0.0),
+        **trial.user_attrs.get(MADE_WITH, {}),
+    }
