@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ from stronglens.artefact import write_json, write_text
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import arithmetic, choose_device
-from stronglens.networks.loaded import Residence, load_samples
+from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
 from stronglens.networks.samples import Samples, make_samples
-from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
+from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
 from stronglens.training.balance import balancing_weights
-from stronglens.training.fit import EpochRecord, FitResult, Scores, fit, score
+from stronglens.training.fit import SCORING_BATCH_SIZE, EpochRecord, FitResult, Scores, fit, score
+from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
 from stronglens.training.resume import clear_state, code_sha256, load_state, save_state
 
@@ -75,8 +76,8 @@ def train_member(
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, a class is absent, training diverged, or the
-        device is not there.
+        Data and split do not belong together or were changed, a class is absent, a lens parameter to be
+        learnt is known of no lens, training diverged, or the device is not there.
     """
     log = logging.getLogger("stronglens")
     device = choose_device(device_name)
@@ -98,6 +99,7 @@ def train_member(
         *(model, seed, _device_name(device)),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
+    lens = make_lens_task(packed, chosen, settings.lens_parameters)
     dtype = _kept_in(device, settings)
     loaded = {
         split: load_samples(packed, samples, settings.preprocess, device, residence, dtype)
@@ -105,12 +107,14 @@ def train_member(
         if split != "test"
     }
     torch.manual_seed(seed)
-    network = build_network(settings.network, settings.in_chans, side_px(packed, settings))
+    side = side_px(packed, settings)
+    network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
     network.to(device).to(memory_format=torch.channels_last)
     data = {
         "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
         "index_sha256": packed.summary["sha256"][INDEX],
         "objects_sha256": splits.description["sha256"][OBJECTS],
+        **({} if lens is None else {"parameters_sha256": packed.summary["sha256"][PARAMETERS]}),
     }
     identity = {
         "settings": settings.model_dump(mode="json"),
@@ -131,18 +135,24 @@ def train_member(
         lambda state: save_state(resume_folder, identity, state),
         compile_choice,
         balancing_weights(chosen["train"].table, train_settings.balance),
+        None if lens is None else lens.targets("train", device),
     )
     network.load_state_dict(result.best)
-    test = _score_test(packed, chosen["test"], network, settings, device, residence)
+    loaded["test"] = load_samples(packed, chosen["test"], settings.preprocess, device, residence, dtype)
+    scores: dict[str, Any] = {"test": _plain(score(network, loaded["test"], train_settings.precision))}
     made_with = {"device": _device_name(device), "torch": torch.__version__}
-    _write(out_dir, settings, model, seed, data | made_with, packed, chosen, result, test)
+    more: dict[str, Any] = {}
+    if lens is not None:
+        more["lens_parameters"] = lens.scaling.model_dump(mode="json")
+        scores["lens_parameters"] = _lens_scores(lens, network, loaded, result, train_settings.precision)
+    _write(out_dir, settings, model, seed, data | made_with, packed, chosen, result, scores, more)
     best = result.records[result.best_epoch - 1]
     log.info(
         "best epoch %d: val auc %.4f loss %.4f; test auc %s",
         best.epoch,
         best.val_auc,
         best.val_loss,
-        test["auc"],
+        scores["test"]["auc"],
     )
     clear_state(resume_folder)  # with the log of all tries: after the last message
 
@@ -201,17 +211,24 @@ def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
     return torch.float32 if dtype is None else dtype
 
 
-def _score_test(
-    packed: PackedSet,
-    samples: Samples,
+def _lens_scores(
+    lens: LensTask,
     network: torch.nn.Module,
-    settings: MemberSettings,
-    device: torch.device,
-    residence: Residence,
-) -> dict[str, float | None]:
-    dtype = _kept_in(device, settings)
-    loaded = load_samples(packed, samples, settings.preprocess, device, residence, dtype)
-    return _plain(score(network, loaded, settings.train.precision))
+    loaded: Mapping[str, LoadedSamples],
+    result: FitResult,
+    precision: str,
+) -> dict[str, Any]:
+    errors = {
+        split: lens.errors(network, loaded[split], split, precision, SCORING_BATCH_SIZE)
+        for split in ("val", "test")
+    }
+    for name, found in errors["test"].items():
+        if found["n_samples"]:
+            logging.getLogger("stronglens").info(
+                "%s of %d test samples of lenses: rms error %.4g, of always answering the mean %.4g",
+                *(name, found["n_samples"], found["rms_error"], found["rms_of_mean"]),
+            )
+    return {"train_losses": result.lens_losses, **errors}
 
 
 def _plain(scores: Scores) -> dict[str, float | None]:
@@ -227,7 +244,8 @@ def _write(
     packed: PackedSet,
     chosen: dict[str, Samples],
     result: FitResult,
-    test: dict[str, float | None],
+    scores: dict[str, Any],
+    more: dict[str, Any],
 ) -> None:
     best = dataclasses.asdict(result.records[result.best_epoch - 1])
     common: dict[str, Any] = {
@@ -243,7 +261,7 @@ def _write(
         | {
             "format": 1,
             "best": best,
-            "test": test,
+            **scores,
             "n_epochs": len(result.records),
             "n_samples": {split: len(samples) for split, samples in chosen.items()},
         },
@@ -258,6 +276,7 @@ def _write(
             "in_chans": settings.in_chans,
             "best_epoch": result.best_epoch,
             "val_auc": best["val_auc"],
+            **more,
         },
     )
 
