@@ -27,7 +27,7 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]]) ->
     """
     n_columns = min(N_COLUMNS, len(found.names))
     n_rows = math.ceil(len(found.names) / n_columns)
-    figure = Figure(figsize=(3.4 * n_columns + 0.4, 3.6 * n_rows + 0.3), layout="constrained")
+    figure = Figure(figsize=(3.6 * n_columns, 3.9 * n_rows), layout="constrained")
     panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     domains = objects_by_domain(found.domains) or {"all": np.ones(len(found.probs), dtype=bool)}
     for number, (name, axes) in enumerate(zip(found.names, panels, strict=False)):
@@ -53,11 +53,11 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]]) ->
             )
         low, high = np.min([truth[known], estimates[known]]), np.max([truth[known], estimates[known]])
         edge = 0.03 * (high - low or 1.0)
-        ends = (low - edge, high + edge)
+        ends = (low - edge, high + edge)  # the same on both axes
         axes.plot(ends, ends, color=GREY, linewidth=0.9)
         mean = float(np.mean(truth[known]))
         axes.axhline(mean, color=GREY, linewidth=0.9, linestyle=":")
-        axes.set(xlim=ends, ylim=ends, aspect="equal")
+        axes.set(xlim=ends, ylim=ends)
         axes.grid(alpha=0.3)
         of_all = errors[name]
         axes.set_title(
