@@ -167,6 +167,15 @@ def test_what_is_fitted_and_chosen_takes_its_estimates_along(run: Path, tmp_path
     assert np.allclose(table["Rein"], 1.2 + 0.1 * table["object"].str[-1].astype(int))
 
 
+def test_files_have_their_own_estimates(run: Path, tmp_path: Path) -> None:
+    members = [str(run / f"val/seed_{seed}") for seed in (2, 3)]
+    assert combine(members, [run / "labelled"], tmp_path, "--which=val", "--level=file") == 0
+    table = pd.read_csv(tmp_path / "val_ens.csv")
+    assert len(table) == 5 * len(LABELLED)
+    off = table["path"].str[-6].map({band: 0.01 * (place - 2) for place, band in enumerate("grizy")})
+    assert np.allclose(table["Rein"], 1.4 + 0.1 * table["object"].str[-1].astype(int) + off)
+
+
 def test_an_estimate_that_is_not_finite_is_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
