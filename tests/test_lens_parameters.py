@@ -123,7 +123,7 @@ def test_a_submission_of_parameters_needs_a_model_that_gives_some_and_columns() 
 def test_what_is_off_stands_in_no_record() -> None:
     assert "lens_parameters" not in MemberSettings().model_dump(mode="json")
     on = MemberSettings.model_validate({"lens_parameters": {"targets": ["Rein"]}})
-    assert on.model_dump(mode="json")["lens_parameters"] == {"targets": ["Rein"], "weight": 0.1}
+    assert on.model_dump(mode="json")["lens_parameters"] == {"targets": ["Rein"], "weight": 1.0}
     assert MemberSettings.model_validate(on.model_dump(mode="json")) == on
 
 

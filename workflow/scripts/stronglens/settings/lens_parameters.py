@@ -47,7 +47,7 @@ class LensParameterSettings(Settings):
     """Parameters to estimate, by the names of their columns in `parameters.fits`. Angles and positions are
     not among them: they change when an image is turned or mirrored, as training and test-time augmentation
     do."""
-    weight: float = Field(0.1, gt=0, le=100, examples=[0.1])
+    weight: float = Field(1.0, gt=0, le=100, examples=[1.0])
     """Weight of their loss beside that of the probability, the binary cross-entropy. Their loss is the mean
     smooth L1 loss (Huber's) over all known values of a batch, in units of each parameter's standard deviation
     among the lenses of the training split."""
