@@ -37,6 +37,11 @@ rule all:
             ensemble=ENSEMBLES,
             which=["val", *SCORED],
         ),
+        expand(
+            "results/evaluation/{ensemble}/{which}/lens_parameters.json",
+            ensemble=ESTIMATING,
+            which=["val", *SCORED],
+        ),
         "results/candidates/index.html",
         "results/report/data.html",
         "results/report/run_times.png",

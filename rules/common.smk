@@ -96,6 +96,8 @@ def checkpoint_sha256(model, seed):
 
 SCORED = [HELDOUT, *(name for name, testset in CONFIG.testsets.items() if testset.labelled)]
 """Test sets with labels."""
+ESTIMATING = [name for name in ENSEMBLES if CONFIG.estimated(name)]
+"""Ensembles that estimate parameters of lenses."""
 BLIND = [name for name in CONFIG.testsets if name not in SCORED]
 """Test sets without."""
 
@@ -178,6 +180,16 @@ def score_figures(which):
     }
 
 
+def lens_figure(which):
+    """The figure of an evaluation of estimated lens parameters."""
+    return figure(
+        "lens_parameters",
+        f"results/evaluation/{{ensemble}}/{which}/lens_parameters.png",
+        "4 Scores",
+        {"figure": "Estimated lens parameters", "objects": which},
+    )
+
+
 SIMULATED = "results/simulated"
 PACKED_FILES = {
     "cutouts": "cutouts.npy",
@@ -227,6 +239,12 @@ def is_simulated(path):
 def list_contents(wildcards):
     """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time."""
     return json.dumps({path: sha256_of(Path(path)) for path in data_paths(wildcards) if Path(path).is_file()})
+
+
+def lens_truth(wildcards):
+    """What is known of the lenses, where a member learns to estimate it; no input of any other member."""
+    estimates = CONFIG.member_settings(wildcards.model, int(wildcards.seed)).lens_parameters
+    return ancient([f"{LABELLED}/parameters.parquet"]) if estimates else []
 
 
 def predict_options(wildcards):
@@ -342,6 +360,8 @@ def submission_options(ensemble):
     """The options of `submission.py` that come from the config."""
     testset = CONFIG.submission.testset
     settings = CONFIG.submission.model_dump(mode="json") | {"ensemble": ensemble}
+    if not CONFIG.estimated(ensemble):  # another than the submitted one, whose columns stay empty
+        settings.pop("lens_parameters", None)
     return " ".join(
         [
             f"--settings {shlex.quote(as_parameter(settings))} {packed_options(testset)}",

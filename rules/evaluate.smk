@@ -62,6 +62,58 @@ use rule evaluate_val as evaluate_test with:
         ),
 
 
+rule evaluate_lens_val:
+    input:
+        code=sources("evaluate_lens_parameters.py"),
+        description="results/ensemble/{ensemble}/val/val_ens.json",
+        ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
+        threshold="results/ensemble/{ensemble}/val/threshold.txt",
+        summary=f"{LABELLED}/summary.json",
+        parameters=ancient(f"{LABELLED}/parameters.parquet"),
+    output:
+        **lens_figure("val"),
+        json="results/evaluation/{ensemble}/val/lens_parameters.json",
+        table="results/evaluation/{ensemble}/val/lens_parameters.csv",
+    log:
+        "logs/evaluate_lens_val/{ensemble}.log",
+    wildcard_constraints:
+        ensemble=one_of(ESTIMATING),
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=packed_options(HELDOUT),
+    shell:
+        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
+        ' --out-dir "$(dirname {output.table:q})" --log {log:q}'
+
+
+use rule evaluate_lens_val as evaluate_lens_test with:
+    input:
+        code=sources("evaluate_lens_parameters.py"),
+        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
+        ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
+        threshold="results/ensemble/{ensemble}/val/threshold.txt",
+        summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
+        parameters=lambda wildcards: ancient(
+            [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
+        ),
+    output:
+        **lens_figure("{testset}"),
+        json="results/evaluation/{ensemble}/{testset}/lens_parameters.json",
+        table="results/evaluation/{ensemble}/{testset}/lens_parameters.csv",
+    log:
+        "logs/evaluate_lens_test/{ensemble}/{testset}.log",
+    wildcard_constraints:
+        ensemble=one_of(ESTIMATING),
+        testset=one_of(SCORED),
+    params:
+        options=lambda wildcards: packed_options(wildcards.testset),
+
+
 rule compare_data:
     input:
         code=sources("compare_data.py"),

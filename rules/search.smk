@@ -9,6 +9,11 @@ rule run_trial:
         index=ancient(f"{LABELLED}/index.parquet"),
         split=f"{SPLITS}/objects.json",
         objects=ancient(f"{SPLITS}/objects.parquet"),
+        parameters=lambda wildcards: (
+            ancient([f"{LABELLED}/parameters.parquet"])
+            if CONFIG.models[CONFIG.searches[wildcards.search].model].lens_parameters
+            else []
+        ),
     output:
         trial=TRIAL_FILE,
     log:

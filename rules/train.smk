@@ -6,6 +6,7 @@ rule train:
         index=ancient(f"{LABELLED}/index.parquet"),
         split=f"{SPLITS}/objects.json",
         objects=ancient(f"{SPLITS}/objects.parquet"),
+        parameters=lens_truth,
     output:
         best="results/models/{model}/seed_{seed}/best.pt",
         last="results/models/{model}/seed_{seed}/last.pt",

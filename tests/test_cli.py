@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import Field
@@ -151,9 +151,11 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
     def walk(block: type[Settings], prefix: str) -> None:
         for name, field in block.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-                walk(field.annotation, f"{prefix}{name}.")
-            else:
+            kinds = get_args(field.annotation) or (field.annotation,)  # a block, or one that may be left out
+            blocks = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)]
+            for inner in blocks:
+                walk(inner, f"{prefix}{name.replace('_', '-')}.")
+            if not blocks:
                 assert f"--{prefix}{name.replace('_', '-')} " in text.replace(",", " ")
                 assert " ".join(str(field.description).split()[:3]) in text
 

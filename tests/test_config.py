@@ -258,7 +258,7 @@ def test_the_raw_config_is_left_alone() -> None:
             "models.nano.queue",
             "gpu",
             "models.nano.queue: unknown key; known keys here: network, bands, domains, preprocess, train, "
-            "seeds, checkpoints, seed_overrides, predict",
+            "lens_parameters, seeds, checkpoints, seed_overrides, predict",
         ),
         (
             "models.nano.train",

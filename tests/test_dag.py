@@ -155,6 +155,32 @@ def test_test_time_augmentation_trains_nothing(project):
     assert all("model=nano" in where for rule, where in found if rule in PREDICTIONS)
 
 
+def test_lens_parameters_concern_the_model_that_estimates_them(project):
+    nano = CONFIG["models"]["nano"] | {"lens_parameters": {"targets": ["Rein"]}}
+    submission = CONFIG["submission"] | {"lens_parameters": True}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}, "submission": submission})
+    found = jobs(project)
+    assert {where for rule, where in found if rule == "train"} == {"model=nano, seed=1"}
+    assert {rule for rule, _ in found} == {
+        *("train", "evaluate_lens_val", "evaluate_lens_test"),
+        *(PREDICTIONS | AFTER_ENSEMBLES),
+    }
+    assert {where for rule, where in found if rule == "evaluate_lens_val"} == {"ensemble=hybrid"}
+    assert all("atto" not in where for _, where in found)
+    # Of the ensemble that estimates nothing none are asked for.
+    said = snakemake(project, "-n", "-p", "--forcerun", "submission_of_ensemble")
+    commands = [line for line in said.splitlines() if "submission.py" in line and "--out" in line]
+    asked = {re.search(r"--out (\S+)", line)[1]: '"lens_parameters": true' in line for line in commands}
+    assert asked == {
+        "submission.csv": True,
+        "results/submissions/hybrid.csv": True,
+        "results/submissions/atto.csv": False,
+    }
+    parameters = "results/buckets/labelled/parameters.parquet"
+    block = re.search(r"rule train:.*?wildcards", said, re.DOTALL)[0]
+    assert parameters in block
+
+
 @pytest.mark.parametrize("change", [{"seed": 7}, {"train": 0.6, "val": 0.2, "test": 0.2}])
 def test_another_split_never_packs_again(project, change):
     write_config(project, CONFIG | {"split": change})
@@ -321,6 +347,7 @@ def test_captions_of_the_report_rerun_nothing_and_missing_benchmarks_neither(pro
         ("stronglens/candidates/static/app.js", {"candidates"}),
         ("stronglens/reporting/overview.py", {"write_overview", "describe_data"}),
         ("stronglens/reporting/status.py", set()),
+        ("stronglens/scoring/lens_errors.py", set()),  # only where something is estimated
         ("stronglens/configuring/config.py", set()),
     ],
 )

@@ -26,9 +26,16 @@ from stronglens.settings.data import (
     SplitSettings,
     TestSetSettings,
 )
-from stronglens.settings.decide import MEMBER_METHODS, EnsembleSettings, SubmissionSettings, ThresholdSettings
+from stronglens.settings.decide import (
+    FORMS_WITH_PARAMETERS,
+    MEMBER_METHODS,
+    EnsembleSettings,
+    SubmissionSettings,
+    ThresholdSettings,
+)
 from stronglens.settings.domains import DOMAINS
 from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.lens_parameters import in_order
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
@@ -96,6 +103,10 @@ class ModelSettings(MemberSettings):
             raise ValueError(
                 "give either seeds, to train, or checkpoints, trained already; "
                 "for example seeds: [42, 101, 202, 303, 404]"
+            )
+        if self.checkpoints and any(self.of_seed(seed).lens_parameters for seed in self.member_seeds):
+            raise ValueError(
+                "lens_parameters: a checkpoint does not say in which units it estimates them; leave them out"
             )
         stray = sorted(set(self.seed_overrides) - set(self.member_seeds))
         if stray:
@@ -193,6 +204,11 @@ class Config(Settings):
         block = model.model_dump(mode="json", exclude_defaults=True, exclude={"seed_overrides"})
         space = canonical_space(self.searches[search], model.shared)
         return ConclusionSettings(model=name, block=block, space=space)
+
+    def estimated(self, ensemble: str) -> list[str]:
+        """Lens parameters that any member of an ensemble estimates, in the order of columns."""
+        settings = [self.member_settings(*member).lens_parameters for member in self.members(ensemble)]
+        return in_order({name for one in settings if one is not None for name in one.targets})
 
     def members(self, ensemble: str) -> list[tuple[str, int]]:
         """Model and seed of each member of an ensemble."""
@@ -310,6 +326,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         for seed, settings in model.seed_overrides.items():
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
     yield from _wrong_levels(config)
+    yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
     yield from _wrong_sources(config)
     yield from _wrong_searches(config)
@@ -388,6 +405,25 @@ def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
                 f"members are not combined by plain means, but threshold.method, {config.threshold.method}, "
                 "takes the thresholds of members for that of their mean; for example method: youden",
             )
+
+
+def _wrong_estimates(config: Config) -> Iterator[tuple[Place, str]]:
+    submission = config.submission
+    ensemble = config.ensembles.get(submission.ensemble)
+    if not submission.lens_parameters or ensemble is None or not set(ensemble.models) <= set(config.models):
+        return
+    place = ("submission", "lens_parameters")
+    if submission.form not in FORMS_WITH_PARAMETERS:
+        yield (
+            place,
+            f"found true, but form {submission.form} has no columns for them; for example form: full",
+        )
+    elif not config.estimated(submission.ensemble):
+        yield (
+            place,
+            f"found true, but no model of ensemble {submission.ensemble} estimates any; for example "
+            f"models.{ensemble.models[0]}.lens_parameters: {{targets: [Rein]}}",
+        )
 
 
 def _wrong_colours(config: Config) -> Iterator[tuple[Place, str]]:

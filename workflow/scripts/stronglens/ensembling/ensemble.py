@@ -14,6 +14,7 @@ from pyarrow import compute
 from stronglens.artefact import read_json, sha256_of, write_aside, write_json
 from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
 from stronglens.ensembling.ensemble_table import COLUMNS, csv_name, json_name
+from stronglens.ensembling.lens_estimates import columns_of, combine_estimates, n_estimating
 from stronglens.ensembling.member_predictions import (
     KEY_COLUMN,
     Level,
@@ -52,7 +53,8 @@ def make_ensemble(
     Bands first, then members: p(object, member) is the mean over the object's readable cutouts; `prob` and
     `prob_std` are mean and sample standard deviation over members (0 for one). Every member weighs the same.
     That is unless the settings say otherwise (see `stronglens.settings.combine.CombineSettings`); what is
-    fitted then is fitted here on validation, and stands in the description.
+    fitted then is fitted here on validation, and stands in the description. Estimates of lens parameters are
+    always such means, over the members that give them, in columns after all others.
 
     Parameters
     ----------
@@ -111,7 +113,9 @@ def make_ensemble(
         )
     else:
         tables = (_table(part, combination.apply(part.scores)) for part in scored)
+    estimating = n_estimating([found.estimated for found in _one_of_each_member(opened)])
     columns = [*COLUMNS, *_more_columns(wanted), *([] if threshold is None else ["pred"])]
+    columns += columns_of(estimating)
     csv = out_dir / csv_name(which, labelled=labelled)
     with sorted_stream(tables, KEY_COLUMN[level], out_dir / ".parts") as stream, write_aside(csv) as aside:
         n_rows = write_table(aside, columns, stream if threshold is None else _decide(stream, threshold))
@@ -131,6 +135,8 @@ def make_ensemble(
         description["combination"] = combination.model_dump(mode="json")
     if threshold is not None:
         description["threshold"] = threshold
+    if estimating:
+        description["lens_parameters"] = estimating
     write_json(out_dir / json_name(which), description)
     log.info(
         "%s: %d rows, %s of %s",
@@ -139,6 +145,10 @@ def make_ensemble(
         "the mean" if wanted.is_plain else _in_words(combination),
         ", ".join(str(member) for member in members),
     )
+
+
+def _one_of_each_member(predictions: Sequence[Prediction]) -> Iterable[Prediction]:
+    return {prediction.member: prediction for prediction in predictions}.values()
 
 
 def _stated_combination(path: Path, members: Sequence[Member], level: Level) -> Combination:
@@ -237,16 +247,24 @@ def _check_labelled(parts: Sequence[tuple[PackedObjects, list[Prediction]]]) -> 
 
 @dataclass(frozen=True)
 class _Scored:
-    """One part of the data: what stands in the table of each object, and what each member says of it."""
+    """One part of the data: what stands in the table of each object, and what each member says of it.
+
+    `estimates` are those of lens parameters, members combined already: a table without columns where there
+    are none.
+    """
 
     rows: pa.Table
     n_cutouts: npt.NDArray[np.int64]
     scores: list[MemberScores]
+    estimates: pa.Table
 
     def take(self, chosen: npt.NDArray[np.int64]) -> "_Scored":
         """The same for some of the rows."""
         return _Scored(
-            self.rows.take(chosen), self.n_cutouts[chosen], [one.take(chosen) for one in self.scores]
+            self.rows.take(chosen),
+            self.n_cutouts[chosen],
+            [one.take(chosen) for one in self.scores],
+            self.estimates.take(chosen),
         )
 
 
@@ -264,7 +282,7 @@ def _score_part(
     known_bands = set(compute.unique(index["band"]).to_pylist())
     first = read_object_probs(predictions[0], level, each_band=each_band)
     rows, n_cutouts = _rows_of(first.keys, index, predictions[0], part, KEY_COLUMN[level])
-    scores = []
+    scores, estimates = [], []
     for number, prediction in enumerate(predictions):
         reading = read_object_probs(prediction, level, each_band=each_band) if number else first
         if level == "file":
@@ -274,7 +292,8 @@ def _score_part(
         if part.labelled:
             _check_labels(prediction, reading, rows, part)
         scores.append(_scores_of(reading, known_bands))
-    return _Scored(rows, n_cutouts, scores)
+        estimates.append(reading.estimates)
+    return _Scored(rows, n_cutouts, scores, pa.table(combine_estimates(estimates)))
 
 
 def _scores_of(reading: ObjectProbs, known_bands: set[str]) -> MemberScores:
@@ -296,6 +315,7 @@ def _fit(
         pa.concat_tables([part.rows for part in parts]).combine_chunks(),
         np.concatenate([part.n_cutouts for part in parts]),
         [_joined([part.scores[number] for part in parts]) for number in range(n_members)],
+        pa.concat_tables([part.estimates for part in parts]).combine_chunks(),
     )
     whole = whole.take(compute.sort_indices(whole.rows[key]).to_numpy())  # however many parts there are
     labels = whole.rows["label"].to_numpy()
@@ -326,6 +346,7 @@ def _table(part: _Scored, combined: Combined) -> pa.Table:
             "n_cutouts": part.n_cutouts,
         }
         | combined.columns()
+        | {name: part.estimates[name] for name in part.estimates.column_names}
     )
 
 

@@ -1,6 +1,6 @@
 """Predictions of members: which member made them, from which cutouts, and the probability of each object."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.ensembling.tables import INTEGER, REAL, TEXT, line_of, probabilities, read_table
+from stronglens.ensembling.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
 from stronglens.errors import InputError
 
 Level = Literal["object", "file"]
@@ -59,6 +59,8 @@ class Prediction:
         With which split; None where all objects were predicted.
     n_samples : int
         Rows of the table.
+    estimated : tuple of str
+        Lens parameters that the member estimates, each a column of the table.
     """
 
     csv: Path
@@ -68,6 +70,7 @@ class Prediction:
     cutouts_sha256: str
     objects_sha256: str | None
     n_samples: int
+    estimated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class ObjectProbs:
         The bands in order of their names, where they were asked for one by one; else none.
     band_probs : ndarray of float64, shape (n_objects, n_bands)
         Probability of each of these bands; NaN for a missing one.
+    estimates : mapping of str to ndarray of float64, shape (n_objects,)
+        Lens parameters; the mean over the object's cutouts.
     """
 
     keys: pa.Array
@@ -96,6 +101,7 @@ class ObjectProbs:
     bands: frozenset[str]
     band_names: tuple[str, ...]
     band_probs: npt.NDArray[np.float64]
+    estimates: Mapping[str, npt.NDArray[np.float64]]
 
 
 def open_prediction(folder: Path, which: Which) -> Prediction:
@@ -132,6 +138,7 @@ def open_prediction(folder: Path, which: Which) -> Prediction:
             cutouts_sha256=stated["cutouts_sha256"],
             objects_sha256=stated["objects_sha256"],
             n_samples=int(stated["n_samples"]),
+            estimated=tuple(stated.get("lens_parameters", ())),
         )
     except KeyError as error:
         raise InputError(f"{path}: expected the key {error}, found none") from error
@@ -156,6 +163,11 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
             raise InputError(
                 f"{prediction.stated_in}: expected {member} with test-time augmentation in all parts or in "
                 f"none, found otherwise in {known.stated_in}"
+            )
+        if known.estimated != prediction.estimated:
+            raise InputError(
+                f"{prediction.stated_in}: expected {member} with the lens parameters of {known.stated_in}, "
+                f"found others ({', '.join(prediction.estimated)}; {', '.join(known.estimated)})"
             )
         if known.member != member:
             raise InputError(
@@ -186,12 +198,13 @@ def read_object_probs(prediction: Prediction, level: Level, *, each_band: bool =
     ------
     InputError
         The table is missing, malformed, changed since it was made, has a probability outside 0 to 1 or NaN,
-        or two rows for one object and band (for one path, at level "file").
+        an estimate that is not finite, or two rows for one object and band (for one path, at level "file").
     """
     csv = prediction.csv
     check_sha256(csv, prediction.csv_sha256, prediction.stated_in)
     key_column = KEY_COLUMN[level]
-    table = read_table(csv, {key_column: TEXT, "band": TEXT, "label": INTEGER, "prob": REAL})
+    numbers = {"label": INTEGER, "prob": REAL, **dict.fromkeys(prediction.estimated, REAL)}
+    table = read_table(csv, {key_column: TEXT, "band": TEXT, **numbers})
     if len(table) != prediction.n_samples:
         raise InputError(
             f"{csv}: expected {prediction.n_samples} rows, as {prediction.stated_in} states; "
@@ -229,6 +242,10 @@ def read_object_probs(prediction: Prediction, level: Level, *, each_band: bool =
         band_probs=band_probs,
         keys=names.take(starts),
         probs=np.add.reduceat(probs[order], starts) / n_cutouts,
+        estimates={
+            name: np.add.reduceat(finite(csv, table, name)[order], starts) / n_cutouts
+            for name in prediction.estimated
+        },
         labels=table["label"].to_numpy()[order][starts],
         bands=frozenset(bands.dictionary.to_pylist()),
     )

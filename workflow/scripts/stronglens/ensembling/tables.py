@@ -123,6 +123,38 @@ def probabilities(path: Path, table: pa.Table, column: str = "prob") -> npt.NDAr
     return probs
 
 
+def finite(path: Path, table: pa.Table, column: str) -> npt.NDArray[np.float64]:
+    """Take a column of finite numbers out of a table.
+
+    Parameters
+    ----------
+    path : Path
+        Where the table comes from, for messages.
+    table : Table
+        As `read_table` gives it.
+    column : str
+        Name of the column.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+
+    Raises
+    ------
+    InputError
+        A value is infinite.
+    """
+    values: npt.NDArray[np.float64] = table[column].to_numpy()
+    infinite = ~np.isfinite(values)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise InputError(
+            f"{path}: line {line_of(row)}: expected a finite number in column {column}, "
+            f"found {float(values[row])!r}"
+        )
+    return values
+
+
 def write_table(path: Path, columns: Sequence[str], tables: Iterable[pa.Table]) -> int:
     """Write tables one below the other as one CSV file.
 

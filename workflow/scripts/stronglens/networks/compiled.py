@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from stronglens.networks.device import autocast
 
 Forward = Callable[[Tensor], Tensor]
-"""Takes images of shape (n, n_channels, height, width), gives logits of shape (n, 1)."""
+"""Takes images of shape (n, n_channels, height, width), gives outputs of shape (n, n_outputs): the logit
+first."""
 
 Compile = Literal["auto", "always", "graphs", "never"]
 """auto: where it pays. graphs: always, and on a GPU replayed as CUDA graphs. No GPU has been at hand to

@@ -9,7 +9,7 @@ from stronglens.networks.device import autocast
 from stronglens.networks.loaded import LoadedSamples
 
 
-def logits_of(
+def outputs_of(
     network: nn.Module,
     samples: LoadedSamples,
     dtype: torch.dtype | None,
@@ -18,12 +18,12 @@ def logits_of(
     fill: bool = False,
     forward: Forward | None = None,
 ) -> torch.Tensor:
-    """Logit of each sample.
+    """Outputs of a network for each sample.
 
     Parameters
     ----------
     network : Module
-        Takes (n, n_channels, height, width), gives (n, 1); lies on the samples' device.
+        Takes (n, n_channels, height, width), gives (n, n_outputs); lies on the samples' device.
     samples : ResidentSamples or StreamedSamples
         What it is shown, in this order.
     dtype : torch.dtype or None
@@ -31,14 +31,14 @@ def logits_of(
     batch_size : int
         Samples at once.
     fill : bool
-        Fill the last batch up with zeros: the last bits of a logit depend on the size of its batch, and so
+        Fill the last batch up with zeros: the last bits of an output depend on the size of its batch, and so
         they do not depend on how many samples there are.
     forward : callable, optional
         The network, compiled; itself if not given.
 
     Returns
     -------
-    Tensor of float32, shape (n_samples,)
+    Tensor of float32, shape (n_samples, n_outputs)
     """
     device = samples.rows.device
     network.eval()
@@ -48,5 +48,18 @@ def logits_of(
         batches = torch.split(torch.arange(len(samples), device=device), batch_size)
         for numbers, images in zip(batches, samples.in_turn(batches), strict=True):
             shown = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers))) if fill else images
-            parts.append(run(shown)[: len(numbers)].squeeze(1).float())
+            parts.append(run(shown)[: len(numbers)].float())
     return torch.cat(parts)
+
+
+def logits_of(
+    network: nn.Module,
+    samples: LoadedSamples,
+    dtype: torch.dtype | None,
+    batch_size: int,
+    *,
+    fill: bool = False,
+    forward: Forward | None = None,
+) -> torch.Tensor:
+    """Logit of each sample, the first of a network's outputs: float32, shape (n_samples,)."""
+    return outputs_of(network, samples, dtype, batch_size, fill=fill, forward=forward)[:, 0]

@@ -10,7 +10,7 @@ class InputLayers(nn.Module):
     Parameters
     ----------
     network : Module
-        Takes `in_chans` channels, or twice as many with masks; gives logits of shape (n, 1).
+        Takes `in_chans` channels, or twice as many with masks; gives outputs of shape (n, n_outputs).
     in_chans : int
         Channels of an image.
     softening : float or None
@@ -31,14 +31,14 @@ class InputLayers(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, shape (n, 1), of images of shape (n, in_chans, height, width)."""
+        """Outputs, shape (n, n_outputs), of images of shape (n, in_chans, height, width)."""
         shown = images
         if self.log_ratio is not None and self.softening is not None:
             shown = torch.asinh(images / (self.softening * self.log_ratio.exp()))
         if self.masks:
             shown = torch.cat([shown, present(images).to(shown.dtype).expand_as(shown)], dim=1)
-        logits: Tensor = self.network(shown)
-        return logits
+        outputs: Tensor = self.network(shown)
+        return outputs
 
 
 def present(images: Tensor) -> Tensor:

@@ -37,8 +37,13 @@ def import_member(
     Raises
     ------
     InputError
-        The checkpoint cannot be read, or its weights do not fit the network.
+        The checkpoint cannot be read, or its weights do not fit the network; or lens parameters are asked
+        for.
     """
+    if settings.lens_parameters is not None:
+        raise InputError(
+            "lens_parameters: a checkpoint does not say in which units it estimates them; leave them out"
+        )
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}),
         settings.in_chans,

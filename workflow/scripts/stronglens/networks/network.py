@@ -1,4 +1,4 @@
-"""Networks by their name in timm, with one logit as output."""
+"""Networks by their name in timm, with a logit as output, and more outputs where they are asked for."""
 
 import difflib
 from typing import Any
@@ -12,7 +12,7 @@ from stronglens.networks.input_layers import InputLayers
 from stronglens.settings.network import NetworkSettings
 
 
-def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.Module:
+def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outputs: int = 1) -> nn.Module:
     """Build a network and see that it takes the images.
 
     Parameters
@@ -23,12 +23,15 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.
         Channels of an image.
     size_px : int
         Side of the images, in pixels, after padding.
+    n_outputs : int
+        The logit, and what else is to be estimated.
 
     Returns
     -------
     Module
-        Takes float32 images of shape (n, in_chans, size_px, size_px), gives logits of shape (n, 1). In
-        training mode, on the CPU; initial weights are drawn from PyTorch's global generator.
+        Takes float32 images of shape (n, in_chans, size_px, size_px), gives outputs of shape (n, n_outputs),
+        the logit first. In training mode, on the CPU; initial weights are drawn from PyTorch's global
+        generator.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.
     # Networks without residual branches do not know this keyword at all.
     drop_path = {"drop_path_rate": settings.drop_path} if settings.drop_path > 0 else {}
     n_shown = 2 * in_chans if settings.band_mask else in_chans
-    keywords: dict[str, Any] = {"num_classes": 1, "in_chans": n_shown, **drop_path, **settings.timm}
+    keywords: dict[str, Any] = {"num_classes": n_outputs, "in_chans": n_shown, **drop_path, **settings.timm}
     try:
         network: nn.Module = timm.create_model(settings.name, **{**_faster_form(settings.name), **keywords})
         if settings.pretrained:
@@ -60,7 +63,7 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int) -> nn.
         _scale_head(network, settings)
     if settings.learnt_softening is not None or settings.band_mask:
         network = InputLayers(network, in_chans, settings.learnt_softening, masks=settings.band_mask)
-    _check_input(network, settings.name, in_chans, size_px)
+    _check_input(network, settings.name, in_chans, size_px, n_outputs)
     return network
 
 
@@ -86,17 +89,18 @@ def _scale_head(network: Any, settings: NetworkSettings) -> None:
             parameter.mul_(settings.head_init_scale)
 
 
-def _check_input(network: nn.Module, name: str, in_chans: int, size_px: int) -> None:
-    """Raise InputError unless the network gives one logit for each of two images."""
+def _check_input(network: nn.Module, name: str, in_chans: int, size_px: int, n_outputs: int) -> None:
+    """Raise InputError unless the network gives its outputs for each of two images."""
     told = f"network: {name} does not take images of {in_chans} x {size_px} x {size_px} (channel, y, x)"
     network.eval()
     try:
         with torch.inference_mode():
-            logits = network(torch.zeros(2, in_chans, size_px, size_px))
+            outputs = network(torch.zeros(2, in_chans, size_px, size_px))
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise InputError(f"{told}: {error}") from error
     network.train()
-    if logits.shape != (2, 1):
+    if outputs.shape != (2, n_outputs):
+        expected = "one logit" if n_outputs == 1 else f"{n_outputs} outputs"
         raise InputError(
-            f"{told}: expected one logit for each, found an output of shape {tuple(logits.shape)}"
+            f"{told}: expected {expected} for each, found an output of shape {tuple(outputs.shape)}"
         )

@@ -1,6 +1,10 @@
-"""Predicting with one member: from packed cutouts and weights to a probability per sample."""
+"""Predicting with one member: from packed cutouts and weights to a probability per sample.
+
+And to estimates of lens parameters, where the member gives some.
+"""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,8 @@ from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import algorithms, arithmetic, choose_device
-from stronglens.networks.forward import logits_of
+from stronglens.networks.forward import outputs_of
+from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
 from stronglens.networks.preprocess import known_of
@@ -32,6 +37,9 @@ CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
 """Samples between two looks at the progress; on a CPU, those that are preprocessed at once. Memory does not
 grow with the number of objects: on a GPU a batch is preprocessed at once, and the next ones are copied to it
 meanwhile."""
+
+DECIMALS = 6
+"""Decimals of estimated parameters: far below their errors, and about the rounding of a network."""
 
 
 def predict_member(
@@ -51,7 +59,8 @@ def predict_member(
 ) -> None:
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
-    Writes `pred_{which}.csv` (path, domain, label, prob, pred, object, band), the same as
+    Writes `pred_{which}.csv` (path, domain, label, prob, pred, object, band, and a column for each lens
+    parameter that the member estimates, which holds if the object is a lens), the same but for these as
     `labels_{which}.npy`, `probs_{which}.npy`, `preds_{which}.npy`, and `pred_{which}.json`, which says what
     made them. `pred` is prob >= 0.5; `label` is -1 where it is unknown.
 
@@ -115,10 +124,14 @@ def predict_member(
         )
     side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
     network = build_network(
-        settings.network.model_copy(update={"pretrained": False}), samples.rows.shape[1], side
+        settings.network.model_copy(update={"pretrained": False}),
+        samples.rows.shape[1],
+        side,
+        settings.n_outputs,
     )
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
+    scaling = _scaling(member_folder, description, settings)
     forward = None
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
@@ -127,7 +140,9 @@ def predict_member(
             shape = (batch_size, samples.rows.shape[1], side, side)
             dtype = arithmetic(device, settings.train.precision)
             forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
-        probs = probabilities(network, packed, samples, settings, device, batch_size, forward, n_views)
+        probs, outputs = predict_samples(
+            network, packed, samples, settings, device, batch_size, forward, n_views
+        )
     log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
     origin = {
         "model": description["model"],
@@ -137,11 +152,16 @@ def predict_member(
         "index_sha256": packed.summary["sha256"][INDEX],
         "objects_sha256": objects_sha256,
         **({"test_time_augmentation": True} if augmented else {}),
+        **({"lens_parameters": list(scaling.names)} if scaling else {}),
     }
-    write_predictions(out_dir, which, samples.table, probs, origin)
+    estimates = {}
+    if scaling:
+        values = scaling.from_outputs(outputs).round(DECIMALS)
+        estimates = {name: values[:, number] for number, name in enumerate(scaling.names)}
+    write_predictions(out_dir, which, samples.table, probs, origin, estimates)
 
 
-def probabilities(
+def predict_samples(
     network: nn.Module,
     packed: PackedSet,
     samples: Samples,
@@ -150,14 +170,23 @@ def probabilities(
     batch_size: int,
     forward: Forward | None = None,
     n_views: int = 1,
-) -> npt.NDArray[np.float64]:
-    """Probability of being a lens for each sample, shape (n_samples,), streamed from the memory map.
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Probability of being a lens for each sample, and its other outputs, streamed from the memory map.
 
     `forward` is the network compiled, if it is, for batches of `batch_size`. The first `n_views` of the eight
-    symmetries of the square are shown, and the mean of their probabilities taken.
+    symmetries of the square are shown, and the mean of their probabilities taken; and of the other outputs,
+    since lens parameters stay the same.
+
+    Returns
+    -------
+    probs : ndarray of float64, shape (n_samples,)
+        From 0 to 1.
+    others : ndarray of float64, shape (n_samples, n_outputs - 1)
+        What the network gives after the logit.
     """
     dtype = arithmetic(device, settings.train.precision)
     probs = np.empty(len(samples), dtype=np.float64)
+    others = np.empty((len(samples), settings.n_outputs - 1), dtype=np.float64)
     load, step = (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
     known = known_of(packed, settings.preprocess)
     starts = range(0, len(samples), step)
@@ -167,14 +196,16 @@ def probabilities(
         loaded = load(packed, chunk, settings.preprocess, device, known=known)
         views = [_seen_by(forward or network, number) if number else forward for number in range(n_views)]
         of_views = [
-            torch.sigmoid(logits_of(network, loaded, dtype, batch_size, fill=True, forward=view).double())
-            for view in views
+            outputs_of(network, loaded, dtype, batch_size, fill=True, forward=view).double() for view in views
         ]
-        probs[part] = torch.stack(of_views).mean(dim=0).cpu().numpy()
-    if not np.isfinite(probs).all():
-        first = samples.table.iloc[int(np.flatnonzero(~np.isfinite(probs))[0])]
+        of_lens = [torch.sigmoid(outputs[:, 0]) for outputs in of_views]
+        probs[part] = torch.stack(of_lens).mean(dim=0).cpu().numpy()
+        others[part] = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
+    finite = np.isfinite(probs) & np.isfinite(others).all(axis=1)
+    if not finite.all():
+        first = samples.table.iloc[int(np.argmin(finite))]
         raise InputError(f"{first['path']}: expected a probability, found one that is not finite")
-    return probs
+    return probs, others
 
 
 def _seen_by(forward: Forward, number: int) -> Forward:
@@ -182,11 +213,18 @@ def _seen_by(forward: Forward, number: int) -> Forward:
 
 
 def write_predictions(
-    out_dir: Path, which: str, table: pd.DataFrame, probs: npt.NDArray[np.float64], origin: dict[str, Any]
+    out_dir: Path,
+    which: str,
+    table: pd.DataFrame,
+    probs: npt.NDArray[np.float64],
+    origin: dict[str, Any],
+    estimates: Mapping[str, npt.NDArray[np.float64]],
 ) -> None:
-    """Write predictions as CSV and NPY, and the JSON that describes them, last."""
+    """Write predictions as CSV and NPY, and the JSON that describes them, last; estimates of lens parameters,
+    by their names, in the CSV alone.
+    """
     rows = table.assign(prob=probs, pred=(probs >= 0.5).astype(np.int64))
-    rows = rows[["path", "domain", "label", "prob", "pred", "object", "band"]]
+    rows = rows[["path", "domain", "label", "prob", "pred", "object", "band"]].assign(**estimates)
     names = {"labels": rows["label"].to_numpy(np.int64), "probs": probs, "preds": rows["pred"].to_numpy()}
     for name, values in names.items():
         with write_aside(out_dir / f"{name}_{which}.npy") as aside, aside.open("wb") as binary:
@@ -205,6 +243,22 @@ def write_predictions(
             "sha256": {csv_path.name: sha256_of(csv_path)},
         },
     )
+
+
+def _scaling(
+    member_folder: Path, description: dict[str, Any], settings: MemberSettings
+) -> LensScaling | None:
+    """Units of the member's estimates of lens parameters, if it gives some."""
+    if settings.lens_parameters is None:
+        return None
+    scaling = LensScaling.model_validate(description.get("lens_parameters", {}))
+    targets = settings.lens_parameters.targets
+    if list(scaling.names) != targets:
+        raise InputError(
+            f"{member_folder}/best.json: expected the units of {', '.join(targets)}, "
+            f"found those of {', '.join(scaling.names) or 'none'}"
+        )
+    return scaling
 
 
 def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedSet) -> None:

@@ -19,7 +19,7 @@ from stronglens.configuring.sources import sources_of
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
-from stronglens.packing.packed import CUTOUTS, INDEX
+from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS
 from stronglens.searching.space import in_words, read, settings_with, with_values
 from stronglens.searching.study import open_study, patiently, suggest, take_trial
 from stronglens.settings.member import MemberSettings
@@ -205,6 +205,7 @@ def _identity(packed_folder: Path, splits_folder: Path, settings: TrialSettings)
         "settings": settings.model_dump(mode="json", exclude={"storage", "password_file"}),
         "cutouts_sha256": packed[CUTOUTS],
         "index_sha256": packed[INDEX],
+        **({"parameters_sha256": packed[PARAMETERS]} if settings.member.lens_parameters else {}),
         "objects_sha256": read_json(splits_folder / "objects.json")["sha256"][OBJECTS],
         "code": code.hexdigest(),
     }

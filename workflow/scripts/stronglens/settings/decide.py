@@ -52,6 +52,10 @@ class ThresholdSettings(Settings):
     the validation objects."""
 
 
+FORMS_WITH_PARAMETERS = ("full", "template")
+"""Forms of the submission that have columns for parameters of lenses."""
+
+
 class SubmissionSettings(Settings):
     """What is submitted, and in which form."""
 
@@ -64,3 +68,8 @@ class SubmissionSettings(Settings):
     `short`, id and preds; `probabilities`, id and prob."""
     unreadable_pred: Literal[0, 1] = Field(0, examples=[0])
     """The answer for an object of which no file could be read: 0, no lens, or 1."""
+    # Not in records where it is off: those of submissions without stay as they were before there was any.
+    lens_parameters: bool = Field(False, exclude_if=lambda value: not value)
+    """Write the ensemble's estimates of lens parameters into the columns that the form has for them, for
+    objects that are called lenses; the filler stays everywhere else. Needs a model with `lens_parameters` in
+    the ensemble, and the form `full` or `template`."""

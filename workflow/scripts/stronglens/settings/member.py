@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from stronglens.settings.base import Settings
 from stronglens.settings.domains import Domain
+from stronglens.settings.lens_parameters import LensParameterSettings
 from stronglens.settings.network import NetworkSettings
 from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.settings.train import TrainSettings
@@ -28,6 +29,10 @@ class MemberSettings(Settings):
     """From raw pixels to what the network sees."""
     train: TrainSettings = TrainSettings()
     """Training."""
+    # Not in records where it is off: a member without is the same, byte for byte, as before there was any.
+    lens_parameters: LensParameterSettings | None = Field(None, exclude_if=lambda value: value is None)
+    """Estimates of physical parameters of lenses beside the probability, such as the Einstein radius; `null`,
+    the default: none."""
 
     @field_validator("network", mode="before", json_schema_input_type=str | NetworkSettings)
     @classmethod
@@ -54,6 +59,21 @@ class MemberSettings(Settings):
             keys = " and ".join(key for key, on in asked.items() if on)
             raise ValueError(f"{keys}: expected a stack of bands; for example bands: [g, r, i, z, y]")
         return self
+
+    @model_validator(mode="after")
+    def _images_have_parameters(self) -> Self:
+        mixed = [key for key in ("mixup_alpha", "cutmix_alpha") if getattr(self.train, key) > 0]
+        if self.lens_parameters is not None and mixed:
+            raise ValueError(
+                f"lens_parameters: an image mixed of two has no one Einstein radius; remove lens_parameters, "
+                f"or {' and '.join(f'train.{key}' for key in mixed)}"
+            )
+        return self
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of the network: the logit, then an estimate of each lens parameter."""
+        return 1 + (0 if self.lens_parameters is None else len(self.lens_parameters.targets))
 
     @property
     def in_chans(self) -> int:

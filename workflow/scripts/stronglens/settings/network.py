@@ -8,7 +8,7 @@ from stronglens.settings.base import Settings
 
 
 class NetworkSettings(Settings):
-    """A timm network with one output, the logit of being a lens. Written as `network: NAME` for short."""
+    """A timm network whose first output is the logit of being a lens. `network: NAME` for short."""
 
     name: str = Field("convnextv2_atto", pattern=r"^[a-z0-9_.]+$", examples=["convnextv2_nano"])
     """Name of a network in timm: `convnextv2_atto`, `convnextv2_nano`, `convnextv2_tiny`, or any other that

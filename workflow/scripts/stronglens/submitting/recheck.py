@@ -20,7 +20,12 @@ from stronglens.packing.packed import CUTOUTS
 from stronglens.packing.packed_objects import open_objects
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.submitting.record import THRESHOLD_TXT
-from stronglens.submitting.submission import check_submission, collect_answers, write_submission
+from stronglens.submitting.submission import (
+    check_submission,
+    collect_answers,
+    estimates_for,
+    write_submission,
+)
 from stronglens.submitting.submission_forms import FORMS
 from stronglens.submitting.surroundings import code_state, machine, versions
 
@@ -80,7 +85,8 @@ def _wrong_submission(submission: Path, record: Mapping[str, Any]) -> Iterator[s
     form = FORMS[record["form"]]
     try:
         ids = read_table(submission, {"id": TEXT})["id"].combine_chunks()
-        check_submission(submission, form, ids.take(compute.sort_indices(ids)))
+        estimated = list(record.get("lens_parameters", {}))
+        check_submission(submission, form, ids.take(compute.sort_indices(ids)), estimated)
     except InputError as error:
         yield str(error)
         return
@@ -182,8 +188,10 @@ def _differences_when_made_again(submission: Path, record: Mapping[str, Any], ro
         )
         table = again / "test" / Path(folders["ensemble_csv"]).name
         parts = [open_objects(folder) for folder in packed]
-        answers = collect_answers(open_ensemble(table), parts, submitted.unreadable_pred)
-        write_submission(again / "submission.csv", answers, FORMS[submitted.form])
+        made_again, form = open_ensemble(table), FORMS[submitted.form]
+        estimated = estimates_for(made_again, form) if submitted.lens_parameters else []
+        answers = collect_answers(made_again, parts, submitted.unreadable_pred, estimated)
+        write_submission(again / "submission.csv", answers, form)
         if (again / "submission.csv").read_bytes() != submission.read_bytes():
             yield f"{submission}: another submission comes out when it is made again from the predictions"
             return

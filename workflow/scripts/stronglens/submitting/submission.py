@@ -1,9 +1,10 @@
 """The submission: one answer for each object of a test set, whether it could be read or not."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from stronglens.ensembling.tables import (
     INTEGER,
     REAL,
     TEXT,
+    finite,
     line_of,
     probabilities,
     read_header,
@@ -27,11 +29,15 @@ from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
 from stronglens.packing.packed_objects import PackedObjects, open_objects
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
+from stronglens.settings.lens_parameters import in_order
 from stronglens.submitting.record import Origins, describe_origins
 from stronglens.submitting.submission_forms import FORMS, SubmissionForm
 from stronglens.submitting.surroundings import code_state, machine, versions
 
 log = logging.getLogger(__name__)
+
+DECIMALS = 6
+"""Decimals of estimated parameters: far below their errors."""
 
 _FOLDERS_AND_ENDING = r"(?i)^.*/|\.(fits|fit|fts)(\.(gz|fz))?$"
 
@@ -50,12 +56,15 @@ class Answers:
         Probability of being a lens; equal to `preds` where nothing could be read.
     unreadable : Array of large_string
         Those of the ids of which nothing could be read.
+    estimates : mapping of str to ndarray of float64, shape (n_rows,)
+        Lens parameters, if they are submitted: NaN for what is not called a lens or could not be read.
     """
 
     ids: pa.Array
     preds: npt.NDArray[np.int64]
     probs: npt.NDArray[np.float64]
     unreadable: pa.Array
+    estimates: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 def make_submission(
@@ -92,8 +101,9 @@ def make_submission(
     ------
     InputError
         An object with readable cutouts has no probability, or one with a probability is not in the test set;
-        two files would have the same id; a file is missing, malformed or changed since it was made; or what
-        is given for the record is not what the ensemble was made from.
+        two files would have the same id; a file is missing, malformed or changed since it was made; what is
+        given for the record is not what the ensemble was made from; or lens parameters are to be submitted
+        and the ensemble or the form has none.
     """
     ensemble = open_ensemble(ensemble_csv)
     threshold = ensemble.description.get("threshold")
@@ -102,12 +112,13 @@ def make_submission(
             f"{ensemble_csv}: expected the ensemble of a test set, found one without a threshold"
         )
     parts = [open_objects(folder) for folder in packed]
-    answers = collect_answers(ensemble, parts, settings.unreadable_pred)
     form = FORMS[settings.form]
+    estimated = estimates_for(ensemble, form) if settings.lens_parameters else []
+    answers = collect_answers(ensemble, parts, settings.unreadable_pred, estimated)
     origin = describe_origins(ensemble, packed, origins or Origins())
     with write_aside(out) as aside:
         write_submission(aside, answers, form)
-        check_submission(aside, form, answers.ids)
+        check_submission(aside, form, answers.ids, estimated)
         csv_sha256 = sha256_of(aside)
     n_lenses = int(np.count_nonzero(answers.preds))
     unreadable = answers.unreadable.to_pylist()
@@ -129,6 +140,7 @@ def make_submission(
             ],
             "unreadable": unreadable,
             "unreadable_pred": settings.unreadable_pred,
+            **_told_of_estimates(ensemble, answers),
             "simulated": simulated,
             "settings": origin["settings"]
             | {
@@ -160,7 +172,43 @@ def make_submission(
     log.info("%s: %s%d rows, %d lenses at t* = %r", out, kind, len(answers.ids), n_lenses, threshold)
 
 
-def collect_answers(ensemble: EnsembleTable, parts: Sequence[PackedObjects], unreadable_pred: int) -> Answers:
+def estimates_for(ensemble: EnsembleTable, form: SubmissionForm) -> list[str]:
+    """Lens parameters that an ensemble estimates and a form has columns for.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    estimated = ensemble.description.get("lens_parameters", {})
+    found = [name for name in in_order(set(estimated)) if form.columns_of(name)]
+    if not found:
+        raise InputError(
+            f"{ensemble.csv}: expected estimates of lens parameters for columns of the submission, found "
+            "none: the form has no columns for them, or no member estimates one"
+        )
+    return found
+
+
+def _told_of_estimates(ensemble: EnsembleTable, answers: Answers) -> dict[str, Any]:
+    """What the record says of lens parameters, where they are submitted."""
+    if not answers.estimates:
+        return {}
+    n_members = ensemble.description["lens_parameters"]
+    n_values = {name: int(np.isfinite(values).sum()) for name, values in answers.estimates.items()}
+    return {
+        "lens_parameters": {
+            name: {"n_members": n_members[name], "n_objects": n_values[name]} for name in answers.estimates
+        }
+    }
+
+
+def collect_answers(
+    ensemble: EnsembleTable,
+    parts: Sequence[PackedObjects],
+    unreadable_pred: int,
+    estimated: Sequence[str] = (),
+) -> Answers:
     """Bring together the ensemble's answers and the objects it could not see.
 
     Parameters
@@ -171,6 +219,8 @@ def collect_answers(ensemble: EnsembleTable, parts: Sequence[PackedObjects], unr
         The test set.
     unreadable_pred : 0 or 1
         The answer for an object (a file, at level "file") of which nothing could be read.
+    estimated : sequence of str
+        Lens parameters to submit, columns of the ensemble's table.
 
     Returns
     -------
@@ -183,7 +233,8 @@ def collect_answers(ensemble: EnsembleTable, parts: Sequence[PackedObjects], unr
         See `make_submission`.
     """
     level = ensemble.level
-    table = ensemble.read({KEY_COLUMN[level]: TEXT, "prob": REAL, "pred": INTEGER})
+    estimates = dict.fromkeys(estimated, REAL)
+    table = ensemble.read({KEY_COLUMN[level]: TEXT, "prob": REAL, "pred": INTEGER, **estimates})
     probs = probabilities(ensemble.csv, table)
     preds = table["pred"].to_numpy()
     wrong = ~np.isin(preds, (0, 1))
@@ -202,23 +253,34 @@ def collect_answers(ensemble: EnsembleTable, parts: Sequence[PackedObjects], unr
     answer = np.full(len(unreadable), unreadable_pred)
     all_ids = pa.concat_arrays([ids, unreadable])
     place = compute.sort_indices(all_ids).to_numpy()
+    nothing = np.full(len(unreadable), np.nan)
     return Answers(
         ids=all_ids.take(place),
         preds=np.concatenate([preds[order], answer])[place],
         probs=np.concatenate([probs[order], answer.astype(np.float64)])[place],
         unreadable=unreadable,
+        estimates={
+            # An estimate is one for a lens: of another object it would mean nothing.
+            name: np.concatenate(
+                [np.where(preds == 1, finite(ensemble.csv, table, name), np.nan)[order], nothing]
+            )[place]
+            for name in estimated
+        },
     )
 
 
 def write_submission(path: Path, answers: Answers, form: SubmissionForm) -> None:
     """Write answers in a form; what the form asks for and nobody estimated gets its filler."""
     values = answers.preds if form.answer == "preds" else answers.probs
-    filler = pa.repeat(form.filler, len(answers.ids))
-    table = pa.table([answers.ids, values, *[filler] * len(form.others)], names=form.columns)
+    others = dict.fromkeys(form.others, pa.repeat(form.filler, len(answers.ids)))
+    for name, estimates in answers.estimates.items():
+        filled = np.where(np.isfinite(estimates), estimates.round(DECIMALS), form.filler)
+        others |= dict.fromkeys(form.columns_of(name), pa.array(filled))
+    table = pa.table([answers.ids, values, *others.values()], names=form.columns)
     write_table(path, form.columns, [table])
 
 
-def check_submission(path: Path, form: SubmissionForm, ids: pa.Array) -> None:
+def check_submission(path: Path, form: SubmissionForm, ids: pa.Array, estimated: Sequence[str] = ()) -> None:
     """Read a submission back and refuse it unless it is what the challenge asks for.
 
     Parameters
@@ -229,12 +291,14 @@ def check_submission(path: Path, form: SubmissionForm, ids: pa.Array) -> None:
         Its form.
     ids : Array of large_string
         The ids it must hold, in ascending order.
+    estimated : sequence of str
+        Lens parameters that it gives for what it calls lenses.
 
     Raises
     ------
     InputError
         Columns or their order differ; an id is missing, additional, repeated or out of place; an answer is
-        not 0 or 1, or no probability.
+        not 0 or 1, or no probability; an estimate is not finite, or one is given for what is no lens.
     """
     header = read_header(path)
     if header != list(form.columns):
@@ -253,6 +317,16 @@ def check_submission(path: Path, form: SubmissionForm, ids: pa.Array) -> None:
     answers = probabilities(path, table, form.answer)
     if form.answer == "preds" and not np.isin(answers, (0, 1)).all():
         raise InputError(f"{path}: expected preds 0 or 1, found {sorted(set(answers.tolist()))}")
+    columns = [column for name in estimated for column in form.columns_of(name)]
+    values = read_table(path, dict.fromkeys(columns, REAL)) if columns else None
+    for column in columns:
+        stray = (finite(path, values, column) != form.filler) & (answers != 1)
+        if stray.any():
+            row = int(np.argmax(stray))
+            raise InputError(
+                f"{path}: line {line_of(row)}: expected {form.filler} in column {column} for what is called "
+                "no lens, found an estimate"
+            )
 
 
 def _sorted_ids(table: pa.Table, level: Level) -> tuple[pa.Array, npt.NDArray[np.uint64]]:

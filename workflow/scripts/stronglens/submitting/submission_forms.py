@@ -15,6 +15,9 @@ _TEMPLATE = (
     "mag_object_g,mag_object_r,mag_object_i,mag_object_z,mag_object_y,z_central"
 )
 
+_MEANT_BY = {"vel_disp": "vel disp"}
+"""The parameter of a column that has another name."""
+
 
 @dataclass(frozen=True)
 class SubmissionForm:
@@ -25,9 +28,9 @@ class SubmissionForm:
     answer : str
         The column after `id`: `preds`, 0 or 1, or `prob`.
     others : tuple of str
-        Parameters that are not estimated.
+        Parameters.
     filler : int
-        What stands in their place.
+        What stands in their place, and in that of parameters that have no estimate.
     """
 
     answer: str
@@ -38,6 +41,10 @@ class SubmissionForm:
     def columns(self) -> tuple[str, ...]:
         """All columns in order."""
         return ("id", self.answer, *self.others)
+
+    def columns_of(self, parameter: str) -> list[str]:
+        """Columns for an estimate of a lens parameter; the template has two for one of them."""
+        return [column for column in self.others if _MEANT_BY.get(column, column) == parameter]
 
 
 FORMS = {

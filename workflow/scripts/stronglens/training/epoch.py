@@ -16,6 +16,7 @@ from stronglens.networks.device import autocast
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.progress import progress
 from stronglens.settings.train import TrainSettings
+from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.mixing import mix, mixes
 from stronglens.training.schedule import rate_at
 
@@ -44,6 +45,8 @@ class Learner:
         Weight of each training sample's loss, on the device; all alike if not given.
     average : ModelEmaV3, optional
         Follows the weights of the network, step by step.
+    lens : LensTargets, optional
+        Lens parameters that are learnt beside the label.
     """
 
     network: nn.Module
@@ -55,6 +58,7 @@ class Learner:
     seed: int
     weights: torch.Tensor | None = None
     average: ModelEmaV3 | None = None
+    lens: LensTargets | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,13 @@ class EpochResult:
     """Mean loss and accuracy over the samples as they were met, and the last learning rate.
 
     The loss is the one that is learnt from, with weights and smoothed labels; a mixed image has the label of
-    its larger share.
+    its larger share. `lens_loss` is that of lens parameters, without their weight; None where there are none.
     """
 
     loss: float
     acc: float
     lr: float
+    lens_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,14 +127,11 @@ def run_epoch(
     generator = _seed_epoch(learner.seed, epoch, device)
     order = torch.randperm(len(train), generator=generator, device=device)
     batches = torch.split(order, settings.batch_size)
-    # Sums stay on the device: reading them every step would make a GPU wait for the CPU.
-    loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-    n_right = torch.zeros((), device=device, dtype=torch.int64)
+    sums = _Sums(device)
     first = 0
     if moment is not None:
         first = moment["step"]
-        loss_sum += moment["loss_sum"].to(device)
-        n_right += moment["n_right"].to(device)
+        sums.go_on(moment)
         _set_generators(generator, device, moment)
     lr = settings.lr
     learner.network.train()
@@ -149,10 +151,15 @@ def run_epoch(
             images, targets, weights = mix(images, targets, weights, settings, chance)
             labels = (targets > 0.5).float()
         with autocast(device, learner.dtype):
-            logit = learner.forward(images).squeeze(1).float()
-        loss = binary_cross_entropy_with_logits(logit, targets, weights)
+            outputs = learner.forward(images).float()
+        logit = outputs[:, 0]
+        loss = learnt = binary_cross_entropy_with_logits(logit, targets, weights)
+        if learner.lens is not None:
+            total, share = learner.lens.loss(outputs[:, 1:], numbers, weights)
+            learnt = loss + learner.lens.weight * mean_of(total, share)
+            sums.lens += torch.stack([total.detach(), share])
         learner.optimiser.zero_grad(set_to_none=True)
-        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        learner.scaler.scale(learnt).backward()  # type: ignore[no-untyped-call]
         if settings.clip_grad_norm is not None:
             learner.scaler.unscale_(learner.optimiser)
             nn.utils.clip_grad_norm_(learner.network.parameters(), settings.clip_grad_norm)
@@ -160,12 +167,31 @@ def run_epoch(
         learner.scaler.update()
         if learner.average is not None:
             learner.average.update(learner.network, epoch * len(batches) + step + 1)
-        loss_sum += loss.detach().double() * len(numbers)
-        n_right += ((logit.detach() > 0).float() == labels).sum()
+        sums.loss += loss.detach().double() * len(numbers)
+        sums.n_right += ((logit.detach() > 0).float() == labels).sum()
         if says_stop() and step + 1 < len(batches):
-            sums = {"step": step + 1, "loss_sum": loss_sum.cpu(), "n_right": n_right.cpu()}
-            return CutEpoch(sums | _generator_states(generator, device), len(batches))
-    return EpochResult(loss_sum.item() / len(train), n_right.item() / len(train), lr)
+            reached = {"step": step + 1, **sums.so_far(), **_generator_states(generator, device)}
+            return CutEpoch(reached, len(batches))
+    lens_loss = None if learner.lens is None else mean_of(*sums.lens).item()
+    return EpochResult(sums.loss.item() / len(train), sums.n_right.item() / len(train), lr, lens_loss)
+
+
+class _Sums:
+    """Sums over the steps of an epoch. They stay on the device: reading them every step would make a GPU wait
+    for the CPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.loss = torch.zeros((), device=device, dtype=torch.float64)
+        self.n_right = torch.zeros((), device=device, dtype=torch.int64)
+        self.lens = torch.zeros(2, device=device, dtype=torch.float64)
+
+    def so_far(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.cpu() for name, tensor in vars(self).items()}
+
+    def go_on(self, moment: dict[str, Any]) -> None:
+        for name, tensor in vars(self).items():
+            tensor.copy_(moment[name])
 
 
 def _shown(batches: tuple[torch.Tensor, ...], epoch: int) -> Iterator[torch.Tensor]:

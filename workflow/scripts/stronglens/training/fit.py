@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from stronglens.networks.forward import logits_of
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.settings.train import TrainSettings
 from stronglens.training.epoch import CutEpoch, Learner, run_epoch
+from stronglens.training.lens_task import LensTargets
 from stronglens.training.schedule import Watch
 from stronglens.training.stop_signal import StopSignal
 
@@ -56,12 +57,16 @@ class Scores:
 
 @dataclass(frozen=True)
 class FitResult:
-    """State dicts of the best and the last epoch, and the figures of all."""
+    """State dicts of the best and the last epoch, and the figures of all.
+
+    `lens_losses` are the training losses of lens parameters, an epoch each; empty where there are none.
+    """
 
     best: dict[str, torch.Tensor]
     last: dict[str, torch.Tensor]
     best_epoch: int
     records: list[EpochRecord]
+    lens_losses: list[float]
 
 
 def score(
@@ -92,6 +97,7 @@ def fit(
     after_epoch: Callable[[dict[str, Any]], None] | None = None,
     compile_choice: Compile = "never",
     weights: torch.Tensor | None = None,
+    lens: LensTargets | None = None,
 ) -> FitResult:
     """Train a network; its weights are those of the last step afterwards.
 
@@ -103,7 +109,8 @@ def fit(
     Parameters
     ----------
     network : Module
-        Takes (n, n_channels, height, width), gives (n, 1) logits; lies on the samples' device.
+        Takes (n, n_channels, height, width), gives (n, n_outputs), the logit first; lies on the
+        samples' device.
     train, val : ResidentSamples or StreamedSamples
         What is learnt from, and what decides on the best epoch.
     settings : TrainSettings
@@ -118,6 +125,9 @@ def fit(
         Whether the network is compiled; auto: if all epochs together pay it back.
     weights : Tensor of float32, shape (n_train,), optional
         Weight of each training sample's loss; all alike if not given.
+    lens : LensTargets, optional
+        Lens parameters of the training samples, learnt by the outputs after the logit. They have no part in
+        choosing the best epoch.
 
     Raises
     ------
@@ -138,7 +148,8 @@ def fit(
     )
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     average, scored = _averaged(network, settings)
-    watch, records, best = Watch(), list[EpochRecord](), copy.deepcopy(scored.state_dict())
+    watch, records, lens_losses = Watch(), list[EpochRecord](), list[float]()
+    best = copy.deepcopy(scored.state_dict())
     if state is not None:
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
@@ -147,6 +158,7 @@ def fit(
             average.module.load_state_dict(state["average"])
         watch = Watch(**state["watch"])
         records = [EpochRecord(**record) for record in state["records"]]
+        lens_losses = list(state["lens_losses"])
         best = {name: tensor.to(device) for name, tensor in state["best"].items()}
         log.info("going on after epoch %d", len(records))
     # Decided by all epochs, not by those that are left: a resumed training computes as one that was not cut.
@@ -161,6 +173,7 @@ def fit(
         *(network, learning, optimiser, scaler, dtype, settings, seed),
         None if weights is None else weights.to(device),
         average,
+        lens,
     )
 
     def save(moment: dict[str, Any] | None = None) -> None:
@@ -173,6 +186,7 @@ def fit(
                     "average": None if average is None else average.module.state_dict(),
                     "watch": asdict(watch),
                     "records": [asdict(record) for record in records],
+                    "lens_losses": lens_losses,
                     "best": best,
                     "moment": moment,
                 }
@@ -188,17 +202,17 @@ def fit(
             result = run_epoch(learner, train, epoch, watch.drops, lambda: stop.requested, moment)
             if isinstance(result, CutEpoch):
                 save(result.moment)
-                done = f"{result.moment['step']} of {result.n_steps} steps of epoch {epoch + 1}"
-                raise StoppedError(f"stopped by SIGTERM after {done}; the same command goes on there")
-            moment, loss, lr = None, result.loss, result.lr
-            scores = score(scored, val, settings.precision, scoring)
-            record = EpochRecord(epoch + 1, loss, result.acc, scores.loss, scores.acc, scores.auc, lr)
-            if not (math.isfinite(loss) and math.isfinite(scores.loss)):
-                raise DivergedError(
-                    f"epoch {epoch + 1}: the loss is {loss} in training and {scores.loss} in validation; "
-                    f"training has diverged: a lower lr (now {settings.lr:g}) or a warm-up may help"
+                raise StoppedError(
+                    f"stopped by SIGTERM after {result.moment['step']} of {result.n_steps} steps of epoch "
+                    f"{epoch + 1}; the same command goes on there"
                 )
-            records.append(record)
+            moment = None
+            scores = score(scored, val, settings.precision, scoring)
+            record = EpochRecord(
+                *(epoch + 1, result.loss, result.acc, scores.loss, scores.acc, scores.auc, result.lr)
+            )
+            records.append(_finite(record, settings))
+            lens_losses += [] if result.lens_loss is None else [result.lens_loss]
             improved = watch.observe(
                 settings, epoch + 1, scores.auc if settings.monitor == "auc" else scores.loss
             )
@@ -207,8 +221,9 @@ def fit(
             seconds = time.monotonic() - started
             log.info(
                 "epoch %d/%d: train loss %.4f acc %.4f, val loss %.4f acc %.4f auc %.4f, lr %.3g, "
-                "%.1f s, %.0f images/s%s",
-                *(epoch + 1, settings.epochs, loss, result.acc, scores.loss, scores.acc, scores.auc, lr),
+                "%s%.1f s, %.0f images/s%s",
+                *(epoch + 1, settings.epochs, *astuple(record)[1:]),
+                "" if result.lens_loss is None else f"lens parameters {result.lens_loss:.4f}, ",
                 *(seconds, len(train) / seconds, " (best)" if improved else ""),
             )
             save()
@@ -216,7 +231,17 @@ def fit(
                 raise StoppedError(
                     f"stopped by SIGTERM after epoch {epoch + 1}; the same command goes on there"
                 )
-    return FitResult(best, copy.deepcopy(scored.state_dict()), watch.best_epoch, records)
+    return FitResult(best, copy.deepcopy(scored.state_dict()), watch.best_epoch, records, lens_losses)
+
+
+def _finite(record: EpochRecord, settings: TrainSettings) -> EpochRecord:
+    """The record, unless training has diverged."""
+    if not (math.isfinite(record.train_loss) and math.isfinite(record.val_loss)):
+        raise DivergedError(
+            f"epoch {record.epoch}: the loss is {record.train_loss} in training and {record.val_loss} in "
+            f"validation; training has diverged: a lower lr (now {settings.lr:g}) or a warm-up may help"
+        )
+    return record
 
 
 def _averaged(network: nn.Module, settings: TrainSettings) -> tuple[ModelEmaV3 | None, nn.Module]:

@@ -21,11 +21,12 @@ from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
 from stronglens.networks.samples import Samples, make_samples
-from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
+from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
 from stronglens.training.balance import balancing_weights
-from stronglens.training.fit import EpochRecord, FitResult, Scores, fit, score
+from stronglens.training.fit import SCORING_BATCH_SIZE, EpochRecord, FitResult, Scores, fit, score
+from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
 from stronglens.training.resume import clear_state, code_sha256, load_state, save_state
 
@@ -75,8 +76,8 @@ def train_member(
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, a class is absent, training diverged, or the
-        device is not there.
+        Data and split do not belong together or were changed, a class is absent, a lens parameter to be
+        learnt is known of no lens, training diverged, or the device is not there.
     """
     device = choose_device(device_name)
     if n_threads is not None:
@@ -86,16 +87,28 @@ def train_member(
     network = make_network(data, settings, seed)
     result = fit_network(network, data, settings, seed, resume_folder, compile_choice=compile_choice)
     network.load_state_dict(result.best)
-    test = _score_test(data.packed, data.chosen["test"], network, settings, device, residence)
+    precision = settings.train.precision
+    dtype = _kept_in(device, settings)
+    loaded = data.loaded | {
+        "test": load_samples(data.packed, data.chosen["test"], settings.preprocess, device, residence, dtype)
+    }
+    scores: dict[str, Any] = {"test": _plain(score(network, loaded["test"], precision))}
+    more: dict[str, Any] = {}
+    if data.lens is not None:
+        more["lens_parameters"] = data.lens.scaling.model_dump(mode="json")
+        scores["lens_parameters"] = _lens_scores(data.lens, network, loaded, result, precision)
     made_with = {"device": device_in_words(device), "torch": torch.__version__}
-    _write(out_dir, settings, model, seed, data.sha256 | made_with, data.packed, data.chosen, result, test)
+    _write(
+        *(out_dir, settings, model, seed, data.sha256 | made_with, data.packed, data.chosen),
+        *(result, scores, more),
+    )
     best = result.records[result.best_epoch - 1]
     logging.getLogger("stronglens").info(
         "best epoch %d: val auc %.4f loss %.4f; test auc %s",
         best.epoch,
         best.val_auc,
         best.val_loss,
-        test["auc"],
+        scores["test"]["auc"],
     )
     clear_state(resume_folder)  # with the log of all tries: after the last message
 
@@ -116,6 +129,8 @@ class MemberData:
         Of cutouts, index and split.
     device : torch.device
         What is computed on.
+    lens : LensTask or None
+        Lens parameters that are learnt along.
     """
 
     packed: PackedSet
@@ -123,6 +138,7 @@ class MemberData:
     loaded: dict[str, LoadedSamples]
     sha256: dict[str, str]
     device: torch.device
+    lens: LensTask | None
 
 
 def load_data(
@@ -163,6 +179,7 @@ def load_data(
         *(name, device_in_words(device)),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
+    lens = make_lens_task(packed, chosen, settings.lens_parameters)
     dtype = _kept_in(device, settings)
     loaded = {
         split: load_samples(packed, samples, settings.preprocess, device, residence, dtype)
@@ -173,8 +190,9 @@ def load_data(
         "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
         "index_sha256": packed.summary["sha256"][INDEX],
         "objects_sha256": table.description["sha256"][OBJECTS],
+        **({} if lens is None else {"parameters_sha256": packed.summary["sha256"][PARAMETERS]}),
     }
-    return MemberData(packed, chosen, loaded, sha256, device)
+    return MemberData(packed, chosen, loaded, sha256, device, lens)
 
 
 def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
@@ -186,7 +204,8 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
         There is no such network, or it does not take these images.
     """
     torch.manual_seed(seed)
-    network = build_network(settings.network, settings.in_chans, side_px(data.packed, settings))
+    side = side_px(data.packed, settings)
+    network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
     return network.to(data.device).to(memory_format=torch.channels_last)
 
 
@@ -246,6 +265,7 @@ def fit_network(
         keep,
         compile_choice,
         balancing_weights(data.chosen["train"].table, settings.train.balance),
+        None if data.lens is None else data.lens.targets("train", data.device),
     )
 
 
@@ -303,17 +323,24 @@ def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
     return torch.float32 if dtype is None else dtype
 
 
-def _score_test(
-    packed: PackedSet,
-    samples: Samples,
+def _lens_scores(
+    lens: LensTask,
     network: torch.nn.Module,
-    settings: MemberSettings,
-    device: torch.device,
-    residence: Residence,
-) -> dict[str, float | None]:
-    dtype = _kept_in(device, settings)
-    loaded = load_samples(packed, samples, settings.preprocess, device, residence, dtype)
-    return _plain(score(network, loaded, settings.train.precision))
+    loaded: Mapping[str, LoadedSamples],
+    result: FitResult,
+    precision: str,
+) -> dict[str, Any]:
+    errors = {
+        split: lens.errors(network, loaded[split], split, precision, SCORING_BATCH_SIZE)
+        for split in ("val", "test")
+    }
+    for name, found in errors["test"].items():
+        if found["n_samples"]:
+            logging.getLogger("stronglens").info(
+                "%s of %d test samples of lenses: rms error %.4g, of always answering the mean %.4g",
+                *(name, found["n_samples"], found["rms_error"], found["rms_of_mean"]),
+            )
+    return {"train_losses": result.lens_losses, **errors}
 
 
 def _plain(scores: Scores) -> dict[str, float | None]:
@@ -329,7 +356,8 @@ def _write(
     packed: PackedSet,
     chosen: dict[str, Samples],
     result: FitResult,
-    test: dict[str, float | None],
+    scores: dict[str, Any],
+    more: dict[str, Any],
 ) -> None:
     best = dataclasses.asdict(result.records[result.best_epoch - 1])
     common: dict[str, Any] = {
@@ -345,7 +373,7 @@ def _write(
         | {
             "format": 1,
             "best": best,
-            "test": test,
+            **scores,
             "n_epochs": len(result.records),
             "n_samples": {split: len(samples) for split, samples in chosen.items()},
         },
@@ -360,6 +388,7 @@ def _write(
             "in_chans": settings.in_chans,
             "best_epoch": result.best_epoch,
             "val_auc": best["val_auc"],
+            **more,
         },
     )
 

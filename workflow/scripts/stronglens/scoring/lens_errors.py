@@ -1,0 +1,206 @@
+"""Errors of estimated lens parameters: bias, scatter and outliers, with confidence intervals."""
+
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.artefact import write_aside, write_json
+from stronglens.ensembling.ensemble_table import open_ensemble
+from stronglens.ensembling.tables import INTEGER, REAL, TEXT, finite, probabilities
+from stronglens.errors import InputError
+from stronglens.packing.lens_values import read_lens_values, values_of_lenses
+from stronglens.scoring.bootstrap import CONFIDENCE, N_RESAMPLES, interval, resamples
+from stronglens.scoring.metrics import objects_by_domain
+from stronglens.scoring.scored import number_objects
+from stronglens.settings.lens_parameters import LENS_PARAMETERS, in_order
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+STATISTICS = ("bias", "scatter_mad", "rms", "rms_of_mean", "outlier_fraction")
+
+MAD_TO_SIGMA = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+
+OUTLIER_SIGMAS = 3.0
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates of lenses beside the truth.
+
+    Attributes
+    ----------
+    names : sequence of str
+        The parameters.
+    truth, estimates : ndarray of float64, shape (n_lenses, n_parameters)
+        In the units of `parameters.fits`; a truth that is not known is NaN.
+    probs : ndarray of float64, shape (n_lenses,)
+        Probability of being a lens.
+    domains : ndarray of str, shape (n_lenses,)
+        Where they come from.
+    objects : ndarray of int64, shape (n_lenses,)
+        Number of each row's object, from 0.
+    """
+
+    names: Sequence[str]
+    truth: Floats
+    estimates: Floats
+    probs: Floats
+    domains: npt.NDArray[np.object_]
+    objects: npt.NDArray[np.int64]
+
+
+def read_estimates(ensemble_csv: Path, packed: Sequence[Path]) -> Estimates:
+    """Read an ensemble's estimates of the lenses among labelled objects, and what is known of them.
+
+    Raises
+    ------
+    InputError
+        A file is missing, malformed or changed since it was made, or the ensemble estimates nothing.
+    """
+    ensemble = open_ensemble(ensemble_csv)
+    names = in_order(set(ensemble.description.get("lens_parameters", {})))
+    if not names:
+        raise InputError(f"{ensemble_csv}: expected estimates of lens parameters, found none")
+    numbers = {"label": INTEGER, "prob": REAL, **dict.fromkeys(names, REAL)}
+    table = ensemble.read({"object": TEXT, "domain": TEXT, **numbers})
+    labels = table["label"].to_numpy()
+    lenses = labels == 1
+    truth = values_of_lenses(read_lens_values(packed, names), table["object"].to_pylist(), labels)
+    objects = number_objects(table["object"])[lenses]
+    return Estimates(
+        names,
+        truth[lenses],
+        np.stack([finite(ensemble_csv, table, name) for name in names], axis=1)[lenses],
+        probabilities(ensemble_csv, table)[lenses],
+        table["domain"].to_numpy()[lenses],
+        np.unique(objects, return_inverse=True)[1],
+    )
+
+
+def errors_by_block(found: Estimates, threshold: float) -> dict[str, dict[str, dict[str, Any]]]:
+    """Errors of each parameter, for all lenses, those of each domain, and those that are found.
+
+    Parameters
+    ----------
+    found : Estimates
+        Estimates and truth.
+    threshold : float
+        A lens is found if its probability is at least this.
+
+    Returns
+    -------
+    dict
+        For `global`, `domain::…` and `found` and each parameter what `errors_of` gives.
+    """
+    everything = np.ones(len(found.probs), dtype=bool)
+    blocks: dict[str, Mask] = {"global": everything}
+    blocks |= {f"domain::{name}": inside for name, inside in objects_by_domain(found.domains).items()}
+    blocks["found"] = found.probs >= threshold
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for block, inside in blocks.items():
+        told[block] = {}
+        for number, name in enumerate(found.names):
+            known = inside & np.isfinite(found.truth[:, number])
+            truth, estimates = found.truth[known, number], found.estimates[known, number]
+            told[block][name] = errors_of(truth, estimates, found.objects[known])
+    return told
+
+
+def errors_of(truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """How far estimates are from the truth.
+
+    Parameters
+    ----------
+    truth, estimates : ndarray of float64, shape (n,)
+        No NaN.
+    objects : ndarray of int64, shape (n,)
+        Number of each row's object: intervals come from resampled objects.
+
+    Returns
+    -------
+    dict
+        n; of the errors, estimate minus truth: bias, the median; scatter_mad, 1.4826 times the median
+        absolute deviation from it; rms, the root mean square (bias included); outlier_fraction, the fraction
+        further than 3 scatter_mad from the bias. rms_of_mean is the rms error of always answering the mean of
+        these true values: what has to be beaten. `intervals` holds confidence intervals of all. None where
+        there is no value.
+    """
+    if not len(truth):
+        return {"n": 0, **dict.fromkeys(STATISTICS), "intervals": None}
+    drawn = [
+        _statistics(truth[rows], estimates[rows])
+        for rows in (
+            np.repeat(np.arange(len(truth)), weights)
+            for weights in resamples(len(truth), np.unique(objects, return_inverse=True)[1])
+        )
+        if len(rows)
+    ]
+    intervals = {name: interval(np.array([one[name] for one in drawn])) for name in STATISTICS}
+    return {
+        "n": len(truth),
+        **_statistics(truth, estimates),
+        "intervals": {"confidence": CONFIDENCE, "n_resamples": N_RESAMPLES, **intervals},
+    }
+
+
+def _statistics(truth: Floats, estimates: Floats) -> dict[str, float]:
+    errors = estimates - truth
+    bias = np.median(errors)
+    deviations = np.abs(errors - bias)
+    scatter = MAD_TO_SIGMA * np.median(deviations)
+    return {
+        "bias": float(bias),
+        "scatter_mad": float(scatter),
+        "rms": float(np.sqrt(np.mean(errors**2))),
+        "rms_of_mean": float(np.std(truth)),
+        "outlier_fraction": float(np.mean(deviations > OUTLIER_SIGMAS * scatter)),
+    }
+
+
+def write_errors(errors: Mapping[str, Mapping[str, Mapping[str, Any]]], out_dir: Path) -> None:
+    """Write `lens_parameters.json` and, a row for each block and parameter, `lens_parameters.csv`."""
+    write_json(out_dir / "lens_parameters.json", errors)
+    columns = ["objects", "parameter", "unit", "n"]
+    for name in STATISTICS:
+        columns += [name, f"{name}_low", f"{name}_high"]
+    with (
+        write_aside(out_dir / "lens_parameters.csv") as aside,
+        aside.open("w", encoding="utf-8", newline="") as text,
+    ):
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        for block, of_block in errors.items():
+            for name, found in of_block.items():
+                row = {"objects": block, "parameter": name, "unit": LENS_PARAMETERS[name], "n": found["n"]}
+                for statistic in STATISTICS:
+                    low, high = (found["intervals"] or {}).get(statistic) or (None, None)
+                    row |= {
+                        statistic: found[statistic],
+                        f"{statistic}_low": low,
+                        f"{statistic}_high": high,
+                    }
+                writer.writerow(row)
+    for name, found in errors["global"].items():
+        log.info("%s: %s", name, in_words(found, LENS_PARAMETERS[name]))
+
+
+def in_words(found: Mapping[str, Any], unit: str) -> str:
+    """Bias, scatter and outliers of a parameter in a line."""
+    if not found["n"]:
+        return "known of no lens here"
+    with_unit = f" {unit}" if unit else ""
+    return (
+        f"bias {found['bias']:+.3g}, scatter {found['scatter_mad']:.3g}, rms {found['rms']:.3g}{with_unit} "
+        f"(always the mean: {found['rms_of_mean']:.3g}), {found['outlier_fraction']:.1%} outliers of "
+        f"{found['n']} lenses"
+    )

@@ -1,0 +1,73 @@
+"""A picture of estimated lens parameters against the truth."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stronglens.figures import GREY, STYLES
+from stronglens.scoring.lens_errors import Estimates
+from stronglens.scoring.metrics import objects_by_domain
+from stronglens.settings.lens_parameters import LENS_PARAMETERS
+
+N_COLUMNS = 4
+
+
+def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Estimates against true values, a panel for each parameter; bias and scatter of all lenses above it.
+
+    Parameters
+    ----------
+    found : Estimates
+        Estimates and truth.
+    errors : mapping
+        Of all lenses, by parameter (see `stronglens.scoring.lens_errors.errors_of`).
+    """
+    n_columns = min(N_COLUMNS, len(found.names))
+    n_rows = math.ceil(len(found.names) / n_columns)
+    figure = Figure(figsize=(3.6 * n_columns, 3.9 * n_rows), layout="constrained")
+    panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
+    domains = objects_by_domain(found.domains) or {"all": np.ones(len(found.probs), dtype=bool)}
+    for number, (name, axes) in enumerate(zip(found.names, panels, strict=False)):
+        unit = f" [{LENS_PARAMETERS[name]}]" if LENS_PARAMETERS[name] else ""
+        axes.set(xlabel=f"true {name}{unit}", ylabel=f"estimated {name}{unit}")
+        known = np.isfinite(found.truth[:, number])
+        if not known.any():
+            axes.text(0.5, 0.5, "not known of these lenses", ha="center", transform=axes.transAxes)
+            continue
+        truth, estimates = found.truth[:, number], found.estimates[:, number]
+        for (domain, inside), (colour, _), marker in zip(domains.items(), STYLES, "o^sv", strict=False):
+            chosen = inside & known
+            axes.plot(
+                truth[chosen],
+                estimates[chosen],
+                marker,
+                color=colour,
+                markersize=3 if known.sum() < 2000 else 1.5,
+                markeredgewidth=0,
+                alpha=0.5,
+                label=domain,
+                rasterized=True,
+            )
+        low, high = np.min([truth[known], estimates[known]]), np.max([truth[known], estimates[known]])
+        edge = 0.03 * (high - low or 1.0)
+        ends = (low - edge, high + edge)  # the same on both axes
+        axes.plot(ends, ends, color=GREY, linewidth=0.9)
+        mean = float(np.mean(truth[known]))
+        axes.axhline(mean, color=GREY, linewidth=0.9, linestyle=":")
+        axes.set(xlim=ends, ylim=ends)
+        axes.grid(alpha=0.3)
+        of_all = errors[name]
+        axes.set_title(
+            f"bias {of_all['bias']:+.2g}, scatter {of_all['scatter_mad']:.2g}\n"
+            f"rms {of_all['rms']:.2g} (always the mean: {of_all['rms_of_mean']:.2g})",
+            fontsize="medium",
+        )
+    for axes in panels[len(found.names) :]:
+        axes.set_axis_off()
+    figure.axes[0].legend(loc="upper left", markerscale=2)
+    n = len(np.unique(found.objects))
+    figure.suptitle(f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values")
+    return figure
