@@ -543,6 +543,29 @@ class TestStatusAndCancel:
         for part in ("35.vm", "exit code 1", record.log):
             assert part in called.stderr
 
+    @pytest.mark.parametrize("trouble", ["half a doubt", "an empty doubt", "an unreadable exit code"])
+    def test_what_cannot_be_read_is_no_end_of_the_run(
+        self, workdir: Path, fake: FakeCommand, trouble: str
+    ) -> None:
+        # Any other exit code than 0 makes Snakemake end, and with it all jobs.
+        fake("qstat", UNKNOWN)
+        record, job = submitted(workdir)
+        if trouble == "an unreadable exit code":
+            record.files.exit_code.mkdir()
+        else:
+            record.files.doubt.write_text("missing " if trouble == "half a doubt" else "")
+        called = subprocess.run([SCRIPTS / "status.py", str(job)], capture_output=True, text=True, check=True)
+        assert called.stdout == "running\n"
+        assert ("cannot be looked at now" in called.stderr) == (trouble != "an empty doubt")
+
+    def test_an_empty_doubt_starts_the_grace_time_anew(self, workdir: Path, fake: FakeCommand) -> None:
+        fake("qstat", UNKNOWN)
+        record, job = submitted(workdir)
+        record.files.doubt.write_text("")
+        now = time.time()
+        verdicts = [status.judge(job, moment)[0] for moment in (now, now + GRACE_S + 1)]
+        assert verdicts == [Verdict.RUNNING, Verdict.FAILED]
+
     def test_cancel_as_snakemake_calls_it(self, workdir: Path, fake: FakeCommand) -> None:
         fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'; exit 1")
         jobs = [str(submitted(workdir, job_id=job_id)[1]) for job_id in ("1.vm", "2.vm")]

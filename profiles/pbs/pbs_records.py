@@ -105,10 +105,7 @@ class Record:
         return JobFiles(self.uid)
 
     def write(self) -> None:
-        path = self.files.record
-        aside = path.with_suffix(".part")
-        aside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        aside.replace(path)
+        write_aside(self.files.record, json.dumps(asdict(self), indent=1))
 
     def forget(self) -> None:
         """Say that the job is not wanted: should it still start, it ends at once."""
@@ -133,6 +130,13 @@ class ExternalId:
     @property
     def uid(self) -> str:
         return self.log.removesuffix(".log").rpartition(".")[2]
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write a file that is never seen half written, whatever happens meanwhile."""
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
 
 
 def find_job_id(said: str) -> str:

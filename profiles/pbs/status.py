@@ -10,7 +10,7 @@ import time
 from enum import StrEnum
 
 import pbs_server
-from pbs_records import ExternalId, JobFiles
+from pbs_records import ExternalId, JobFiles, write_aside
 from pbs_server import Answer, Seen
 
 GRACE_S = 30
@@ -29,7 +29,12 @@ class Verdict(StrEnum):
 def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what Ctrl-C means is Snakemake's decision
     job = ExternalId.parse(arguments[0])
-    verdict, reason = judge(job, time.time())
+    try:
+        verdict, reason = judge(job, time.time())
+    except (OSError, ValueError) as error:
+        # A full disk or a file system that stammers says nothing about the job, and Snakemake would end the
+        # whole run for an error of this script.
+        verdict, reason = Verdict.RUNNING, f"it cannot be looked at now ({error})"
     if reason:
         print(f"pbs: job {job.job_id} {verdict}: {reason}; log {job.log}", file=sys.stderr)
     print(verdict)
@@ -80,11 +85,11 @@ def _judge_without_code(files: JobFiles, answer: Answer, now: float) -> tuple[Ve
 def _doubted_s(files: JobFiles, doubt: str, now: float) -> float:
     """For how many seconds this has been so; starts counting if it was not so when last asked."""
     if files.doubt.exists():
-        kind, since = files.doubt.read_text(encoding="utf-8").split()
+        kind, _, since = files.doubt.read_text(encoding="utf-8").partition(" ")
         if kind == doubt:
             return now - float(since)
     files.doubt.parent.mkdir(parents=True, exist_ok=True)
-    files.doubt.write_text(f"{doubt} {now!r}", encoding="utf-8")
+    write_aside(files.doubt, f"{doubt} {now!r}")
     return 0.0
 
 
