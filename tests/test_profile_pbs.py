@@ -494,6 +494,59 @@ class TestSubmit:
         assert deleted.read_text() == "4.vm\n"
         assert leftover not in pbs_records.read_records()
 
+    @pytest.mark.parametrize("mine", [True, False])
+    def test_the_job_of_another_run_that_is_alive_is_left_alone(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch, mine: bool
+    ) -> None:
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 5.vm")
+        fake("qdel", f"touch '{workdir.parent}/deleted'")
+        fake("qstat", f"[ -e '{workdir.parent}/deleted' ] && {{ {UNKNOWN}; }}; echo ' job_state = R'")
+        here, other = Run.of(os.getpid()), Run.of(os.getppid())
+        assert here is not None
+        assert other is not None
+        monkeypatch.setattr(Run, "current", lambda: here)
+        monkeypatch.setattr(sidecar, "start", lambda run: None)
+        record, _ = submitted(workdir, run=(here if mine else other).name)
+        if mine:
+            submit.submit(jobscript())
+        else:
+            with pytest.raises(ServerError, match=rf"process {other.pid}, waits for the same job \(35.vm\)"):
+                submit.submit(jobscript())
+        assert (workdir.parent / "deleted").exists() == (workdir.parent / "submitted").exists() == mine
+        assert (record in pbs_records.read_records()) != mine
+
+    def test_nothing_is_submitted_beside_a_leftover_that_cannot_be_deleted(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(submit, "END_TIMEOUT_S", 0)
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
+        leftover, _ = submitted(workdir, run="dead")
+        fake("qstat", "echo ' job_state = R'")
+        fake("qdel", "exit 1")
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 5.vm")
+        with pytest.raises(ServerError, match=r"35\.vm, train-nano-42, of an earlier try"):
+            submit.submit(jobscript())
+        assert not (workdir.parent / "submitted").exists()
+        assert leftover in pbs_records.read_records()  # the next try sees it too
+
+    def test_a_silent_server_is_asked_again_about_a_leftover(self, workdir: Path, fake: FakeCommand) -> None:
+        calls = workdir.parent / "calls"
+        leftover, _ = submitted(workdir, run="dead")
+        fake("qsub", "echo 5.vm")
+        fake("qstat", f"echo x >> '{calls}'; [ $(wc -l < '{calls}') -lt 3 ] && exit 255; {UNKNOWN}")
+        flavour = TRAIN["resources"] | {"pbs_flavour": "torque"}
+        assert submit.submit(jobscript(resources=flavour)).startswith("5.vm ")
+        assert leftover not in pbs_records.read_records()
+
+    def test_a_silent_server_hides_a_leftover(self, workdir: Path, fake: FakeCommand) -> None:
+        leftover, _ = submitted(workdir, run="dead")
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 5.vm")
+        fake("qstat", "exit 255")
+        flavour = TRAIN["resources"] | {"pbs_flavour": "torque"}
+        with pytest.raises(ServerSilentError, match=rf"remove .*{leftover.uid}\.json"):
+            submit.submit(jobscript(resources=flavour))
+        assert not (workdir.parent / "submitted").exists()
+
     def test_other_jobs_are_left_alone(self, workdir: Path, fake: FakeCommand) -> None:
         other, _ = submitted(workdir)
         fake("qdel", f"touch '{workdir.parent}/deleted'")
@@ -579,6 +632,11 @@ class TestRun:
         assert run is not None
         assert run.is_alive()
         assert not Run(run.pid, "another start").is_alive()
+        assert Run.named(run.name) == run
+
+    @pytest.mark.parametrize("name", ["", "dead", "another_host_5_7"])
+    def test_what_is_not_of_this_host_is_not_known(self, name: str) -> None:
+        assert Run.named(name) is None
 
     def test_a_process_that_nobody_has_waited_for_has_ended(self) -> None:
         process = subprocess.Popen(["sleep", "60"])
