@@ -705,6 +705,31 @@ class TestSidecar:
         assert set(deleted.read_text().split()) == job_ids
         assert pbs_records.read_records() == []
 
+    def test_of_a_run_that_ended_while_it_started(self, workdir: Path, fake: FakeCommand) -> None:
+        fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'")
+        with subprocess.Popen(["sleep", "60"]) as snakemake:
+            run = Run.of(snakemake.pid)
+            assert run is not None
+            snakemake.kill()
+        submitted(workdir, run=run.name)
+        subprocess.run([sys.executable, SCRIPTS / "sidecar.py", str(run.pid), run.started], check=True)
+        assert (workdir.parent / "deleted").read_text() == "35.vm\n"
+
+    def test_a_job_is_deleted_whose_run_ended_while_it_was_submitted(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake("qstat", UNKNOWN)
+        fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'")
+        with subprocess.Popen(["sleep", "60"]) as snakemake:
+            fake("qsub", f"kill -9 {snakemake.pid}; sleep 0.2; echo 35.vm")
+            run = Run.of(snakemake.pid)
+            monkeypatch.setattr(Run, "current", lambda: run)
+            monkeypatch.setattr(sidecar, "start", lambda run: None)
+            with pytest.raises(ServerError, match="Snakemake has ended"):
+                submit.submit(jobscript())
+        assert (workdir.parent / "deleted").read_text() == "35.vm\n"
+        assert pbs_records.read_records() == []
+
     def test_nothing_is_submitted_for_a_run_that_has_ended(
         self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
     ) -> None:

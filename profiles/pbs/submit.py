@@ -103,7 +103,7 @@ def submit(jobscript: str) -> str:
 
 
 def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, run: Run | None) -> str:
-    if run is not None and not run.is_alive():
+    if _has_ended(run):
         raise ServerError("Snakemake has ended meanwhile; nothing was submitted")
     _end_leftovers(properties.identity, run)
     uid = pbs_records.new_uid()
@@ -127,7 +127,15 @@ def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, ru
         # A silent server may have taken the job all the same; without its record it does nothing.
         record.forget()
         raise
+    if _has_ended(run):  # its sidecar may have ended too, and nobody would look after the job
+        record.forget()
+        pbs_server.delete([job_id])
+        raise ServerError(f"Snakemake has ended meanwhile; job {job_id} was deleted")
     return str(ExternalId(job_id, record.log))
+
+
+def _has_ended(run: Run | None) -> bool:
+    return run is not None and not run.is_alive()
 
 
 def job_script(record: Record, jobscript: str, workdir: Path) -> str:
