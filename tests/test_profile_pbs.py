@@ -94,6 +94,7 @@ def submitted(workdir: Path, run: str = "run", job_id: str = "35.vm") -> tuple[R
     )
     pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
     record.write()
+    record.files.script.touch()
     record.files.job_id.write_text(f"{job_id}\n", encoding="utf-8")
     return record, ExternalId(job_id, record.log)
 
@@ -547,6 +548,18 @@ class TestSubmit:
             submit.submit(jobscript(resources=flavour))
         assert not (workdir.parent / "submitted").exists()
 
+    @pytest.mark.parametrize(
+        "text", ["", "[]", '{"uid": "1", "colour": "red"}', "\N{LATIN SMALL LETTER E WITH ACUTE}"]
+    )
+    def test_a_record_that_cannot_be_read_is_passed_over(
+        self, workdir: Path, fake: FakeCommand, capsys: pytest.CaptureFixture[str], text: str
+    ) -> None:
+        fake("qsub", "echo 5.vm")
+        pbs_records.FOLDER.mkdir(parents=True)
+        (pbs_records.FOLDER / "odd.json").write_text(text, encoding="latin-1")
+        assert submit.submit(jobscript()).startswith("5.vm ")
+        assert "odd.json: expected the record of a job" in capsys.readouterr().err
+
     def test_other_jobs_are_left_alone(self, workdir: Path, fake: FakeCommand) -> None:
         other, _ = submitted(workdir)
         fake("qdel", f"touch '{workdir.parent}/deleted'")
@@ -742,13 +755,45 @@ class TestSidecar:
             submit.submit(jobscript())
         assert not (workdir.parent / "submitted").exists()
 
-    def test_old_files_go(self, workdir: Path) -> None:
-        old, _ = submitted(workdir)
-        old.files.exit_code.write_text("0\n")
-        recent, _ = submitted(workdir)
-        recent.files.exit_code.write_text("0\n")
-        past = time.time() - pbs_records.KEPT_S - 10
-        os.utime(old.files.exit_code, (past, past))
-        pbs_records.prune(time.time())
-        assert pbs_records.read_records() == [recent]
+    @pytest.mark.parametrize(
+        ("ended", "wanted", "kept_s"),
+        [
+            (True, True, pbs_records.KEPT_S),
+            (False, False, pbs_records.KEPT_S),  # it was deleted, or has vanished
+            (False, True, pbs_records.LOST_S),  # it may still run, or wait
+        ],
+    )
+    def test_old_files_go(self, workdir: Path, ended: bool, wanted: bool, kept_s: int) -> None:
+        now = time.time()
+        old, recent = (submitted(workdir)[0] for _ in range(2))
+        for record, age_s in ((old, kept_s + 10), (recent, kept_s - 10)):
+            if ended:
+                record.files.exit_code.write_text("0\n")
+            if not wanted:
+                record.forget()
+            os.utime(record.files.exit_code if ended else record.files.script, 2 * (now - age_s,))
+        pbs_records.prune(now)
         assert not list(pbs_records.FOLDER.glob(f"{old.uid}.*"))
+        assert recent.files.script.exists()
+        assert recent.files.record.exists() == wanted
+
+    @pytest.mark.parametrize(
+        ("answer", "verdict"),
+        [
+            (UNKNOWN, "failed"),
+            ("echo ' job_state = C'; echo ' exit_status = 271'", "failed"),
+            ("echo ' job_state = C'; echo ' exit_status = 0'", "success"),
+        ],
+    )
+    def test_what_was_judged_without_a_code_is_not_deleted(
+        self, workdir: Path, fake: FakeCommand, answer: str, verdict: str
+    ) -> None:
+        # Its id may be that of another job when the run ends, and nothing was deleted that had ended.
+        fake("qstat", answer)
+        fake("qdel", f"touch '{workdir.parent}/deleted'")
+        _, job = submitted(workdir)
+        now = time.time()
+        verdicts = [status.judge(job, moment)[0].value for moment in (now, now + GRACE_S + 1)]
+        assert verdicts[-1] == verdict
+        assert sidecar.cancel_run("run") == []
+        assert not (workdir.parent / "deleted").exists()

@@ -31,7 +31,6 @@ _BATCH = 50
 def main(arguments: list[str]) -> int:
     pid, started = arguments
     run = Run(int(pid), started)  # as submit.py saw it: it may have ended while this process started
-    pbs_records.prune(time.time())
     while run.is_alive():
         time.sleep(LOOK_S)
     cancelled = cancel_run(run.name)
@@ -39,6 +38,7 @@ def main(arguments: list[str]) -> int:
     if cancelled:
         names = ", ".join(f"{record.name} ({record.files.read_job_id()})" for record in cancelled)
         print(f"pbs: deleted {len(cancelled)} jobs: {names}", file=sys.stderr)
+    pbs_records.prune(time.time())  # last, for whatever goes wrong here
     return 0
 
 

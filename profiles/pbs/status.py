@@ -58,7 +58,11 @@ def judge(job: ExternalId, now: float) -> tuple[Verdict, str]:
     code = files.read_exit_code()
     if code is not None:
         return (Verdict.SUCCESS, "") if code == 0 else (Verdict.FAILED, f"exit code {code}{_signal(code)}")
-    return _judge_without_code(files, pbs_server.ask(job.job_id), now)
+    verdict, reason = _judge_without_code(files, pbs_server.ask(job.job_id), now)
+    if verdict is not Verdict.RUNNING:
+        # Its id is of no use any more: one day it may be that of another job.
+        files.record.unlink(missing_ok=True)
+    return verdict, reason
 
 
 def _judge_without_code(files: JobFiles, answer: Answer, now: float) -> tuple[Verdict, str]:
