@@ -155,7 +155,7 @@ def new_uid() -> str:
 
 
 def read_records() -> list[Record]:
-    """All records of this working folder, of all its runs; one that cannot be read is named and passed over."""
+    """All records of this working folder, of all its runs; one that cannot be read is named and left out."""
     records = []
     for path in FOLDER.glob("*.json"):
         try:

@@ -122,7 +122,7 @@ def test_never_more_gpu_jobs_than_gpus(run: Run) -> None:
 def test_a_training_that_was_cut_went_on_within_its_epoch(clone: Path, run: Run, how: str) -> None:
     folder = clone / f"results/models/nano/seed_{run.cut[how]}"
     log = (folder / "train.log").read_text()
-    stopped = re.search(r"stopped by SIGTERM after (?:\d+ of \d+ steps of )?epoch (\d+)", log)
+    stopped = re.search(r"stopped by SIGTERM after (?:(?:\d+ of \d+|all) steps of )?epoch (\d+)", log)
     assert stopped is not None, log
     assert re.search(r"going on after epoch \d+", log[stopped.end() :]), log
     epochs = [line.split(",")[0] for line in (folder / "training_log.csv").read_text().splitlines()[1:]]

@@ -180,12 +180,13 @@ def fit(
                 break
             started = time.monotonic()
             result = run_epoch(learner, train, epoch, watch.drops, lambda: stop.requested, moment)
-            if isinstance(result, CutEpoch):
+            if isinstance(result, CutEpoch) or (
+                (scores := _score_until(stop, scored, val, settings.precision, scoring)) is None
+            ):
                 save(result.moment)
-                done = f"{result.moment['step']} of {result.n_steps} steps of epoch {epoch + 1}"
+                done = f"{result.done} of epoch {epoch + 1}"
                 raise StoppedError(f"stopped by SIGTERM after {done}; the same command goes on there")
             moment, loss, lr = None, result.loss, result.lr
-            scores = score(scored, val, settings.precision, scoring)
             record = EpochRecord(epoch + 1, loss, result.acc, scores.loss, scores.acc, scores.auc, lr)
             if not (math.isfinite(loss) and math.isfinite(scores.loss)):
                 raise InputError(
@@ -211,6 +212,22 @@ def fit(
                     f"stopped by SIGTERM after epoch {epoch + 1}; the same command goes on there"
                 )
     return FitResult(best, copy.deepcopy(scored.state_dict()), watch.best_epoch, records)
+
+
+def _score_until(
+    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: str, forward: Forward
+) -> Scores | None:
+    """The scores; None if it was to stop before they were there, which may take longer than servers wait."""
+
+    def forward_until(images: torch.Tensor) -> torch.Tensor:
+        if stop.requested:
+            raise StoppedError
+        return forward(images)
+
+    try:
+        return score(network, samples, precision, forward_until)
+    except StoppedError:
+        return None
 
 
 def _averaged(network: nn.Module, settings: TrainSettings) -> tuple[ModelEmaV3 | None, nn.Module]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import timm
 import torch
 
 from stronglens.artefact import write_json, write_text
@@ -118,6 +119,7 @@ def train_member(
         **data,
         "code": code_sha256(),
         "torch": torch.__version__,
+        "timm": timm.__version__,
         "device": device.type,
     }
     resume_folder = out_dir / RESUME
