@@ -310,6 +310,17 @@ class TestAnswers:
             fake("qstat", answer)
             assert status.judge(job, now + moment)[0] is Verdict.RUNNING
 
+    @pytest.mark.parametrize("n_jobs", [1, 49, 51, 75, 100])
+    def test_one_of_a_hundred_that_vanished_is_noticed_within_a_minute(
+        self, fake: FakeCommand, job: ExternalId, n_jobs: int
+    ) -> None:
+        # It dies when it has just been asked for. Questions come one after another, then the profile's pause.
+        round_s = n_jobs * 0.2 + 10
+        fake("qstat", UNKNOWN)
+        moments = [round_s * number for number in range(1, 7)]
+        verdicts = [status.judge(job, moment)[0] for moment in moments]
+        assert moments[verdicts.index(Verdict.FAILED)] <= 60
+
     def test_a_silent_server_does_not_count_as_missing(self, fake: FakeCommand, job: ExternalId) -> None:
         fake("qstat", "exit 255")
         now = time.time()
