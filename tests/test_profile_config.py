@@ -157,7 +157,8 @@ def test_a_retry_asks_for_more_of_what_may_have_lacked(tmp_path: Path, attempt: 
 
 class TestLocal:
     @pytest.mark.parametrize(
-        ("visible", "n_gpus"), [("0", 1), ("0,1,2", 3), ("GPU-aa,GPU-bb", 2), ("", 1), ("-1", 1)]
+        ("visible", "n_gpus"),
+        [("0", 1), ("0,1,2", 3), ("GPU-aa,GPU-bb", 2), ("", 1), ("-1", 1), ("0, 1,-1,2", 2), ("GPU-1-1", 1)],
     )
     def test_as_many_gpu_jobs_as_gpus(
         self, visible: str, n_gpus: int, monkeypatch: pytest.MonkeyPatch

@@ -15,8 +15,8 @@ from pbs_server import Answer, Seen
 
 GRACE_S = 20
 """How long a job may be missing before it counts as failed: its exit code may still be on its way through a
-shared file system. With the pause between two rounds of questions, and 0.2 seconds a question, the loss of one of
-a hundred jobs is noticed within a minute."""
+shared file system. With the pause between two rounds of questions, and 0.2 seconds a question, the loss
+of one of a hundred jobs is noticed within a minute."""
 
 
 class Verdict(StrEnum):
