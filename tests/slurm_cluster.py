@@ -14,10 +14,13 @@ class SlurmCluster:
 
     def jobs(self, folder: Path, *states: str) -> list[str]:
         """Ids of the jobs submitted from a folder, in those states or all that have not ended."""
-        chosen = ",".join(states or ("PENDING", "RUNNING", "SUSPENDED", "COMPLETING"))
-        listed = self._ask("squeue", "--noheader", "--states", chosen, "--format", "%i %Z")
-        lines = [line.split(" ", 1) for line in listed.splitlines()]
-        return [job_id for job_id, submitted_from in lines if submitted_from == str(folder)]
+        return [job_id for job_id, submitted_from in self._listed(*states) if submitted_from == folder]
+
+    def cancel_below(self, folder: Path) -> None:
+        """Cancel the jobs submitted from somewhere in a folder."""
+        job_ids = [job_id for job_id, origin in self._listed() if origin.is_relative_to(folder)]
+        if job_ids:
+            subprocess.run(["scancel", *job_ids], timeout=20, check=False)  # some may have ended meanwhile
 
     def wait_for(self, folder: Path, n_jobs: int, *states: str, timeout_s: float = 60) -> list[str]:
         """Wait until a folder has so many jobs in those states, and give them."""
@@ -59,8 +62,17 @@ class SlurmCluster:
             "--output=/dev/null",
             "--wrap=sleep 600",
         ).strip()
-        yield
-        self._ask("scancel", job_id)
+        try:
+            yield
+        finally:
+            self._ask("scancel", job_id)
+
+    def _listed(self, *states: str) -> list[tuple[str, Path]]:
+        """Ids of jobs, and the folders that they were submitted from."""
+        chosen = ",".join(states or ("PENDING", "RUNNING", "SUSPENDED", "COMPLETING"))
+        listed = self._ask("squeue", "--noheader", "--states", chosen, "--format", "%i %Z")
+        lines = [line.split(" ", 1) for line in listed.splitlines()]
+        return [(job_id, Path(submitted_from)) for job_id, submitted_from in lines]
 
     def _ask(self, *command: str) -> str:
         # With the controller down, Slurm's commands wait for ever.

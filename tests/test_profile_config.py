@@ -83,6 +83,12 @@ class TestEachProfile:
 
 
 @pytest.mark.parametrize("name", ["pbs", "slurm"])
+def test_outputs_may_appear_late(name: str) -> None:
+    # Network file systems remember for up to a minute that a file was not there.
+    assert int(parse(PROFILES / name / "config.yaml")["latency-wait"]) >= 60
+
+
+@pytest.mark.parametrize("name", ["pbs", "slurm"])
 def test_no_short_rule_waits_in_the_queue_by_itself(name: str) -> None:
     groups = yaml.safe_load((PROFILES / name / "config.yaml").read_text())["groups"]
     long = {"train", "predict_val", "predict_heldout", "predict_test", "simulate", "build_test_buckets"}
@@ -151,7 +157,8 @@ def test_a_retry_asks_for_more_of_what_may_have_lacked(tmp_path: Path, attempt: 
 
 class TestLocal:
     @pytest.mark.parametrize(
-        ("visible", "n_gpus"), [("0", 1), ("0,1,2", 3), ("GPU-aa,GPU-bb", 2), ("", 1), ("-1", 1)]
+        ("visible", "n_gpus"),
+        [("0", 1), ("0,1,2", 3), ("GPU-aa,GPU-bb", 2), ("", 1), ("-1", 1), ("0, 1,-1,2", 2), ("GPU-1-1", 1)],
     )
     def test_as_many_gpu_jobs_as_gpus(
         self, visible: str, n_gpus: int, monkeypatch: pytest.MonkeyPatch
@@ -206,21 +213,23 @@ class TestLocal:
 
 PBS = """\
 #!/bin/sh
-# Runs a job at once, in the folder that OpenPBS starts jobs in.
+# Runs a job at once, in the folder that OpenPBS starts jobs in. A member is not seen at first.
 for script; do :; done
 number=$(ls "{folder}" | grep -c qsub)
 printf '%s\\n' "$@" > "{folder}/qsub-$number"
 script=$PWD/$script
 (cd / && sh "$script" > "{folder}/log-$number" 2>&1)
+mv -n {member} {member}.late 2> /dev/null
 echo "$number.vm"
 """
 
 
 def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
-    """From a host of one core: a site's profile, another working folder, a failure, a retry."""
+    """From a host of one core: a site's profile, another working folder, a failure, a retry, late outputs."""
     commands_folder = tmp_path / "bin"
     commands_folder.mkdir()
-    (commands_folder / "qsub").write_text(PBS.format(folder=commands_folder))
+    member = "results/models/toy/seed_42/best.txt"
+    (commands_folder / "qsub").write_text(PBS.format(folder=commands_folder, member=member))
     (commands_folder / "qstat").write_text("#!/bin/sh\necho 'pbs_version = 23.06.06'\n")
     for name in ("qsub", "qstat"):
         (commands_folder / name).chmod(0o755)
@@ -246,6 +255,8 @@ def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
         )
 
     run = start()
+    run.wait_until(lambda: f"missing files:\n{member}" in run.said)  # it is waited for
+    (folder / f"{member}.late").rename(folder / member)
     assert run.wait(120) == 0, run.said
     assert (folder / "submission.csv").read_text() == f"{folder}\n"
     assert "exit code 1; log logs/pbs/train/train-toy-42." in run.said

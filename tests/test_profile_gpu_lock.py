@@ -22,6 +22,7 @@ from stronglens.gpu_lock import claim_gpu
 
 LIBRARY = Path(gpu_lock.__file__).parents[1]
 SCHEDULERS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
+ALL_VARIABLES = ("CUDA_VISIBLE_DEVICES", *SCHEDULERS, "SGE_TASK_ID")
 TWO_GPUS = "0, GPU-aa\n1, GPU-bb\n"
 
 FakeSmi = Callable[[str, str], None]
@@ -35,7 +36,7 @@ def workstation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(gpu_lock, "_LOCKS", folder)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    for name in ("CUDA_VISIBLE_DEVICES", *SCHEDULERS):
+    for name in ALL_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return folder
 
@@ -220,6 +221,25 @@ def test_an_index_and_a_uuid_are_one_gpu(smi: FakeSmi, claim: Claim) -> None:
     assert [claim(["1"]), claim(["GPU-bb", "GPU-aa"])] == ["1", "GPU-aa"]
 
 
+def test_a_shortened_uuid_is_the_same_gpu(smi: FakeSmi, claim: Claim) -> None:
+    smi("0, GPU-aa1\n1, GPU-aa2\n", "")
+    assert [claim(["0"]), claim(["GPU-aa1", "GPU-aa2"])] == ["0", "GPU-aa2"]
+    # What two begin with is nobody's name.
+    assert gpu_lock._uuid("GPU-aa", gpu_lock._known_gpus()) == "GPU-aa"
+
+
+def test_cuda_takes_the_gpu_that_was_looked_at(smi: FakeSmi, claim: Claim) -> None:
+    # By itself CUDA counts the fastest first, nvidia-smi by place.
+    smi(TWO_GPUS, "")
+    assert claim(visible="1") == "1"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-bb"
+
+
+def test_a_number_of_some_job_is_no_scheduler(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_ID", "17")  # Grid Engine's, but others use the name too
+    assert claim(visible="0") == "0"
+
+
 def test_a_gpu_that_another_user_computes_on_is_passed_over(
     smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -253,6 +273,8 @@ def test_the_gpu_that_a_scheduler_assigned_is_not_second_guessed(
     monkeypatch.setattr(gpu_lock, "_is_mine", lambda pid: False)
     smi(TWO_GPUS, "GPU-aa, 100\n")
     monkeypatch.setenv(scheduler, "77.server")
+    if scheduler == "JOB_ID":
+        monkeypatch.setenv("SGE_TASK_ID", "undefined")
     assert claim(visible="0") is None
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 

@@ -94,6 +94,7 @@ def submitted(workdir: Path, run: str = "run", job_id: str = "35.vm") -> tuple[R
     )
     pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
     record.write()
+    record.files.script.touch()
     record.files.job_id.write_text(f"{job_id}\n", encoding="utf-8")
     return record, ExternalId(job_id, record.log)
 
@@ -309,6 +310,17 @@ class TestAnswers:
             fake("qstat", answer)
             assert status.judge(job, now + moment)[0] is Verdict.RUNNING
 
+    @pytest.mark.parametrize("n_jobs", [1, 49, 51, 75, 100])
+    def test_one_of_a_hundred_that_vanished_is_noticed_within_a_minute(
+        self, fake: FakeCommand, job: ExternalId, n_jobs: int
+    ) -> None:
+        # It dies when it has just been asked for. Questions come one after another, then the profile's pause.
+        round_s = n_jobs * 0.2 + 10
+        fake("qstat", UNKNOWN)
+        moments = [round_s * number for number in range(1, 7)]
+        verdicts = [status.judge(job, moment)[0] for moment in moments]
+        assert moments[verdicts.index(Verdict.FAILED)] <= 60
+
     def test_a_silent_server_does_not_count_as_missing(self, fake: FakeCommand, job: ExternalId) -> None:
         fake("qstat", "exit 255")
         now = time.time()
@@ -494,6 +506,71 @@ class TestSubmit:
         assert deleted.read_text() == "4.vm\n"
         assert leftover not in pbs_records.read_records()
 
+    @pytest.mark.parametrize("mine", [True, False])
+    def test_the_job_of_another_run_that_is_alive_is_left_alone(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch, mine: bool
+    ) -> None:
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 5.vm")
+        fake("qdel", f"touch '{workdir.parent}/deleted'")
+        fake("qstat", f"[ -e '{workdir.parent}/deleted' ] && {{ {UNKNOWN}; }}; echo ' job_state = R'")
+        here, other = Run.of(os.getpid()), Run.of(os.getppid())
+        assert here is not None
+        assert other is not None
+        monkeypatch.setattr(Run, "current", lambda: here)
+        monkeypatch.setattr(sidecar, "start", lambda run: None)
+        record, _ = submitted(workdir, run=(here if mine else other).name)
+        if mine:
+            submit.submit(jobscript())
+        else:
+            with pytest.raises(ServerError, match=rf"process {other.pid}, waits for the same job \(35.vm\)"):
+                submit.submit(jobscript())
+        assert (workdir.parent / "deleted").exists() == (workdir.parent / "submitted").exists() == mine
+        assert (record in pbs_records.read_records()) != mine
+
+    def test_nothing_is_submitted_beside_a_leftover_that_cannot_be_deleted(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(submit, "END_TIMEOUT_S", 0)
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
+        leftover, _ = submitted(workdir, run="dead")
+        fake("qstat", "echo ' job_state = R'")
+        fake("qdel", "exit 1")
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 5.vm")
+        with pytest.raises(ServerError, match=r"35\.vm, train-nano-42, of an earlier try"):
+            submit.submit(jobscript())
+        assert not (workdir.parent / "submitted").exists()
+        assert leftover in pbs_records.read_records()  # the next try sees it too
+
+    def test_a_silent_server_is_asked_again_about_a_leftover(self, workdir: Path, fake: FakeCommand) -> None:
+        calls = workdir.parent / "calls"
+        leftover, _ = submitted(workdir, run="dead")
+        fake("qsub", "echo 5.vm")
+        fake("qstat", f"echo x >> '{calls}'; [ $(wc -l < '{calls}') -lt 3 ] && exit 255; {UNKNOWN}")
+        flavour = TRAIN["resources"] | {"pbs_flavour": "torque"}
+        assert submit.submit(jobscript(resources=flavour)).startswith("5.vm ")
+        assert leftover not in pbs_records.read_records()
+
+    def test_a_silent_server_hides_a_leftover(self, workdir: Path, fake: FakeCommand) -> None:
+        leftover, _ = submitted(workdir, run="dead")
+        fake("qsub", f"touch '{workdir.parent}/submitted'; echo 5.vm")
+        fake("qstat", "exit 255")
+        flavour = TRAIN["resources"] | {"pbs_flavour": "torque"}
+        with pytest.raises(ServerSilentError, match=rf"remove .*{leftover.uid}\.json"):
+            submit.submit(jobscript(resources=flavour))
+        assert not (workdir.parent / "submitted").exists()
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", '{"uid": "1", "colour": "red"}', "\N{LATIN SMALL LETTER E WITH ACUTE}"]
+    )
+    def test_a_record_that_cannot_be_read_is_passed_over(
+        self, workdir: Path, fake: FakeCommand, capsys: pytest.CaptureFixture[str], text: str
+    ) -> None:
+        fake("qsub", "echo 5.vm")
+        pbs_records.FOLDER.mkdir(parents=True)
+        (pbs_records.FOLDER / "odd.json").write_text(text, encoding="latin-1")
+        assert submit.submit(jobscript()).startswith("5.vm ")
+        assert "odd.json: expected the record of a job" in capsys.readouterr().err
+
     def test_other_jobs_are_left_alone(self, workdir: Path, fake: FakeCommand) -> None:
         other, _ = submitted(workdir)
         fake("qdel", f"touch '{workdir.parent}/deleted'")
@@ -543,6 +620,29 @@ class TestStatusAndCancel:
         for part in ("35.vm", "exit code 1", record.log):
             assert part in called.stderr
 
+    @pytest.mark.parametrize("trouble", ["half a doubt", "an empty doubt", "an unreadable exit code"])
+    def test_what_cannot_be_read_is_no_end_of_the_run(
+        self, workdir: Path, fake: FakeCommand, trouble: str
+    ) -> None:
+        # Any other exit code than 0 makes Snakemake end, and with it all jobs.
+        fake("qstat", UNKNOWN)
+        record, job = submitted(workdir)
+        if trouble == "an unreadable exit code":
+            record.files.exit_code.mkdir()
+        else:
+            record.files.doubt.write_text("missing " if trouble == "half a doubt" else "")
+        called = subprocess.run([SCRIPTS / "status.py", str(job)], capture_output=True, text=True, check=True)
+        assert called.stdout == "running\n"
+        assert ("cannot be looked at now" in called.stderr) == (trouble != "an empty doubt")
+
+    def test_an_empty_doubt_starts_the_grace_time_anew(self, workdir: Path, fake: FakeCommand) -> None:
+        fake("qstat", UNKNOWN)
+        record, job = submitted(workdir)
+        record.files.doubt.write_text("")
+        now = time.time()
+        verdicts = [status.judge(job, moment)[0] for moment in (now, now + GRACE_S + 1)]
+        assert verdicts == [Verdict.RUNNING, Verdict.FAILED]
+
     def test_cancel_as_snakemake_calls_it(self, workdir: Path, fake: FakeCommand) -> None:
         fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'; exit 1")
         jobs = [str(submitted(workdir, job_id=job_id)[1]) for job_id in ("1.vm", "2.vm")]
@@ -556,6 +656,11 @@ class TestRun:
         assert run is not None
         assert run.is_alive()
         assert not Run(run.pid, "another start").is_alive()
+        assert Run.named(run.name) == run
+
+    @pytest.mark.parametrize("name", ["", "dead", "another_host_5_7"])
+    def test_what_is_not_of_this_host_is_not_known(self, name: str) -> None:
+        assert Run.named(name) is None
 
     def test_a_process_that_nobody_has_waited_for_has_ended(self) -> None:
         process = subprocess.Popen(["sleep", "60"])
@@ -624,6 +729,31 @@ class TestSidecar:
         assert set(deleted.read_text().split()) == job_ids
         assert pbs_records.read_records() == []
 
+    def test_of_a_run_that_ended_while_it_started(self, workdir: Path, fake: FakeCommand) -> None:
+        fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'")
+        with subprocess.Popen(["sleep", "60"]) as snakemake:
+            run = Run.of(snakemake.pid)
+            assert run is not None
+            snakemake.kill()
+        submitted(workdir, run=run.name)
+        subprocess.run([sys.executable, SCRIPTS / "sidecar.py", str(run.pid), run.started], check=True)
+        assert (workdir.parent / "deleted").read_text() == "35.vm\n"
+
+    def test_a_job_is_deleted_whose_run_ended_while_it_was_submitted(
+        self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake("qstat", UNKNOWN)
+        fake("qdel", f"echo \"$@\" > '{workdir.parent}/deleted'")
+        with subprocess.Popen(["sleep", "60"]) as snakemake:
+            fake("qsub", f"kill -9 {snakemake.pid}; sleep 0.2; echo 35.vm")
+            run = Run.of(snakemake.pid)
+            monkeypatch.setattr(Run, "current", lambda: run)
+            monkeypatch.setattr(sidecar, "start", lambda run: None)
+            with pytest.raises(ServerError, match="Snakemake has ended"):
+                submit.submit(jobscript())
+        assert (workdir.parent / "deleted").read_text() == "35.vm\n"
+        assert pbs_records.read_records() == []
+
     def test_nothing_is_submitted_for_a_run_that_has_ended(
         self, workdir: Path, fake: FakeCommand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -636,13 +766,45 @@ class TestSidecar:
             submit.submit(jobscript())
         assert not (workdir.parent / "submitted").exists()
 
-    def test_old_files_go(self, workdir: Path) -> None:
-        old, _ = submitted(workdir)
-        old.files.exit_code.write_text("0\n")
-        recent, _ = submitted(workdir)
-        recent.files.exit_code.write_text("0\n")
-        past = time.time() - pbs_records.KEPT_S - 10
-        os.utime(old.files.exit_code, (past, past))
-        pbs_records.prune(time.time())
-        assert pbs_records.read_records() == [recent]
+    @pytest.mark.parametrize(
+        ("ended", "wanted", "kept_s"),
+        [
+            (True, True, pbs_records.KEPT_S),
+            (False, False, pbs_records.KEPT_S),  # it was deleted, or has vanished
+            (False, True, pbs_records.LOST_S),  # it may still run, or wait
+        ],
+    )
+    def test_old_files_go(self, workdir: Path, ended: bool, wanted: bool, kept_s: int) -> None:
+        now = time.time()
+        old, recent = (submitted(workdir)[0] for _ in range(2))
+        for record, age_s in ((old, kept_s + 10), (recent, kept_s - 10)):
+            if ended:
+                record.files.exit_code.write_text("0\n")
+            if not wanted:
+                record.forget()
+            os.utime(record.files.exit_code if ended else record.files.script, 2 * (now - age_s,))
+        pbs_records.prune(now)
         assert not list(pbs_records.FOLDER.glob(f"{old.uid}.*"))
+        assert recent.files.script.exists()
+        assert recent.files.record.exists() == wanted
+
+    @pytest.mark.parametrize(
+        ("answer", "verdict"),
+        [
+            (UNKNOWN, "failed"),
+            ("echo ' job_state = C'; echo ' exit_status = 271'", "failed"),
+            ("echo ' job_state = C'; echo ' exit_status = 0'", "success"),
+        ],
+    )
+    def test_what_was_judged_without_a_code_is_not_deleted(
+        self, workdir: Path, fake: FakeCommand, answer: str, verdict: str
+    ) -> None:
+        # Its id may be that of another job when the run ends, and nothing was deleted that had ended.
+        fake("qstat", answer)
+        fake("qdel", f"touch '{workdir.parent}/deleted'")
+        _, job = submitted(workdir)
+        now = time.time()
+        verdicts = [status.judge(job, moment)[0].value for moment in (now, now + GRACE_S + 1)]
+        assert verdicts[-1] == verdict
+        assert sidecar.cancel_run("run") == []
+        assert not (workdir.parent / "deleted").exists()

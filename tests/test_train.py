@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import signal
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_streamed_samples_give_the_same_bytes(data, tmp_path, bands):
         assert (tmp_path / "always" / name).read_bytes() == (tmp_path / "never" / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("n_epochs", [1, 2])
+@pytest.mark.parametrize("n_epochs", [1, 2, 3])
 def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkeypatch, n_epochs):
     settings = with_train(schedule="plateau", plateau_patience=0)
     assert train(data, tmp_path / "whole", settings) == 0
@@ -123,7 +124,7 @@ def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkey
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("n_steps", [1, 11, 16, 24])  # 8 steps an epoch
+@pytest.mark.parametrize("n_steps", [1, 11, 16, 24])  # 8 steps an epoch: the last ones count too
 def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
     data, tmp_path, monkeypatch, caplog, n_steps
 ):
@@ -146,18 +147,53 @@ def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
     handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(epoch, "augment", augment_then_stop)
-        assert train(data, tmp_path / "cut") == (143 if n_steps < 24 else 0)
+        assert train(data, tmp_path / "cut") == 143
     assert signal.getsignal(signal.SIGTERM) == handler
-    assert ("stopped by SIGTERM" in caplog.text) == (n_steps < 24)
-    assert (tmp_path / "cut/best.pt").exists() == (n_steps == 24)
-    if n_steps < 24:
-        assert train(data, tmp_path / "cut") == 0
+    assert "stopped by SIGTERM" in caplog.text
+    assert not (tmp_path / "cut/best.pt").exists()
+    assert train(data, tmp_path / "cut") == 0
     assert len(seen) == 24
     for name in PRODUCTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("n_epochs", [1, 3])
+def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
+    data, tmp_path, monkeypatch, caplog, n_epochs
+):
+    monkeypatch.setattr(fit, "SCORING_BATCH_SIZE", 16)
+    assert train(data, tmp_path / "whole") == 0
+    n_scored, batches = [], []
+
+    def score_until_told(network, samples, precision, forward):
+        n_scored.append(len(samples))
+
+        def forward_until_told(images):
+            batches.append(len(images))
+            if len(n_scored) == n_epochs and len(batches) % 4 == 2:  # 60 samples are 4 batches
+                os.kill(os.getpid(), signal.SIGTERM)
+            return forward(images)
+
+        return score(network, samples, precision, forward_until_told)
+
+    with monkeypatch.context() as patch:
+        score = fit.score
+        patch.setattr(fit, "score", score_until_told)
+        assert train(data, tmp_path / "cut") == 143
+    assert len(batches) == 4 * (n_epochs - 1) + 2  # the others were not waited for
+    assert f"stopped by SIGTERM after all steps of epoch {n_epochs};" in caplog.text
+    steps = []
+    with monkeypatch.context() as patch:
+        augment = epoch.augment
+        patch.setattr(epoch, "augment", lambda *given: steps.append(given) or augment(*given))
+        assert train(data, tmp_path / "cut") == 0
+    assert len(steps) == 8 * (3 - n_epochs)  # none is done again
+    for name in PRODUCTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 OPTIONS = {
+    "float16": {"precision": "float16"},
     "ema_decay": {"ema_decay": 0.9},
     "label_smoothing": {"label_smoothing": 0.1},
     "mixup": {"mixup_alpha": 0.4},
@@ -349,7 +385,18 @@ def test_samples_that_are_computed_on_stay_whole(data, tmp_path, monkeypatch):
     assert kept == [torch.float32] * 3
 
 
-def test_state_of_other_settings_is_not_used(data, tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("other", ["settings", "seed", "cutouts_sha256", "objects_sha256", "code", "timm"])
+def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, caplog, other):
+    packed, splits = data
+    settings, seed = with_train(epochs=2), 42
+    if other == "cutouts_sha256":
+        packed = write_packed(tmp_path / "packed", seed=1)
+        splits = write_splits(tmp_path / "splits", packed)
+    if other == "objects_sha256":
+        objects = pd.read_parquet(splits / "objects.parquet")
+        (tmp_path / "splits").mkdir()
+        write_objects(tmp_path / "splits", objects.assign(split=objects["split"][::-1].to_numpy()), packed)
+        splits = tmp_path / "splits"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         save = train_member.save_state
 
@@ -358,9 +405,19 @@ def test_state_of_other_settings_is_not_used(data, tmp_path, monkeypatch, caplog
             raise KeyboardInterrupt
 
         patch.setattr(train_member, "save_state", save_then_die)
-        train(data, tmp_path / "a", with_train(lr=1e-4))
-    assert train(data, tmp_path / "a") == train(data, tmp_path / "b") == 0
-    assert "other settings" in caplog.text
+        if other == "settings":
+            settings = with_train(epochs=2, lr=1e-4)
+        if other == "seed":
+            seed = 43
+        if other == "code":
+            patch.setattr(train_member, "code_sha256", lambda: "before the edit")
+        if other == "timm":
+            patch.setattr(train_member.timm, "__version__", "0.1")
+        train((packed, splits), tmp_path / "a", settings, seed)
+    assert (tmp_path / "a/resume/state.pt").is_file()
+    now = data, with_train(epochs=2)
+    assert train(now[0], tmp_path / "a", now[1]) == train(now[0], tmp_path / "b", now[1]) == 0
+    assert re.search(rf"it belongs to a training with other (\w+, )*{other}\b", caplog.text)
     assert (tmp_path / "a/resume.stale/state.pt").is_file()
     assert (tmp_path / "a/best.pt").read_bytes() == (tmp_path / "b/best.pt").read_bytes()
 

@@ -105,7 +105,7 @@ class WorkflowRun:
         listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
         for line in listed.stdout.splitlines():
             pid, command = line.split(maxsplit=1)
-            if command.endswith(f"sidecar.py {self.process.pid}"):
+            if f"sidecar.py {self.process.pid} " in command:
                 os.kill(int(pid), signal.SIGKILL)
         self.kill()
 

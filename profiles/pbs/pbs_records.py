@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -22,6 +23,9 @@ _JOB_ID = re.compile(r"\d[\w.\[\]-]*", flags=re.ASCII)
 
 KEPT_S = 7 * 24 * 3600
 """For how long the files of a job are kept after its end."""
+
+LOST_S = 60 * 24 * 3600
+"""After how long a job is given up whose end nobody has seen. None waits and runs for longer."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,7 @@ class Record:
         return JobFiles(self.uid)
 
     def write(self) -> None:
-        path = self.files.record
-        aside = path.with_suffix(".part")
-        aside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        aside.replace(path)
+        write_aside(self.files.record, json.dumps(asdict(self), indent=1))
 
     def forget(self) -> None:
         """Say that the job is not wanted: should it still start, it ends at once."""
@@ -135,6 +136,13 @@ class ExternalId:
         return self.log.removesuffix(".log").rpartition(".")[2]
 
 
+def write_aside(path: Path, text: str) -> None:
+    """Write a file that is never seen half written, whatever happens meanwhile."""
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
 def find_job_id(said: str) -> str:
     """The id in what qsub printed, below a site's greetings; nothing if there is none."""
     lines = said.split("\n")
@@ -147,13 +155,15 @@ def new_uid() -> str:
 
 
 def read_records() -> list[Record]:
-    """All records of this working folder, of all its runs."""
+    """All records of this working folder, of all its runs; one that cannot be read is named and left out."""
     records = []
     for path in FOLDER.glob("*.json"):
         try:
             records.append(Record(**json.loads(path.read_text(encoding="utf-8"))))
         except FileNotFoundError:  # forgotten by another process just now
             continue
+        except (OSError, ValueError, TypeError) as error:  # another version's, or a file system that stammers
+            print(f"pbs: {path}: expected the record of a job, found {error}; passed over", file=sys.stderr)
     return records
 
 
@@ -163,8 +173,11 @@ def unfinished(records: Iterable[Record]) -> list[Record]:
 
 
 def prune(now: float) -> None:
-    """Remove the files of jobs that ended long ago."""
-    for path in FOLDER.glob("*.exit"):
-        if now - path.stat().st_mtime > KEPT_S:
-            for old in FOLDER.glob(f"{path.stem}.*"):
+    """Remove the files of jobs that ended long ago, and of those that were lost."""
+    for script in FOLDER.glob("*.sh"):
+        files = JobFiles(script.stem)
+        ended = files.exit_code.exists()
+        age_s = now - (files.exit_code if ended else script).stat().st_mtime
+        if age_s > (LOST_S if files.record.exists() and not ended else KEPT_S):
+            for old in FOLDER.glob(f"{files.uid}.*"):
                 old.unlink(missing_ok=True)

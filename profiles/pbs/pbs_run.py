@@ -42,6 +42,12 @@ class Run:
         fields = stat.rpartition(")")[2].split()
         return None if fields[0] in "ZX" else cls(pid, fields[19])
 
+    @classmethod
+    def named(cls, name: str) -> Self | None:
+        """The run of that name, if it was started on this host; others cannot be looked at from here."""
+        host, pid, started = name.rsplit("_", 2) if name.count("_") >= 2 else ("", "", "")
+        return cls(int(pid), started) if host == socket.gethostname() else None
+
     def is_alive(self) -> bool:
         """Whether it has not ended."""
         return Run.of(self.pid) == self

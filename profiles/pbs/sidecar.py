@@ -4,7 +4,7 @@ Snakemake cancels jobs itself, but forgets those whose status it is just asking 
 is killed. Started by submit.py: a sidecar that Snakemake itself starts keeps it from ending when there is
 nothing to be done (cluster-generic 1.0.9).
 
-Usage: sidecar.py PID
+Usage: sidecar.py PID STARTED
 """
 
 import subprocess
@@ -29,10 +29,8 @@ _BATCH = 50
 
 
 def main(arguments: list[str]) -> int:
-    run = Run.of(int(arguments[0]))
-    if run is None:
-        return 0
-    pbs_records.prune(time.time())
+    pid, started = arguments
+    run = Run(int(pid), started)  # as submit.py saw it: it may have ended while this process started
     while run.is_alive():
         time.sleep(LOOK_S)
     cancelled = cancel_run(run.name)
@@ -40,6 +38,7 @@ def main(arguments: list[str]) -> int:
     if cancelled:
         names = ", ".join(f"{record.name} ({record.files.read_job_id()})" for record in cancelled)
         print(f"pbs: deleted {len(cancelled)} jobs: {names}", file=sys.stderr)
+    pbs_records.prune(time.time())  # last, for whatever goes wrong here
     return 0
 
 
@@ -53,7 +52,7 @@ def start(run: Run) -> None:
     except FileExistsError:
         return
     subprocess.Popen(
-        [sys.executable, Path(__file__).resolve(), str(run.pid)],
+        [sys.executable, Path(__file__).resolve(), str(run.pid), run.started],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # Snakemake reads the job's id from submit.py until nobody can write there
         start_new_session=True,

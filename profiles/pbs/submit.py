@@ -27,7 +27,7 @@ SILENT_WAIT_S = 30
 """How often, and after how long, to try again while the server does not answer."""
 
 END_TIMEOUT_S = 60
-"""How long to wait for a deleted leftover of an earlier run to end."""
+"""How long to wait for a deleted leftover to end."""
 
 _SCRIPT = """\
 #!/bin/sh
@@ -85,7 +85,7 @@ def submit(jobscript: str) -> str:
     RequestError
         Its resources cannot be asked for.
     ServerError
-        The server refuses it, or stays silent.
+        The server refuses it, or stays silent; or the same job goes on elsewhere.
     """
     properties = pbs_request.read_properties(jobscript)
     flavour = _flavour(properties)
@@ -93,7 +93,6 @@ def submit(jobscript: str) -> str:
     pbs_records.FOLDER.mkdir(parents=True, exist_ok=True)
     if run is not None:
         sidecar.start(run)
-    _end_leftovers(properties.identity)
     for _ in range(SILENT_TRIES - 1):
         try:
             return _submit_once(properties, flavour, jobscript, run)
@@ -104,8 +103,9 @@ def submit(jobscript: str) -> str:
 
 
 def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, run: Run | None) -> str:
-    if run is not None and not run.is_alive():
+    if _has_ended(run):
         raise ServerError("Snakemake has ended meanwhile; nothing was submitted")
+    _end_leftovers(properties.identity, run)
     uid = pbs_records.new_uid()
     name = pbs_request.job_name(properties.label, Flavour.OPENPBS)
     record = Record(
@@ -127,7 +127,15 @@ def _submit_once(properties: JobProperties, flavour: Flavour, jobscript: str, ru
         # A silent server may have taken the job all the same; without its record it does nothing.
         record.forget()
         raise
+    if _has_ended(run):  # its sidecar may have ended too, and nobody would look after the job
+        record.forget()
+        pbs_server.delete([job_id])
+        raise ServerError(f"Snakemake has ended meanwhile; job {job_id} was deleted")
     return str(ExternalId(job_id, record.log))
+
+
+def _has_ended(run: Run | None) -> bool:
+    return run is not None and not run.is_alive()
 
 
 def job_script(record: Record, jobscript: str, workdir: Path) -> str:
@@ -154,21 +162,48 @@ def _flavour(properties: JobProperties) -> Flavour:
         ) from error
 
 
-def _end_leftovers(identity: str) -> None:
-    """Delete the same job of a run that died without a word, and wait until it is over.
+def _end_leftovers(identity: str, run: Run | None) -> None:
+    """Delete the same job of an earlier try, or of a run that died without a word, and wait until it is over.
 
     Two of them would write the same files.
+
+    Raises
+    ------
+    ServerError
+        It goes on all the same, or belongs to another run that is alive.
     """
     same = (record for record in pbs_records.read_records() if record.identity == identity)
     for record in pbs_records.unfinished(same):
-        record.forget()
+        owner = Run.named(record.run)
         job_id = record.files.read_job_id()
-        if not job_id or pbs_server.ask(job_id).seen is not Seen.ALIVE:
-            continue
-        print(f"pbs: deleting job {job_id}, {record.name}, left by an earlier run", file=sys.stderr)
-        pbs_server.delete([job_id])
-        deadline = time.monotonic() + END_TIMEOUT_S
-        while pbs_server.ask(job_id).seen is Seen.ALIVE and time.monotonic() < deadline:
+        if owner is not None and owner != run and owner.is_alive():
+            raise ServerError(
+                f"{record.name}: another run, process {owner.pid}, waits for the same job ({job_id}); "
+                "nothing was submitted"
+            )
+        if job_id:
+            _end(job_id, record)
+        record.forget()
+
+
+def _end(job_id: str, record: Record) -> None:
+    deadline = None
+    while (answer := pbs_server.ask(job_id)).seen in (Seen.ALIVE, Seen.SILENT):
+        if answer.seen is Seen.SILENT:
+            raise ServerSilentError(
+                f"job {job_id}, {record.name}, of an earlier try: nobody says whether it is over "
+                f"({answer.message}); if you know that it is, remove {record.files.record}"
+            )
+        if deadline is None:
+            print(f"pbs: deleting job {job_id}, {record.name}, of an earlier try", file=sys.stderr)
+            pbs_server.delete([job_id])
+            deadline = time.monotonic() + END_TIMEOUT_S
+        elif time.monotonic() > deadline:
+            raise ServerError(
+                f"job {job_id}, {record.name}, of an earlier try: it goes on {END_TIMEOUT_S} s after it was "
+                "deleted; nothing was submitted"
+            )
+        else:
             time.sleep(2)
 
 

@@ -1,6 +1,5 @@
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -17,10 +16,11 @@ def as_in_a_terminal() -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[SlurmCluster]:
-    """A scheduler, if one is up; what a failed test leaves on it is removed."""
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A scheduler, if one is up; what a failed test leaves on it is removed, and nobody else's jobs."""
     if "CLUSTER_DIR" not in os.environ:
         pytest.skip("no scheduler: tests/cluster/up.sh starts one")
-    yield SlurmCluster()
+    cluster = SlurmCluster()
+    yield cluster
     end_runs()
-    subprocess.run(["scancel", "--me"], timeout=20, check=False)
+    cluster.cancel_below(tmp_path_factory.getbasetemp())

@@ -3,7 +3,7 @@
 dir=${CLUSTER_DIR:-/tmp/stronglens-cluster}
 export SLURM_CONF=$dir/etc/slurm.conf
 
-[ -s "$dir/run/slurmctld.pid" ] && timeout 5 scancel -u root 2> /dev/null
+[ -s "$dir/run/slurmctld.pid" ] && timeout 5 scancel --me 2> /dev/null
 for _ in $(seq 25); do
     [ -z "$(timeout 2 squeue -h 2> /dev/null)" ] && break
     sleep 0.2

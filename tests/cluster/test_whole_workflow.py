@@ -1,4 +1,7 @@
-"""The literal command on a real scheduler: `snakemake submission.csv --profile pbs`, from FITS files on."""
+"""The literal command on a real scheduler: `snakemake submission.csv --profile pbs`, from FITS files on.
+
+In short under `--profile slurm` too.
+"""
 
 import os
 import re
@@ -7,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +31,12 @@ N_OBJECTS = 10
 COMMAND = [sys.executable, "-m", "snakemake", "submission.csv", "--profile", "pbs"]
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with data and `config/local.yaml`."""
-    folder = tmp_path_factory.mktemp("whole") / "a clone"
+def make_clone(folder: Path, profile: str, seeds: Sequence[str], n_epochs: int) -> Path:
+    """Make a clone with data and `config/local.yaml`."""
     for part in ("envs", "profiles", "rules", "workflow"):
         shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "Snakefile", folder)
-    (folder / "pbs").symlink_to("profiles/pbs")
+    (folder / profile).symlink_to(f"profiles/{profile}")
     labelled = write_labelled(folder / "data" / "labelled", 12)
     write_test_set(folder / "data" / "blind", N_OBJECTS)
     config = {
@@ -43,8 +45,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "models": {
             "nano": {
                 "network": NETWORK,
-                "seeds": [int(seed) for seed in SEEDS],
-                "train": {"epochs": N_EPOCHS, "batch_size": 16},
+                "seeds": [int(seed) for seed in seeds],
+                "train": {"epochs": n_epochs, "batch_size": 16},
             }
         },
         "ensembles": {"nano": {"models": ["nano"]}},
@@ -53,6 +55,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config").mkdir()
     (folder / "config" / "local.yaml").write_text(yaml.safe_dump(config))
     return folder
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clone(tmp_path_factory.mktemp("whole") / "a clone", "pbs", SEEDS, N_EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def test_never_more_gpu_jobs_than_gpus(run: Run) -> None:
 def test_a_training_that_was_cut_went_on_within_its_epoch(clone: Path, run: Run, how: str) -> None:
     folder = clone / f"results/models/nano/seed_{run.cut[how]}"
     log = (folder / "train.log").read_text()
-    stopped = re.search(r"stopped by SIGTERM after (?:\d+ of \d+ steps of )?epoch (\d+)", log)
+    stopped = re.search(r"stopped by SIGTERM after (?:(?:\d+ of \d+|all) steps of )?epoch (\d+)", log)
     assert stopped is not None, log
     assert re.search(r"going on after epoch \d+", log[stopped.end() :]), log
     epochs = [line.split(",")[0] for line in (folder / "training_log.csv").read_text().splitlines()[1:]]
@@ -151,3 +158,13 @@ def test_short_rules_waited_once(clone: Path, run: Run) -> None:
 def test_then_there_is_nothing_to_do(clone: Path, run: Run) -> None:
     again = subprocess.run(COMMAND, cwd=clone, capture_output=True, text=True, check=True, timeout=120)
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_under_the_slurm_profile(cluster: SlurmCluster, tmp_path: Path) -> None:
+    clone = make_clone(tmp_path / "a clone", "slurm", SEEDS[:2], 1)
+    command = [*COMMAND[:-1], "slurm", "--slurm-init-seconds-before-status-checks=3"]
+    run = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    table = pd.read_csv(clone / "submission.csv")
+    assert list(table["id"]) == [f"object_{number:05d}" for number in range(N_OBJECTS)]
+    assert not cluster.jobs(clone)

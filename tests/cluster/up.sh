@@ -7,9 +7,10 @@
 #     tests/cluster/down.sh
 #
 # make test-system does all but the first. Needs root, but neither systemd nor a database. All its files lie in
-# $CLUSTER_DIR. up.sh --check only says what is missing.
+# $CLUSTER_DIR; it listens on $CLUSTER_PORT and the next one. up.sh --check only says what is missing.
 set -euo pipefail
 dir=${CLUSTER_DIR:-/tmp/stronglens-cluster}
+port=${CLUSTER_PORT:-16817}
 node=$(hostname -s)
 
 missing=$(for command in munged slurmctld slurmd sinfo qsub; do command -v "$command" > /dev/null || echo "$command"; done)
@@ -44,8 +45,8 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket=$dir/run/munge.socket,cred_expire=5
 CredType=cred/munge
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort=$port
+SlurmdPort=$((port + 1))
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool

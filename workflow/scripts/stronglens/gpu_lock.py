@@ -16,8 +16,13 @@ from stronglens.errors import InputError
 
 _LOCKS = Path("/tmp")  # noqa: S108 - TMPDIR differs from job to job; whose folder it is, is checked
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-_JOB_IDS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
-"""Variables that a scheduler sets in its jobs: PBS and Torque, Slurm, LSF, Grid Engine."""
+_JOB_IDS = {
+    "PBS_JOBID": "PBS_JOBID",
+    "SLURM_JOB_ID": "SLURM_JOB_ID",
+    "LSB_JOBID": "LSB_JOBID",
+    "JOB_ID": "SGE_TASK_ID",
+}
+"""Variables of jobs of PBS and Torque, Slurm, LSF, Grid Engine: the number, and what nobody else sets."""
 
 _JOBS_PER_GPU = "STRONGLENS_JOBS_PER_GPU"
 """How many jobs of this user may share a GPU, one if not set: small networks leave most of it idle."""
@@ -48,14 +53,14 @@ def claim_gpu(
         As a step is given it. Only "auto" and "cuda" leave a choice; with any other nothing is claimed.
     candidates : sequence of str, optional
         Devices to choose from, as CUDA_VISIBLE_DEVICES names them; those of CUDA_VISIBLE_DEVICES if not
-        given, or else all of this node.
+        given, or else all of this node. Numbers are those that nvidia-smi shows.
     wait_s : float
         Seconds between two looks while all are taken.
 
     Yields
     ------
     str or None
-        The claimed device as CUDA_VISIBLE_DEVICES names it; None if there was nothing to claim: no GPU, no
+        The claimed device as it was named; None if there was nothing to claim: no GPU, no
         choice, or the one that a scheduler has assigned.
 
     Raises
@@ -73,7 +78,8 @@ def claim_gpu(
     shared out within that job.
     """
     visible = os.environ.get(_VISIBLE)
-    job_id = next((os.environ[name] for name in _JOB_IDS if name in os.environ), "")
+    job_ids = (os.environ[name] for name, sign in _JOB_IDS.items() if {name, sign} <= os.environ.keys())
+    job_id = next(job_ids, "")
     assigned = candidates is None and visible is not None and job_id != ""
     gpus = _choices(candidates, visible) if device in ("auto", "cuda") else []
     if not gpus or (assigned and len(gpus) == 1):
@@ -82,7 +88,8 @@ def claim_gpu(
     # Within an assignment devices may be counted from 0 in every job: one job's locks are not another's.
     folder = _lock_folder(f"-{job_id}" if assigned else "")
     gpu, lock = _wait_for_gpu(gpus, folder, wait_s, _n_places(), look_for_others=not assigned)
-    os.environ[_VISIBLE] = gpu.name
+    # Not by number: CUDA counts the fastest first, nvidia-smi, which was asked about it, by place.
+    os.environ[_VISIBLE] = gpu.uuid
     try:
         yield gpu.name
     finally:
@@ -95,14 +102,19 @@ def claim_gpu(
 def _choices(candidates: Sequence[str] | None, visible: str | None) -> list[_Gpu]:
     known = _known_gpus()
     if candidates is None and visible is None:
-        # By UUID: CUDA counts the fastest first, nvidia-smi by place.
         return [_Gpu(uuid, uuid) for uuid in known.values()] or [
             _Gpu(path.name[6:], path.name[6:]) for path in sorted(Path("/dev").glob("nvidia[0-9]*"))
         ]
     names = [name.strip() for name in (visible or "").split(",")] if candidates is None else candidates
     if "-1" in names:
         names = names[: names.index("-1")]  # as CUDA reads it
-    return [_Gpu(name, known.get(name, name)) for name in names if name]
+    return [_Gpu(name, _uuid(name, known)) for name in names if name]
+
+
+def _uuid(name: str, known: dict[str, str]) -> str:
+    """The whole UUID of a GPU that is named by its number or the beginning of its UUID; else the name."""
+    found = [uuid for number, uuid in known.items() if name == number or uuid.startswith(name)]
+    return found[0] if len(found) == 1 else name
 
 
 def _wait_for_gpu(

@@ -1,7 +1,7 @@
 """One pass over the training samples, which can be cut between two steps and gone on with later."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,16 @@ class EpochResult:
     lr: float
     lens_loss: float | None = None
 
+    @property
+    def moment(self) -> dict[str, Any]:
+        """For `run_epoch`, to give this result again."""
+        return {"result": asdict(self)}
+
+    @property
+    def done(self) -> str:
+        """How far it came, in words."""
+        return "all steps"
+
 
 @dataclass(frozen=True)
 class CutEpoch:
@@ -89,6 +99,11 @@ class CutEpoch:
 
     moment: dict[str, Any]
     n_steps: int
+
+    @property
+    def done(self) -> str:
+        """How far it came, in words."""
+        return f"{self.moment['step']} of {self.n_steps} steps"
 
 
 def run_epoch(
@@ -116,13 +131,16 @@ def run_epoch(
     says_stop : callable
         Asked after every step: whether to stop there.
     moment : dict, optional
-        Where to go on: of a `CutEpoch` of this epoch, with the network and the optimiser as they were then.
+        Where to go on: of what was returned for this epoch, with the network and the optimiser as they were
+        then.
 
     Returns
     -------
     EpochResult or CutEpoch
         The latter if it was to stop before the end.
     """
+    if moment is not None and "result" in moment:
+        return EpochResult(**moment["result"])
     settings, device = learner.settings, train.rows.device
     generator = _seed_epoch(learner.seed, epoch, device)
     order = torch.randperm(len(train), generator=generator, device=device)

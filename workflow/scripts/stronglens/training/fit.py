@@ -200,14 +200,15 @@ def fit(
                 break
             started = time.monotonic()
             result = run_epoch(learner, train, epoch, watch.drops, lambda: stop.requested, moment)
-            if isinstance(result, CutEpoch):
+            if isinstance(result, CutEpoch) or (
+                (scores := _score_until(stop, scored, val, settings.precision, scoring)) is None
+            ):
                 save(result.moment)
                 raise StoppedError(
-                    f"stopped by SIGTERM after {result.moment['step']} of {result.n_steps} steps of epoch "
-                    f"{epoch + 1}; the same command goes on there"
+                    f"stopped by SIGTERM after {result.done} of epoch {epoch + 1}; the same command goes on "
+                    "there"
                 )
             moment = None
-            scores = score(scored, val, settings.precision, scoring)
             record = EpochRecord(
                 *(epoch + 1, result.loss, result.acc, scores.loss, scores.acc, scores.auc, result.lr)
             )
@@ -242,6 +243,22 @@ def _finite(record: EpochRecord, settings: TrainSettings) -> EpochRecord:
             f"validation; training has diverged: a lower lr (now {settings.lr:g}) or a warm-up may help"
         )
     return record
+
+
+def _score_until(
+    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: str, forward: Forward
+) -> Scores | None:
+    """The scores; None if it was to stop before they were there, which may take longer than servers wait."""
+
+    def forward_until(images: torch.Tensor) -> torch.Tensor:
+        if stop.requested:
+            raise StoppedError
+        return forward(images)
+
+    try:
+        return score(network, samples, precision, forward_until)
+    except StoppedError:
+        return None
 
 
 def _averaged(network: nn.Module, settings: TrainSettings) -> tuple[ModelEmaV3 | None, nn.Module]:

@@ -18,11 +18,14 @@ STATE = "state.pt"
 
 
 def code_sha256() -> str:
-    """SHA-256 over all modules of this library that are loaded: a resumed run has one code throughout."""
+    """SHA-256 over the script and all modules of this library that are loaded.
+
+    A resumed run has one code throughout.
+    """
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):
         source = getattr(module, "__file__", None)
-        if (name == "stronglens" or name.startswith("stronglens.")) and source:
+        if (name in ("__main__", "stronglens") or name.startswith("stronglens.")) and source:
             digest.update(name.encode() + b"\0" + Path(source).read_bytes())
     return digest.hexdigest()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import timm
 import torch
 
 from stronglens.artefact import write_json, write_text
@@ -244,6 +245,7 @@ def fit_network(
         **data.sha256,
         "code": code_sha256(),
         "torch": torch.__version__,
+        "timm": timm.__version__,
         "device": data.device.type,
     }
 
