@@ -37,6 +37,8 @@ TARGETS = {
     "ensemble_test_labelled": "results/ensemble/both/heldout/test_ens.json",
     "evaluate_val": "results/evaluation/both/val/metrics.json",
     "evaluate_test": "results/ensemble/both/heldout/metrics_test_ens.json",
+    "evaluate_lens_val": "results/evaluation/both/val/lens_parameters.json",
+    "evaluate_lens_test": "results/evaluation/both/heldout/lens_parameters.json",
     "compare_data": "results/drift/both/challenge/drift.json",
     "submission": "submission.csv",
     "submission_of_ensemble": "results/submissions/both.csv",
@@ -64,7 +66,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"labelled": {name: f"{simulated}/labelled/{name}" for name in buckets}},
         "testsets": {"challenge": {"path": f"{simulated}/test_dataset_updated"}},
         "models": {
-            "new": {"network": NETWORK, "seeds": [1], "train": {"epochs": 6, "batch_size": 16}},
+            "new": {
+                "network": NETWORK,
+                "seeds": [1],
+                "train": {"epochs": 6, "batch_size": 16},
+                "lens_parameters": {"targets": ["Rein"]},
+            },
             "old": {"network": NETWORK, "checkpoints": {2: "old.pt"}},
         },
         "ensembles": {"both": {"models": ["new", "old"]}},
