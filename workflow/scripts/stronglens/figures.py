@@ -1,5 +1,6 @@
 """What all figures share: their colours, and the files they are saved in."""
 
+import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -29,5 +30,8 @@ def save_figure(figure: Figure, path: Path, dpi: float = 150) -> None:
         figure.savefig(aside, format="png", dpi=dpi)
     # What is laid out stays where it is: doing it again takes as long as drawing.
     figure.set_layout_engine("none")
+    # In memory first: where the disk is full, Matplotlib ends with an error of compression that names no file.
+    pdf = io.BytesIO()
+    figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     with write_aside(path.with_suffix(".pdf")) as aside:
-        figure.savefig(aside, format="pdf", metadata={"CreationDate": None})
+        aside.write_bytes(pdf.getvalue())
