@@ -140,6 +140,8 @@ def test_the_page_of_candidates_is_of_what_is_submitted(project):
     items = pd.DataFrame(shown["items"])[:11].set_index("id")
     assert list(items.index) == list(ensemble["prob"].sort_values(ascending=False).index)
     assert np.allclose(items["prob"], ensemble["prob"][items.index], rtol=0, atol=1e-6)
+    answers = pd.read_csv(project / "submission.csv", index_col="id")["preds"]
+    assert answers[items.index].to_list() == items["pred"].to_list()
     bands = {name: bin(mask).count("1") for name, mask in items["bands"].items()}
     assert bands == ensemble["n_cutouts"].to_dict()
     assert shown["ensemble"] == "both" and len(shown["members"]) == 3 and not shown["simulated"]

@@ -24,6 +24,7 @@ from stronglens.candidates.pictures import (
     side_by_side,
     usual_flux,
 )
+from stronglens.ensembling.row_ids import row_ids
 from stronglens.ensembling.scored_set import ScoredSet, open_scored
 from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, PackedSet, open_packed
@@ -54,7 +55,7 @@ class Shown:
     ids : list of str
         As in `submission.csv`.
     columns : dict of str to list
-        What the page says of each: prob, std, domain, label, n_cutouts.
+        What the page says of each: prob, pred, std, domain, label.
     objects : list of str
         Keys of the objects in the packed data.
     views : sequence of View
@@ -149,34 +150,26 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
     rows = shown_rows(views)
     table = scored.table.take(rows)
     place = {int(row): number for number, row in enumerate(rows)}
-    by_file = scored.ensemble.level == "file"
-    objects = table["object"].to_pylist()
-    ids = [_stem(path) for path in table["path"].to_pylist()] if by_file else objects
     hashes = "".join(one.summary["sha256"][CUTOUTS] for one in packed)
     return Shown(
         name=name,
         key=f"{name}-{hashlib.sha256(hashes.encode()).hexdigest()[:16]}",
-        ids=ids,
+        ids=row_ids(table, scored.ensemble.level).to_pylist(),
         columns={
             "prob": [round(value, _DIGITS) for value in table["prob"].to_pylist()],
+            # Of the probability in full: what is rounded may lie on the other side of t*.
+            "pred": (scored.probs[rows] >= scored.threshold).astype(int).tolist(),
             "std": [round(value, _DIGITS) for value in table["prob_std"].to_pylist()],
             "domain": table["domain"].to_pylist(),
             "label": table["label"].to_pylist(),
-            "cutouts": table["n_cutouts"].to_pylist(),
         },
-        objects=objects,
+        objects=table["object"].to_pylist(),
         views=[
             View(view.key, view.name, view.says, np.array([place[int(row)] for row in view.rows], np.int64))
             for view in views
         ],
         packed=packed,
     )
-
-
-def _stem(path: str) -> str:
-    name = path.rpartition("/")[2]
-    stem, _, ending = name.removesuffix(".gz").removesuffix(".fz").rpartition(".")
-    return stem if ending.lower() in ("fits", "fit", "fts") else name
 
 
 def _items(shown: Sequence[Shown], masks: Sequence[int]) -> dict[str, Any]:
