@@ -153,7 +153,12 @@ def test_the_run_can_be_looked_at(project):
         assert (project / f"results/{name}.png").stat().st_size > 10_000
         assert (project / f"results/{name}.pdf").stat().st_size > 1_000
     times = pd.read_csv(folder / "run_times.csv")
-    assert set(times["rule"]) >= {"train", "build_buckets", "predict_val", "predict_test"}
+    assert set(times["rule"]) == {
+        *("build_buckets", "split_objects", "inspect_data", "train", "predict_val", "predict_test"),
+        *("ensemble_val", "threshold", "ensemble_test", "evaluate_val", "evaluate_test", "compare_data"),
+        *("submission", "submission_of_ensemble", "candidates", "describe_data", "plot_training"),
+        "write_overview",
+    }
     auc = json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())
     assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()
     # Of one object of the test set all files are empty, of another one is missing.
