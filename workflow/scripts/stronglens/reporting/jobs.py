@@ -49,4 +49,4 @@ class Jobs(Settings):
         needed = [values for values in known if values and wanted & values[0].keys()]
         for chosen in itertools.product(*needed):
             values = {name: value for one in chosen for name, value in one.items()}
-            yield _WILDCARD.sub(lambda found, values=values: values.get(found[1], "*"), pattern)
+            yield pattern.format_map({name: values.get(name, "*") for name in wanted})
