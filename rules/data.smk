@@ -70,6 +70,8 @@ rule split_objects:
         description=f"{SPLITS}/objects.json",
     log:
         "logs/split_objects.log",
+    benchmark:
+        "results/benchmarks/split_objects.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -110,6 +112,8 @@ rule inspect_data:
         summary="results/inspection/labelled/summary.json",
     log:
         "logs/inspect_data.log",
+    benchmark:
+        "results/benchmarks/inspect_data.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2

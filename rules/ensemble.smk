@@ -12,6 +12,8 @@ rule ensemble_val:
         description="results/ensemble/{ensemble}/val/val_ens.json",
     log:
         "logs/ensemble_val/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/ensemble_val/{ensemble}.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -39,6 +41,8 @@ rule threshold:
         metrics="results/ensemble/{ensemble}/val/metrics_val_ens.json",
     log:
         "logs/threshold/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/threshold/{ensemble}.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -71,6 +75,8 @@ rule ensemble_test:
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
     log:
         "logs/ensemble_test/{ensemble}/{testset}.log",
+    benchmark:
+        "results/benchmarks/ensemble_test/{ensemble}/{testset}.tsv"
     wildcard_constraints:
         testset=one_of(BLIND),
     conda:

@@ -14,6 +14,8 @@ rule evaluate_val:
         table="results/evaluation/{ensemble}/val/metrics.csv",
     log:
         "logs/evaluate_val/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/evaluate_val/{ensemble}.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -53,6 +55,8 @@ use rule evaluate_val as evaluate_test with:
         table="results/evaluation/{ensemble}/{testset}/metrics.csv",
     log:
         "logs/evaluate_test/{ensemble}/{testset}.log",
+    benchmark:
+        "results/benchmarks/evaluate_test/{ensemble}/{testset}.tsv"
     wildcard_constraints:
         testset=one_of(SCORED),
     params:
@@ -143,6 +147,8 @@ rule compare_data:
         json="results/drift/{ensemble}/{testset}/drift.json",
     log:
         "logs/compare_data/{ensemble}/{testset}.log",
+    benchmark:
+        "results/benchmarks/compare_data/{ensemble}/{testset}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
@@ -172,6 +178,8 @@ rule measure_transfer:
         json="results/transfer/{ensemble}/{source}_to_{target}.json",
     log:
         "logs/measure_transfer/{ensemble}/{source}_to_{target}.log",
+    benchmark:
+        "results/benchmarks/measure_transfer/{ensemble}/{source}_to_{target}.tsv"
     wildcard_constraints:
         ensemble=one_of(TRANSFERABLE),
         source=one_of(DOMAINS),

@@ -3,6 +3,8 @@
 `snakemake --report report.html` puts everything marked with `report(...)`, here and in other rules, into one file.
 """
 
+from snakemake.io import strip_wildcard_constraints
+
 STATIC = sorted((SCRIPTS / "stronglens" / "candidates" / "static").iterdir())
 """Files of the page of candidates that are the same for every run."""
 
@@ -72,6 +74,8 @@ rule describe_data:
         ),
     log:
         "logs/describe_data.log",
+    benchmark:
+        "results/benchmarks/describe_data.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -108,6 +112,8 @@ rule plot_training:
         ),
     log:
         "logs/plot_training/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/plot_training/{ensemble}.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -120,6 +126,27 @@ rule plot_training:
         "python {input.code[0]:q} {params.options} --out {output.training:q} --log {log:q}"
 
 
+BENCHMARKS = "results/benchmarks"
+
+
+def jobs_of_the_run(wildcards):
+    """What the benchmarks of this config's jobs are named after; the folder may hold those of others."""
+    patterns = {
+        strip_wildcard_constraints(str(rule.benchmark))
+        for rule in workflow.rules
+        # The figure cannot tell of its own job.
+        if rule.benchmark and rule.name != "plot_run_times"
+    }
+    return as_parameter(
+        {
+            "patterns": sorted(pattern.removeprefix(f"{BENCHMARKS}/") for pattern in patterns),
+            "members": {name: model.member_seeds for name, model in CONFIG.models.items()},
+            "ensembles": sorted(CONFIG.ensembles),
+            "parts": {name: n_parts(name) for name in [HELDOUT, *CONFIG.testsets]},
+        }
+    )
+
+
 # Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
 rule plot_run_times:
     input:
@@ -129,6 +156,23 @@ rule plot_run_times:
             for ensemble in ENSEMBLES
             for testset in [HELDOUT, *CONFIG.testsets]
         ],
+        # To be measured first; that they were made anew is no reason to draw this anew.
+        others=ancient(
+            [
+                "submission.csv",
+                "results/candidates/index.html",
+                "results/report/data.html",
+                *expand("results/submissions/{ensemble}.csv", ensemble=ENSEMBLES),
+                *expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=ENSEMBLES, testset=BLIND),
+                *expand("results/report/{ensemble}/overview.html", ensemble=ENSEMBLES),
+                *expand("results/report/{ensemble}/training.png", ensemble=ENSEMBLES),
+                *expand(
+                    "results/evaluation/{ensemble}/{which}/metrics.csv",
+                    ensemble=ENSEMBLES,
+                    which=["val", *SCORED],
+                ),
+            ]
+        ),
     output:
         **figure(
             "run_times",
@@ -140,14 +184,19 @@ rule plot_run_times:
         table="results/report/run_times.csv",
     log:
         "logs/plot_run_times.log",
+    benchmark:
+        "results/benchmarks/plot_run_times.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
+    params:
+        jobs=jobs_of_the_run,
     shell:
-        "python {input.code[0]:q} --benchmarks results/benchmarks --out {output.run_times:q} --log {log:q}"
+        "python {input.code[0]:q} --benchmarks {BENCHMARKS:q} --jobs {params.jobs:q} --out {output.run_times:q}"
+        " --log {log:q}"
 
 
 rule write_overview:
@@ -170,6 +219,8 @@ rule write_overview:
         ),
     log:
         "logs/write_overview/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/write_overview/{ensemble}.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2

@@ -6,6 +6,8 @@ rule submission:
         provenance="submission.json",
     log:
         "logs/submission.log",
+    benchmark:
+        "results/benchmarks/submission.tsv"
     conda:
         "../envs/stronglens.yaml"
     threads: 2
@@ -30,5 +32,7 @@ use rule submission as submission_of_ensemble with:
         provenance="results/submissions/{ensemble}.json",
     log:
         "logs/submission/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/submission_of_ensemble/{ensemble}.tsv"
     params:
         options=lambda wildcards: submission_options(wildcards.ensemble),

@@ -46,6 +46,8 @@ rule import_member:
         description="results/models/{model}/seed_{seed}/best.json",
     log:
         "results/models/{model}/seed_{seed}/import_member.log",
+    benchmark:
+        "results/benchmarks/import_member/{model}/seed_{seed}.tsv"
     wildcard_constraints:
         model=one_of(READY),
     conda:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from astropy.visualization import make_lupton_rgb
 from PIL import Image
 
 import candidates
-from candidate_files import THRESHOLD, data_of, make_page, write_data
+from candidate_files import THRESHOLD, data_of, make_page, write_data, write_ensemble
 from stronglens.candidates.pictures import (
     BANDS,
     COLOUR,
@@ -21,6 +22,7 @@ from stronglens.candidates.pictures import (
     side_by_side,
     usual_flux,
 )
+from stronglens.ensembling.row_ids import row_ids
 from stronglens.packing.cutout_statistics import frame_noise, frame_sky
 from stronglens.packing.packed import open_packed
 from stronglens.settings.candidates import CandidatesSettings
@@ -79,6 +81,21 @@ def test_each_object_stands_once_with_its_numbers(folder: Path, page: Path) -> N
     assert data["threshold"] == THRESHOLD
     assert data["members"] == ["nano seed 1", "nano seed 2"]
     assert data["colours"] == ["i", "r", "g"]
+
+
+def test_answers_are_those_of_the_probabilities_in_full(tmp_path: Path) -> None:
+    """Rounded for the page, a probability may lie on the other side of t*."""
+    options = write_data(tmp_path, n_per_bucket=4)
+    index = pd.read_parquet(tmp_path / "test/index.parquet")
+    names = sorted(set(index["object"]))
+    below, above = names[0], names[1]
+    probs = dict.fromkeys(names, 0.1) | {below: THRESHOLD - 1e-9, above: THRESHOLD}
+    write_ensemble(tmp_path / "ens/test_ens.csv", tmp_path / "test", probs, labelled=False)
+    items = data_of(make_page(tmp_path, options))["items"]
+    n_of_test_set = items["set"].count(0)
+    answers = dict(zip(items["id"][:n_of_test_set], items["pred"], strict=False))
+    assert (answers[below], answers[above]) == (0, 1)
+    assert items["prob"][items["id"].index(below)] == THRESHOLD
 
 
 def test_missing_bands_are_known(tmp_path: Path, folder: Path) -> None:
@@ -186,6 +203,12 @@ def test_file_level_has_the_ids_of_its_submission(tmp_path: Path) -> None:
     names = [name for name, place in zip(data["items"]["id"], data["items"]["set"], strict=True) if not place]
     assert len(names) == 80
     assert "D_00000000_g" in names
+
+
+def test_ids_of_files_are_their_names_without_folders_and_ending() -> None:
+    paths = ["/a.fits/b_g.FITS.GZ", "c.fits_r.fits.fz", "d.dat", "/e/f.g.fit"]
+    table = pa.table({"path": pa.array(paths, pa.large_string())})
+    assert row_ids(table, "file").to_pylist() == ["b_g", "c.fits_r", "d.dat", "f.g"]
 
 
 def test_names_cannot_leave_the_script_they_stand_in(tmp_path: Path) -> None:

@@ -328,6 +328,30 @@ def test_what_the_page_of_candidates_shows_concerns_that_page_alone(project):
     assert rules(project) == {"candidates"}
 
 
+def test_measuring_a_rule_is_no_reason_to_run_it(project, tmp_path):
+    """Results that were made before its rule had a `benchmark:`."""
+    measured = {path: path.read_text() for path in (project / "rules").iterdir()}
+    for path, text in measured.items():
+        path.write_text(re.sub(r" *benchmark:\n.*\n", "", text))
+    shutil.rmtree(project / ".snakemake")
+    snakemake(project, "--touch", "--forceall", "--cores", "1")
+    for path, text in measured.items():
+        path.write_text(text)
+    # What it draws is the benchmarks there can be.
+    assert rules(project) == {"plot_run_times"}
+
+
+def test_every_rule_that_computes_something_is_measured(project):
+    said = snakemake(project, "-n", "--forceall", "all", "sim_to_real")
+    blocks = re.split(r"\n(?=(?:local)?rule \w+:)", said)[1:]
+    unmeasured = {block.split(":")[0] for block in blocks if "    benchmark: " not in block}
+    assert {name.split()[1] for name in unmeasured} <= {"all", "sim_to_real"}
+    paths = re.findall(r"^    benchmark: (.*)$", said, re.MULTILINE)
+    assert len(set(paths)) == len(paths) > 40
+    for path in paths:
+        assert path.startswith("results/benchmarks/")
+
+
 def test_captions_of_the_report_rerun_nothing_and_missing_benchmarks_neither(project):
     for caption in (project / "workflow/report").iterdir():
         caption.write_text("other words")

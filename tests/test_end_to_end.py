@@ -154,6 +154,8 @@ def test_the_page_of_candidates_is_of_what_is_submitted(project):
     items = pd.DataFrame(shown["items"])[:11].set_index("id")
     assert list(items.index) == list(ensemble["prob"].sort_values(ascending=False).index)
     assert np.allclose(items["prob"], ensemble["prob"][items.index], rtol=0, atol=1e-6)
+    answers = pd.read_csv(project / "submission.csv", index_col="id")["preds"]
+    assert answers[items.index].to_list() == items["pred"].to_list()
     bands = {name: bin(mask).count("1") for name, mask in items["bands"].items()}
     assert bands == ensemble["n_cutouts"].to_dict()
     assert shown["ensemble"] == "both" and len(shown["members"]) == 3 and not shown["simulated"]
@@ -165,7 +167,12 @@ def test_the_run_can_be_looked_at(project):
         assert (project / f"results/{name}.png").stat().st_size > 10_000
         assert (project / f"results/{name}.pdf").stat().st_size > 1_000
     times = pd.read_csv(folder / "run_times.csv")
-    assert set(times["rule"]) >= {"train", "build_buckets", "predict_val", "predict_test"}
+    assert set(times["rule"]) == {
+        *("build_buckets", "split_objects", "inspect_data", "train", "predict_val", "predict_test"),
+        *("ensemble_val", "threshold", "ensemble_test", "evaluate_val", "evaluate_test", "compare_data"),
+        *("submission", "submission_of_ensemble", "candidates", "describe_data", "plot_training"),
+        "write_overview",
+    }
     auc = json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())
     assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()
     # Of one object of the test set all files are empty, of another one is missing.

@@ -21,6 +21,7 @@ from stronglens.figures import save_figure
 from stronglens.packing.inspection import inspect_data
 from stronglens.packing.pack import build_buckets
 from stronglens.reporting.html import page, paragraph, table
+from stronglens.reporting.jobs import Jobs
 from stronglens.reporting.run_times import draw_run_times, read_benchmarks
 from stronglens.reporting.training_curves import draw_training, read_training
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
@@ -30,6 +31,16 @@ from stronglens.scoring.scored import Scored
 from stronglens.settings.data import LabelledSettings, PackSettings, SplitSettings
 from stronglens.splitting.split import split_objects
 
+JOBS: dict[str, Any] = {
+    "patterns": [
+        *("simulate.tsv", "train/{model}/seed_{seed}.tsv", "threshold/{ensemble}.tsv"),
+        "predict_test/{model}/seed_{seed}/{testset}_part_{part}.tsv",
+        *("measure_transfer/{ensemble}/{source}_to_{target}.tsv", "trials/{model}/{trial}.tsv"),
+    ],
+    "members": {"nano": [1, 2]},
+    "ensembles": ["both"],
+    "parts": {"blind": 2},
+}
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
@@ -97,12 +108,16 @@ def test_run_times_of_all_jobs(tmp_path: Path) -> None:
         "train/nano/seed_1.tsv": "90.5\t0:01:30\t1385.2\t1\t1\t1\t1\t1\t85\t74.3",
         "train/nano/seed_2.tsv": "70.0\t0:01:10\t1000.0\t1\t1\t1\t1\t1\t85\t60.0",
         "simulate.tsv": "0.1\t0:00:00\t-\t-\t-\t-\t-\t-\t0\tNA",
+        # Of a seed and a test set that the config has not any more.
+        "train/nano/seed_3.tsv": "70.0\t0:01:10\t1000.0\t1\t1\t1\t1\t1\t85\t60.0",
+        "predict_test/nano/seed_1/old_part_0.tsv": "7.0\t0:00:07\t1000.0\t1\t1\t1\t1\t1\t85\t60.0",
     }
     for name, line in files.items():
         (tmp_path / "benchmarks" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "benchmarks" / name).write_text(f"{BENCHMARK}{line}\n")
     out = tmp_path / "run_times.png"
-    assert plot_run_times.main([f"--benchmarks={tmp_path}/benchmarks", f"--out={out}"]) == 0
+    options = [f"--benchmarks={tmp_path}/benchmarks", "--jobs", json.dumps(JOBS)]
+    assert plot_run_times.main([*options, f"--out={out}"]) == 0
     assert is_drawn(out)
     jobs = pd.read_csv(out.with_suffix(".csv"), keep_default_na=False)
     assert list(jobs.itertuples(index=False, name=None)) == [
@@ -112,21 +127,37 @@ def test_run_times_of_all_jobs(tmp_path: Path) -> None:
     ]
     names = [
         text.get_text()
-        for text in draw_run_times(read_benchmarks(tmp_path / "benchmarks")).axes[0].get_yticklabels()
+        for text in draw_run_times(read_benchmarks(tmp_path / "benchmarks", Jobs(**JOBS)))
+        .axes[0]
+        .get_yticklabels()
     ]
     assert names == ["train (2)", "simulate (1)"]
+
+
+def test_jobs_are_those_of_the_config_and_any_of_wildcards_it_does_not_know(tmp_path: Path) -> None:
+    expected = {
+        *("predict_test/nano/seed_1/blind_part_0.tsv", "predict_test/nano/seed_2/blind_part_1.tsv"),
+        *("threshold/both.tsv", "measure_transfer/both/slsim_to_hsc.tsv", "trials/nano/7.tsv"),
+    }
+    others = {"threshold/old.tsv", "predict_test/nano/seed_1/blind_part_2.tsv", "trials/atto/7.tsv", "a.tsv"}
+    for name in expected | others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = Jobs(**JOBS).benchmarks(tmp_path)
+    assert {str(path.relative_to(tmp_path)) for path in found} == expected
 
 
 def test_run_times_without_benchmarks_and_with_broken_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = f"--benchmarks={tmp_path}/benchmarks", f"--out={tmp_path}/run_times.png"
+    options = [f"--benchmarks={tmp_path}/benchmarks", f"--out={tmp_path}/run_times.png"]
+    options += ["--jobs", json.dumps(JOBS)]
     assert plot_run_times.main(options) == 0
     assert (tmp_path / "run_times.csv").read_text() == "rule,job,run_time_s,memory_mb,cpu_time_s\n"
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks/train.tsv").write_text("nothing\n")
+    (tmp_path / "benchmarks/simulate.tsv").write_text("nothing\n")
     assert plot_run_times.main(options) == 1
-    assert "train.tsv: expected a benchmark" in capsys.readouterr().err
+    assert "simulate.tsv: expected a benchmark" in capsys.readouterr().err
 
 
 def scores(seed: int) -> dict[str, Any]:

@@ -64,7 +64,9 @@ def test_each_state(config: Config, tmp_path: Path) -> None:
     write_log(tmp_path, 1, [START, epoch(1, 0.7, 20.0), epoch(2, 0.75, 20.0)], age_s=15)
     write_log(tmp_path, 2, [START, epoch(1, 0.7, 20.0)], age_s=700)
     write_log(tmp_path, 3, [START], age_s=5)
-    states = {seed: member_status(config, "nano", seed, tmp_path, 1000) for seed in (1, 2, 3, 4)}
+    states = {
+        seed: member_status(config, "nano", seed, tmp_path, tmp_path / "logs", 1000) for seed in (1, 2, 3, 4)
+    }
     assert {seed: one.state for seed, one in states.items()} == {
         1: "runs",
         2: "cut off",
@@ -76,7 +78,7 @@ def test_each_state(config: Config, tmp_path: Path) -> None:
     assert (states[3].auc, states[3].left_s) == (None, None)
     # An epoch of ten minutes may be silent for ten.
     write_log(tmp_path, 4, [START, epoch(1, 0.7, 600.0)], age_s=700)
-    assert member_status(config, "nano", 4, tmp_path, 1000).state == "runs"
+    assert member_status(config, "nano", 4, tmp_path, tmp_path / "logs", 1000).state == "runs"
 
 
 def test_the_whole_run(config: Config, tmp_path: Path) -> None:
@@ -93,19 +95,42 @@ def test_the_whole_run(config: Config, tmp_path: Path) -> None:
     (tmp_path / "ensemble/nano/val/threshold.txt").write_text("0.4321987\n")
     scores = {"global": {"roc_auc": 0.95, "intervals": {"roc_auc": [0.94, 0.96]}}}
     write_json(tmp_path / "ensemble/nano/heldout/metrics_test_ens.json", scores)
-    lines = status_lines(config, tmp_path, tmp_path / "submission.csv", now_s=1000)
+    for name, age_s, last in (
+        ("predict_val/nano/seed_3", 30, "INFO predict: 3 of 9 chunks"),
+        ("predict_test/nano/seed_1/challenge_part_1", 30, "INFO predict: 3 of 9 chunks"),
+        ("predict_test/nano/seed_3/heldout_part_0", 900, "INFO predict: 3 of 9 chunks"),  # long silent
+        ("predict_test/nano/seed_1/heldout_part_0", 30, "ERROR no memory"),
+    ):
+        path = tmp_path / f"logs/{name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"2026-11-24T03:00:00Z {last}\n")
+        os.utime(path, (1000 - age_s, 1000 - age_s))
+    lines = status_lines(config, tmp_path, tmp_path / "submission.csv", tmp_path / "logs", now_s=1000)
     text = "\n".join(lines)
     assert lines[0].split() == ["packed", "labelled", "done,", "challenge", "2", "of", "3"]
     rows = {line.split()[2]: " ".join(line.split()[3:]) for line in lines if line.startswith("nano seed")}
-    assert rows["1"] == "done best epoch 5 of 8 0.9123 done - 2 of 3"
+    assert rows["1"] == "done best epoch 5 of 8 0.9123 done - 2 of 3, 1 run"
     assert rows["2"] == "runs epoch 1 of 3 0.7000 ≤ 2 h 00 min - - 0 of 3"
-    assert rows["3"].startswith("done trained elsewhere - ")
+    assert rows["3"] == "done trained elsewhere runs - 0 of 3"
+    assert rows["4"] == "waits ≈ 20 h 00 min - - 0 of 3"  # 20 epochs, as long as those of seed 2
     assert "nano: t* = 0.4322, held-out AUC 0.9500 [0.9400, 0.9600]" in text
     assert "submission.csv is not there yet" in text
-    assert (
-        lines[-1]
-        == "4 members: 2 trained, 1 training, 1 waiting; those that train need 2 h 00 min more at most"
-    )
+    assert lines[-3:] == [
+        "4 members: 2 trained, 1 training, 1 waiting",
+        "20 predictions: 3 done, 2 running, 15 waiting",
+        "trainings need about 22 h 00 min more, 1 at once",
+    ]
+
+
+def test_time_left_of_those_of_which_little_is_known(config: Config, tmp_path: Path) -> None:
+    def last_lines() -> list[str]:
+        return status_lines(config, tmp_path, tmp_path / "s.csv", tmp_path / "logs", now_s=1000)[-2:]
+
+    write_log(tmp_path, 1, [START], age_s=5)
+    assert last_lines()[1].startswith("20 predictions")  # no guess before an epoch has ended
+    write_log(tmp_path, 2, [START, *(epoch(number, 0.7, 60.0, n=20) for number in (1, 2))], age_s=0)
+    # 18 minutes for seed 2, 20 for each of the others; two of them run.
+    assert last_lines()[1] == "trainings need about 39 min more, 2 at once"
 
 
 def test_the_command_line_takes_the_config_of_the_run(
@@ -118,7 +143,7 @@ def test_the_command_line_takes_the_config_of_the_run(
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(CONFIG))
     assert show_status.main([]) == 0
     said = capsys.readouterr().out
-    assert "config     config/config.yaml" in said and "4 members: 4 waiting" in said
+    assert "config     config/config.yaml" in said and "4 members: 4 waiting\n20 predictions: 0 done" in said
     (tmp_path / "config/local.yaml").write_text(yaml.safe_dump(CONFIG | {"models": {"nano": {"seeds": [1]}}}))
     assert show_status.main([]) == 0
     assert "1 members: 1 waiting" in capsys.readouterr().out

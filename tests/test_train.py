@@ -11,6 +11,7 @@ import torch
 
 from packed_files import write_objects, write_packed, write_splits
 from stronglens.artefact import sha256_of
+from stronglens.reporting.status import read_train_log
 from stronglens.training import epoch, fit, train_member
 from stronglens.training.train_member import share_of_objects
 from train import main
@@ -308,6 +309,30 @@ def test_the_log_of_a_resumed_training_holds_all_tries(data, tmp_path, monkeypat
     assert log.read_text().startswith(first)
     assert "going on" in log.read_text()
     assert not (tmp_path / "resume").exists()
+
+
+def test_the_state_of_a_run_is_read_from_its_real_log(data, tmp_path, monkeypatch):
+    """What `show_status.py` looks for in a log is what a training writes, of tries that were cut too."""
+    log = tmp_path / "train.log"
+    save = train_member.save_state
+
+    def save_then_stop(folder, identity, state):
+        save(folder, identity, state)
+        if len(state["records"]) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_member, "save_state", save_then_stop)
+        assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 143
+    assert list(read_train_log(log.read_text()).epochs) == [1, 2]
+    assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 0
+    found = read_train_log(log.read_text())
+    table = pd.read_csv(tmp_path / "training_log.csv")
+    assert list(found.epochs) == list(table["epoch"]) == [1, 2, 3]
+    assert found.n_epochs == 3
+    aucs = [one.val_auc for one in found.epochs.values()]
+    assert aucs == pytest.approx(list(table["val_auc"]), abs=1e-4)
+    assert all(one.seconds >= 0 for one in found.epochs.values())
 
 
 def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch):

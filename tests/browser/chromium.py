@@ -8,7 +8,7 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-DESKTOP, PHONE = (1440, 900), (390, 844)
+DESKTOP, PHONE, PHONE_ON_ITS_SIDE = (1440, 900), (390, 844), (844, 390)
 """Width and height of a window, in CSS pixels."""
 
 
@@ -42,7 +42,7 @@ def show(driver: webdriver.Chrome, page: Path, size: tuple[int, int] = DESKTOP) 
     width, height = size
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700},
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": min(size) < 500},
     )
     driver.get(page.absolute().as_uri())
 

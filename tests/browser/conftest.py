@@ -4,9 +4,11 @@
     npm ci --prefix tests/browser
     pytest --browser tests/browser
 
-Without the first two the tests are skipped, and say what is missing; `make test-browser` does the others.
+Without the first all tests are skipped, without the second those of accessibility, and say what is missing;
+`make test-browser` does the others. With STRONGLENS_BROWSER=required nothing is skipped: what is missing is an error.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +24,14 @@ AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = [f"{name} (apt-get install chromium chromium-driver)" for name in chromium.missing()]
-    if not AXE.is_file():
-        missing.append("axe-core (npm ci --prefix tests/browser)")
+    programs = [f"{name} (apt-get install chromium chromium-driver)" for name in chromium.missing()]
+    axe = [] if AXE.is_file() else ["axe-core (npm ci --prefix tests/browser)"]
+    if os.environ.get("STRONGLENS_BROWSER") == "required" and programs + axe:
+        raise pytest.UsageError(f"expected {', '.join(programs + axe)}; found none")
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("browser")
+            missing = programs + (axe if "axe" in getattr(item, "fixturenames", ()) else [])
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"expected {', '.join(missing)}; found none"))
 

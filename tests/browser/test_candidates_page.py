@@ -12,6 +12,7 @@ import chromium
 import pandas as pd
 import pytest
 from selenium.webdriver import Chrome
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -108,9 +109,21 @@ def test_views_show_what_they_say(opened: Page, data: dict[str, Any]) -> None:
         opened.view(view["name"])
         assert opened.ids() == names(data, view["items"])
         assert opened.shows().startswith(f"{len(view['items'])} of {len(view['items'])} shown")
-        opened.press("1")
-        opened.grid.send_keys(str(number + 1))
+        opened.press("1", str(number + 1))
         assert opened.ids() == names(data, view["items"])
+
+
+def test_a_view_without_objects_says_so_and_can_be_left(browser: Chrome, tmp_path: Path) -> None:
+    opened = Page(
+        browser, make_page(tmp_path, write_data(tmp_path, n_per_bucket=3), n_uncertain=0), chromium.DESKTOP
+    )
+    opened.view("Near t*")
+    assert opened["nothing"].text == "There is no such object."
+    opened.press("1")
+    assert opened.grid.is_displayed() and not opened["nothing"].is_displayed()
+    assert browser.switch_to.active_element == opened.grid
+    opened["search"].send_keys("no such object")
+    assert opened["nothing"].text == "Nothing here matches the filters."
 
 
 def test_sorting(opened: Page, data: dict[str, Any]) -> None:
@@ -223,9 +236,67 @@ def test_a_close_look(opened: Page, data: dict[str, Any]) -> None:
     before = opened["picture"].size["width"]
     opened.press("+", "+")
     assert opened["picture"].size["width"] == before + 2 * data["sizePx"]
+    opened.press("-", "-", "-")
+    assert opened["picture"].size["width"] == before - data["sizePx"]
+    assert middle_seen(opened) == pytest.approx([0.5, 0.5], abs=0.01)
     opened.press(Keys.ESCAPE)
     assert not opened["viewer"].is_displayed()
     assert opened.browser.switch_to.active_element == opened.grid
+
+
+def middle_seen(opened: Page) -> list[float]:
+    """Which point of the picture lies in the middle of its frame: x and y, as shares of its size."""
+    found: list[float] = opened.browser.execute_script(
+        """
+        const frame = document.getElementById("picture-frame").getBoundingClientRect();
+        const picture = document.getElementById("picture").getBoundingClientRect();
+        return [
+          (frame.left + frame.width / 2 - picture.left) / picture.width,
+          (frame.top + frame.height / 2 - picture.top) / picture.height,
+        ];
+        """
+    )
+    return found
+
+
+@pytest.mark.parametrize("size", [chromium.DESKTOP, chromium.PHONE, chromium.PHONE_ON_ITS_SIDE])
+def test_a_closer_look_is_at_the_middle_and_can_be_moved_by_keys(
+    browser: Chrome, page: Path, size: tuple[int, int]
+) -> None:
+    opened = Page(browser, page, size)
+    opened.press(Keys.ENTER, *"++++++")
+    assert opened["picture"].size["width"] > opened["picture-frame"].size["width"]
+    assert middle_seen(opened) == pytest.approx([0.5, 0.5], abs=0.01)
+
+    def press_with_shift(*keys: str) -> None:
+        for key in keys:
+            ActionChains(browser).key_down(Keys.SHIFT).send_keys(key).key_up(Keys.SHIFT).perform()
+
+    press_with_shift(Keys.ARROW_RIGHT)
+    x, y = middle_seen(opened)
+    assert x > 0.53 and y == pytest.approx(0.5, abs=0.01)
+    press_with_shift(Keys.ARROW_DOWN)
+    x, y = middle_seen(opened)
+    assert x > 0.53 and y > 0.53
+    opened.press("+", "-")
+    assert middle_seen(opened) == pytest.approx([x, y], abs=0.01)
+    press_with_shift(Keys.ARROW_LEFT, Keys.ARROW_UP)
+    assert middle_seen(opened) == pytest.approx([0.5, 0.5], abs=0.02)
+    assert opened["position"].text == "1 of 90"
+
+
+def test_sizes_in_the_list(opened: Page, data: dict[str, Any]) -> None:
+    def side() -> int:
+        width: int = opened.grid.find_element(By.CLASS_NAME, "thumb").size["width"]
+        return width
+
+    assert side() == 3 * data["sizePx"]
+    opened.press("+")
+    assert (side(), opened["zoom"].get_property("value")) == (4 * data["sizePx"], "3")
+    opened.press("-", "-")
+    assert (side(), opened["zoom"].get_property("value")) == (2 * data["sizePx"], "1")
+    opened["zoom"].send_keys(Keys.ARROW_LEFT)
+    assert side() == data["sizePx"]
 
 
 def test_grading_in_the_close_look(opened: Page, data: dict[str, Any]) -> None:
@@ -259,7 +330,7 @@ def test_grades_are_exported_join_and_come_back(
     best = names(data, of_view(data, 0))
     opened.press("a", "x")
     opened.view("False positives")
-    opened.grid.send_keys("c")
+    opened.press("c")  # a person who has clicked goes on with a key
     false_positive = names(data, of_view(data, 2))[0]
     path = exported(opened, downloads)
     table = pd.read_csv(path)
@@ -339,7 +410,19 @@ def test_a_phone(phone: Page, data: dict[str, Any]) -> None:
     assert phone.grade_of(names(data, of_view(data, 0))[1]) == "A"
 
 
-@pytest.mark.parametrize("size", [chromium.DESKTOP, chromium.PHONE])
+def test_a_phone_on_its_side(browser: Chrome, page: Path) -> None:
+    opened = Page(browser, page, chromium.PHONE_ON_ITS_SIDE)
+    root = browser.find_element(By.TAG_NAME, "html")
+    assert root.get_property("scrollHeight") <= chromium.PHONE_ON_ITS_SIDE[1]
+    assert root.get_property("scrollWidth") <= chromium.PHONE_ON_ITS_SIDE[0]
+    assert opened.grid.size["height"] >= 120
+    opened.press(Keys.ENTER)
+    for name in ("picture", "viewer-bands", "viewer-grades", "next"):
+        rect = opened[name].rect
+        assert rect["y"] >= 0 and rect["y"] + rect["height"] <= chromium.PHONE_ON_ITS_SIDE[1], name
+
+
+@pytest.mark.parametrize("size", [chromium.DESKTOP, chromium.PHONE, chromium.PHONE_ON_ITS_SIDE])
 def test_no_serious_fault_of_accessibility(
     browser: Chrome, page: Path, axe: str, size: tuple[int, int]
 ) -> None:
@@ -358,16 +441,16 @@ def test_no_serious_fault_of_accessibility(
 def test_ten_thousand_candidates_are_quick(
     browser: Chrome, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Written by the step itself, from as many objects; the time is the median of five loads."""
+    """Written by the step itself, from as many objects; the slowest of five loads counts."""
     options = write_data(tmp_path, n_per_bucket=2500, n_labelled=50)
     opened = Page(browser, make_page(tmp_path, options, n_best=10_000), chromium.DESKTOP)
     assert opened.shows().startswith("10,000 of 10,000 shown")
+    marks = "return performance.getEntriesByName('interactive').map((mark) => mark.startTime)"
     times_ms = []
     for _ in range(5):
         browser.refresh()
-        times_ms.append(
-            browser.execute_script("return performance.getEntriesByName('interactive')[0].startTime")
-        )
+        wait_for(lambda: bool(browser.execute_script(marks)))
+        times_ms += browser.execute_script(marks)
     # A key is answered by a page drawn anew, wherever in the list it leads.
     steps_ms = browser.execute_async_script(
         """
@@ -386,14 +469,13 @@ def test_ten_thousand_candidates_are_quick(
         next();
         """
     )
-    typical_ms = sorted(times_ms)[2]
     said = (
-        f"10,000 candidates, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}: interactive after "
-        f"{typical_ms:.0f} ms (median of 5, {min(times_ms):.0f} to {max(times_ms):.0f}); to the last, to the "
+        f"10,000 candidates, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}: drawn and usable after "
+        f"{min(times_ms):.0f} to {max(times_ms):.0f} ms (5 loads); to the last, to the "
         f"middle, grade, sort, search: {', '.join(f'{step:.0f}' for step in steps_ms)} ms"
     )
     record_property("measured", said)
     sys.stdout.write(f"\n{said}\n")
-    assert typical_ms < SLOWEST_MS
+    assert max(times_ms) < SLOWEST_MS
     assert max(steps_ms) < 500
     assert len(browser.find_elements(By.CLASS_NAME, "card")) < 200

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stronglens.cli import Command, run
+from stronglens.reporting.jobs import Jobs
 
 
 class PlotRunTimes(Command):
@@ -12,6 +13,8 @@ class PlotRunTimes(Command):
 
     benchmarks: Path
     """Folder of Snakemake's benchmark files."""
+    jobs: Jobs
+    """The jobs of the run; other files in the folder are of other runs."""
     out: Path
     """PNG file; PDF and CSV files of the same name are written beside it."""
 
@@ -23,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _plot(options: PlotRunTimes) -> None:
     from stronglens.reporting.run_times import plot_run_times  # noqa: PLC0415 - --help need not wait for pandas
 
-    plot_run_times(options.benchmarks, options.out)
+    plot_run_times(options.benchmarks, options.jobs, options.out)
 
 
 if __name__ == "__main__":

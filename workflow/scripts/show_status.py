@@ -8,7 +8,7 @@ from stronglens.cli import Command, run
 
 
 class Status(Command):
-    """Say how far a run is: each member's training and predictions, its best AUC, and the time left at most.
+    """Say how far a run is: each member's training and predictions, its best AUC, and the time left.
 
     Reads the config and small files in results/, and changes nothing; it may run beside snakemake.
     """
@@ -17,6 +17,8 @@ class Status(Command):
     """The config of the run; config/local.yaml if it is there, else config/config.yaml."""
     results: Path = Path("results")
     """Folder of the results."""
+    logs: Path = Path("logs")
+    """Folder of the logs."""
     submission: Path = Path("submission.csv")
     """The submission that the run ends in."""
 
@@ -40,7 +42,9 @@ def _say(options: Status) -> None:
         raise InputError(f"{path}: expected a config, found: {error}") from error
     config = check_config(raw or {}, str(path))
     sys.stdout.write(
-        "\n".join([f"config     {path}", *status_lines(config, options.results, options.submission)])
+        "\n".join(
+            [f"config     {path}", *status_lines(config, options.results, options.submission, options.logs)]
+        )
     )
     sys.stdout.write("\n")
 

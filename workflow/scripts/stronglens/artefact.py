@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,34 @@ def write_aside(path: Path) -> Iterator[Path]:
             aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def write_folder_aside(path: Path) -> Iterator[Path]:
+    """Give a folder to write files to; it takes its final name only once the block has ended well.
+
+    Parameters
+    ----------
+    path : Path
+        The final name; a folder of that name is replaced.
+
+    Yields
+    ------
+    Path
+        An empty folder with a hidden name beside it; nothing of it is left where the block fails.
+    """
+    aside = path.with_name(f".part.{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        with writing(path):
+            aside.mkdir(parents=True)
+        yield aside
+        with writing(path):
+            shutil.rmtree(path, ignore_errors=True)
+            aside.rename(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
         raise
 
 

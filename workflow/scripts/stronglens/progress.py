@@ -1,4 +1,4 @@
-"""Progress for whoever watches: a bar on a terminal, now and then a line elsewhere."""
+"""Progress for whoever watches: a bar on a terminal, and now and then a line for those who read the log."""
 
 import logging
 import sys
@@ -23,16 +23,34 @@ def progress(items: Iterable[T], total: int, label: str, unit: str, every_s: flo
     label, unit : str
         What is done, and to what.
     every_s : float
-        Seconds between two lines where there is no terminal; a shorter task writes none.
+        Seconds between two lines in the log; a shorter task writes none. On a terminal, where the bar is, they
+        stand in the log's file alone: who asks how far a run is reads there that it still runs.
+
+    Notes
+    -----
+    Jobs of one Snakemake run share its terminal and know nothing of each other: the bar of the one that spoke
+    last is seen.
     """
-    if sys.stderr.isatty():
+    watched = sys.stderr.isatty()
+    if watched:
         # leave=False: the bar gives way to the line that sums the work up
-        yield from tqdm(items, total=total, desc=label, unit=f" {unit}", leave=False, dynamic_ncols=True)
-        return
+        items = tqdm(items, total=total, desc=label, unit=f" {unit}", leave=False, dynamic_ncols=True)
     log = logging.getLogger("stronglens")
     last = time.monotonic()
     for n_done, item in enumerate(items, start=1):
         yield item
         if time.monotonic() - last >= every_s:
             last = time.monotonic()
-            log.info("%s: %d of %d %s", label, n_done, total, unit)
+            line = f"{label}: {n_done} of {total} {unit}"
+            if watched:
+                _tell_files(log, line)
+            else:
+                log.info("%s", line)
+
+
+def _tell_files(log: logging.Logger, line: str) -> None:
+    """Log a line, but not on the terminal, where it would tear the bar."""
+    record = log.makeRecord(log.name, logging.INFO, __file__, 0, line, (), None)
+    for handler in log.handlers:
+        if getattr(handler, "stream", None) is not sys.stderr:
+            handler.handle(record)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import write_text
+from stronglens.artefact import write_folder_aside, write_text
 from stronglens.candidates.choose import View, best, mistakes, shown_rows, uncertain
 from stronglens.candidates.pictures import (
     BANDS,
@@ -24,6 +23,7 @@ from stronglens.candidates.pictures import (
     side_by_side,
     usual_flux,
 )
+from stronglens.ensembling.row_ids import row_ids
 from stronglens.ensembling.scored_set import ScoredSet, open_scored
 from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, PackedSet, open_packed
@@ -54,7 +54,7 @@ class Shown:
     ids : list of str
         As in `submission.csv`.
     columns : dict of str to list
-        What the page says of each: prob, std, domain, label, n_cutouts.
+        What the page says of each: prob, pred, std, domain, label.
     objects : list of str
         Keys of the objects in the packed data.
     views : sequence of View
@@ -149,34 +149,26 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
     rows = shown_rows(views)
     table = scored.table.take(rows)
     place = {int(row): number for number, row in enumerate(rows)}
-    by_file = scored.ensemble.level == "file"
-    objects = table["object"].to_pylist()
-    ids = [_stem(path) for path in table["path"].to_pylist()] if by_file else objects
     hashes = "".join(one.summary["sha256"][CUTOUTS] for one in packed)
     return Shown(
         name=name,
         key=f"{name}-{hashlib.sha256(hashes.encode()).hexdigest()[:16]}",
-        ids=ids,
+        ids=row_ids(table, scored.ensemble.level).to_pylist(),
         columns={
             "prob": [round(value, _DIGITS) for value in table["prob"].to_pylist()],
+            # Of the probability in full: what is rounded may lie on the other side of t*.
+            "pred": (scored.probs[rows] >= scored.threshold).astype(int).tolist(),
             "std": [round(value, _DIGITS) for value in table["prob_std"].to_pylist()],
             "domain": table["domain"].to_pylist(),
             "label": table["label"].to_pylist(),
-            "cutouts": table["n_cutouts"].to_pylist(),
         },
-        objects=objects,
+        objects=table["object"].to_pylist(),
         views=[
             View(view.key, view.name, view.says, np.array([place[int(row)] for row in view.rows], np.int64))
             for view in views
         ],
         packed=packed,
     )
-
-
-def _stem(path: str) -> str:
-    name = path.rpartition("/")[2]
-    stem, _, ending = name.removesuffix(".gz").removesuffix(".fz").rpartition(".")
-    return stem if ending.lower() in ("fits", "fit", "fts") else name
 
 
 def _items(shown: Sequence[Shown], masks: Sequence[int]) -> dict[str, Any]:
@@ -207,23 +199,19 @@ def _write_images(
     folder: Path, shown: Sequence[Shown], bands: Sequence[str], settings: CandidatesSettings
 ) -> list[int]:
     """Write all sheets of pictures; for each object, which bands it has, as a number with a bit a band."""
-    aside = folder.with_name(f".part.{folder.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
     places = [bands.index(band) for band in settings.colours(list(bands))]
     n_objects = sum(len(one.objects) for one in shown)
     usual = usual_flux(np.concatenate([_sample(one, bands) for one in shown]))
     masks: list[int] = []
-    colour, grey = _Filler(aside, COLOUR.name), _Filler(aside, BANDS.name)
-    for cutouts in progress(_blocks(shown, bands), -(-n_objects // BANDS.n_each), "pictures", "blocks"):
-        there = ~np.isnan(cutouts[:, :, 0, 0])
-        masks += (there @ (1 << np.arange(len(bands)))).tolist()
-        colour.add(colour_composites(cutouts, places, usual, settings.stretch, settings.softening))
-        grey.add(side_by_side(band_pictures(cutouts)))
-    colour.end()
-    grey.end()
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    with write_folder_aside(folder) as aside:
+        colour, grey = _Filler(aside, COLOUR.name), _Filler(aside, BANDS.name)
+        for cutouts in progress(_blocks(shown, bands), -(-n_objects // BANDS.n_each), "pictures", "blocks"):
+            there = ~np.isnan(cutouts[:, :, 0, 0])
+            masks += (there @ (1 << np.arange(len(bands)))).tolist()
+            colour.add(colour_composites(cutouts, places, usual, settings.stretch, settings.softening))
+            grey.add(side_by_side(band_pictures(cutouts)))
+        colour.end()
+        grey.end()
     return masks
 
 

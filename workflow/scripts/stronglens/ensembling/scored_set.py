@@ -21,7 +21,7 @@ class ScoredSet:
     ensemble : EnsembleTable
         Where they come from.
     table : Table
-        object, path, domain, label, prob, prob_std, n_cutouts; keys ascending.
+        object, path, domain, label, prob, prob_std; keys ascending.
     threshold : float
         t*.
     """
@@ -50,6 +50,6 @@ def open_scored(csv: Path) -> ScoredSet:
     if threshold is None:
         raise InputError(f"{csv}: expected the ensemble of a test set, found one without a threshold")
     text = dict.fromkeys(("object", "path", "domain"), TEXT)
-    table = ensemble.read(text | {"label": INTEGER, "prob": REAL, "prob_std": REAL, "n_cutouts": INTEGER})
+    table = ensemble.read(text | {"label": INTEGER, "prob": REAL, "prob_std": REAL})
     probabilities(csv, table)
     return ScoredSet(ensemble, table, float(threshold))

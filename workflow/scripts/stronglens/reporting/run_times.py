@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from stronglens.artefact import write_text
 from stronglens.errors import InputError
 from stronglens.figures import BLUE, GREY, ORANGE, save_figure
+from stronglens.reporting.jobs import Jobs
 
 log = logging.getLogger("stronglens")
 
@@ -18,34 +19,36 @@ COLUMNS = {"s": "run_time_s", "max_rss": "memory_mb", "cpu_time": "cpu_time_s"}
 memory in MiB, seconds of CPU time."""
 
 
-def plot_run_times(benchmarks: Path, path: Path) -> None:
+def plot_run_times(benchmarks: Path, jobs: Jobs, path: Path) -> None:
     """Draw run time and memory of each job, a line a rule, and write them as a table.
 
     Parameters
     ----------
     benchmarks : Path
         Folder of Snakemake's benchmark files, `{rule}/….tsv` or `{rule}.tsv`. It may be gone.
+    jobs : Jobs
+        Those of the run; other files in the folder are of other runs.
     path : Path
         A PNG file; PDF and CSV files of the same name are written beside it.
 
     Raises
     ------
     InputError
-        A file in the folder is no benchmark.
+        One of their files is no benchmark.
     """
-    jobs = read_benchmarks(benchmarks)
-    write_text(path.with_suffix(".csv"), jobs.to_csv(index=False, lineterminator="\n"))
-    save_figure(draw_run_times(jobs), path)
-    log.info("%s: %d jobs", path, len(jobs))
+    measured = read_benchmarks(benchmarks, jobs)
+    write_text(path.with_suffix(".csv"), measured.to_csv(index=False, lineterminator="\n"))
+    save_figure(draw_run_times(measured), path)
+    log.info("%s: %d jobs", path, len(measured))
 
 
-def read_benchmarks(folder: Path) -> pd.DataFrame:
-    """Read all benchmark files of a folder: a row a job, with rule, job, and the values of `COLUMNS`.
+def read_benchmarks(folder: Path, jobs: Jobs) -> pd.DataFrame:
+    """Read the benchmark files of jobs: a row a job, with rule, job, and the values of `COLUMNS`.
 
     Memory and CPU time are NaN where a job was too short to be looked at.
     """
     rows = []
-    for path in sorted(folder.rglob("*.tsv")):
+    for path in jobs.benchmarks(folder):
         try:
             # Snakemake writes "-" or "NA" for what it could not measure.
             first = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[0]

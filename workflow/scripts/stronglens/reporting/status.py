@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +14,7 @@ from stronglens.errors import InputError
 HELDOUT = "heldout"
 
 SILENT_S = 180.0
-"""A training that has said nothing for so long, or for three epochs, is taken not to run any more."""
+"""A step that has said nothing for so long (a training: or for three epochs) is taken not to run any more."""
 
 _START = re.compile(r" INFO .*, seed \d+ on .* samples$")
 _GOING_ON = re.compile(r" INFO going on after epoch (\d+)")
@@ -56,6 +56,15 @@ class TrainLog:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Predictions of one member for one set of objects: how many parts are there, run, and will be in all."""
+
+    n_done: int
+    n_running: int
+    n_all: int
+
+
+@dataclass(frozen=True)
 class MemberStatus:
     """How far a member is.
 
@@ -70,9 +79,11 @@ class MemberStatus:
     auc : float or None
         The best on validation so far, of cutouts.
     left_s : float or None
-        Seconds left at most, for a training that runs.
-    predictions : dict of str to (int, int)
-        For validation and each test set, how many parts are there and how many there will be.
+        Seconds of training left at most; None where it is done or nothing is known.
+    predictions : dict of str to Parts
+        For validation and each test set.
+    log : TrainLog
+        What is known of its epochs.
     """
 
     name: str
@@ -80,7 +91,8 @@ class MemberStatus:
     says: str
     auc: float | None
     left_s: float | None
-    predictions: Mapping[str, tuple[int, int]]
+    predictions: Mapping[str, Parts]
+    log: TrainLog = field(default_factory=TrainLog)
 
 
 def read_train_log(text: str) -> TrainLog:
@@ -102,11 +114,20 @@ def read_train_log(text: str) -> TrainLog:
     return TrainLog(n_epochs, epochs)
 
 
-def member_status(config: Config, model: str, seed: int, results: Path, now_s: float) -> MemberStatus:
+def member_status(
+    config: Config, model: str, seed: int, results: Path, logs: Path, now_s: float
+) -> MemberStatus:
     """How far one member is; `now_s` is the time, in seconds since 1970."""
-    folder = results / "models" / model / f"seed_{seed}"
-    predictions = _predictions(config, results / "predictions" / model / f"seed_{seed}")
+    member = Path(model, f"seed_{seed}")
+    folder = results / "models" / member
+    predictions = _predictions(config, results / "predictions" / member, logs, member, now_s)
     name = f"{model} seed {seed}"
+    path = folder / "train.log"
+    try:
+        log = read_train_log(path.read_text(encoding="utf-8", errors="replace"))
+        silent_s = max(0.0, now_s - path.stat().st_mtime)
+    except OSError:
+        log, silent_s = TrainLog(), None
     if (folder / "best.json").is_file():
         best = read_json(folder / "best.json")
         if best.get("imported"):
@@ -115,24 +136,39 @@ def member_status(config: Config, model: str, seed: int, results: Path, now_s: f
             read_json(folder / "results.json")["n_epochs"] if (folder / "results.json").is_file() else "?"
         )
         says = f"best epoch {best['best_epoch']} of {n_epochs}"
-        return MemberStatus(name, "done", says, best["val_auc"], None, predictions)
-    path = folder / "train.log"
-    try:
-        log = read_train_log(path.read_text(encoding="utf-8", errors="replace"))
-        silent_s = max(0.0, now_s - path.stat().st_mtime)
-    except OSError:
+        return MemberStatus(name, "done", says, best["val_auc"], None, predictions, log)
+    if silent_s is None:
         return MemberStatus(name, "waits", "", None, None, predictions)
     done = max(log.epochs, default=0)
     auc = log.epochs[log.best_epoch].val_auc if log.epochs else None
     says = f"epoch {done} of {log.n_epochs}" if log.epochs else "before its first epoch"
     if silent_s > max(SILENT_S, 3 * log.epoch_s):
         says += f", silent for {duration(silent_s)}"
-        return MemberStatus(name, "cut off", says, auc, None, predictions)
+        return MemberStatus(name, "cut off", says, auc, None, predictions, log)
     left_s = max(0.0, (log.n_epochs - done) * log.epoch_s - silent_s) if log.epochs else None
-    return MemberStatus(name, "runs", says, auc, left_s, predictions)
+    return MemberStatus(name, "runs", says, auc, left_s, predictions, log)
 
 
-def status_lines(config: Config, results: Path, submission: Path, now_s: float | None = None) -> list[str]:
+def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -> dict[int, MemberStatus]:
+    """The members of a model, by seed, with the time left of those that have not ended their first epoch here.
+
+    An epoch of theirs is taken to last as long as the median of the others of that model; where none has ended
+    one, nothing is known.
+    """
+    known = [one.log.epoch_s for one in members.values() if one.log.epochs]
+    if not known:
+        return dict(members)
+    found = {}
+    for seed, one in members.items():
+        n_left = config.member_settings(model, seed).train.epochs - max(one.log.epochs, default=0)
+        asked = one.state != "done" and one.left_s is None
+        found[seed] = replace(one, left_s=n_left * median(known)) if asked else one
+    return found
+
+
+def status_lines(
+    config: Config, results: Path, submission: Path, logs: Path, now_s: float | None = None
+) -> list[str]:
     """Say how far a run is.
 
     Parameters
@@ -143,6 +179,8 @@ def status_lines(config: Config, results: Path, submission: Path, now_s: float |
         The folder `results`. It may be missing, and nothing in it is read that is not small.
     submission : Path
         `submission.csv`.
+    logs : Path
+        The folder `logs`, which tells the predictions that run.
     now_s : float, optional
         The time, in seconds since 1970; now if not given.
 
@@ -152,20 +190,38 @@ def status_lines(config: Config, results: Path, submission: Path, now_s: float |
         Packed data, a table of members, ensembles, and a sum.
     """
     now_s = time.time() if now_s is None else now_s
-    members = [
-        member_status(config, model, seed, results, now_s)
-        for model, block in config.models.items()
-        for seed in block.member_seeds
-    ]
+    members: list[MemberStatus] = []
+    for model, block in config.models.items():
+        seeds = block.member_seeds
+        states = {seed: member_status(config, model, seed, results, logs, now_s) for seed in seeds}
+        members += estimated(config, model, states).values()
     lines = [f"packed     {_packed(config, results)}", "", *_member_table(members), ""]
     lines += [_ensemble(results, name) for name in config.ensembles]
     lines.append(f"submission {submission} {'is there' if submission.is_file() else 'is not there yet'}")
     counts = {state: sum(member.state == state for member in members) for state in _STATES}
     text = ", ".join(f"{n} {_STATES[state]}" for state, n in counts.items() if n)
-    left = [member.left_s for member in members if member.left_s is not None]
-    # Waiting members take as long as those that run or have run, but how many run at once is not known here.
-    text += f"; those that train need {duration(max(left))} more at most" if left else ""
-    return [*lines, "", f"{len(members)} members: {text}"]
+    lines += ["", f"{len(members)} members: {text}"]
+    parts = [one for member in members for one in member.predictions.values()]
+    n_done, n_running, n_all = (
+        sum(getattr(one, name) for one in parts) for name in ("n_done", "n_running", "n_all")
+    )
+    lines.append(
+        f"{n_all} predictions: {n_done} done, {n_running} running, {n_all - n_done - n_running} waiting"
+    )
+    return [*lines, *_time_left(members)]
+
+
+def _time_left(members: Sequence[MemberStatus]) -> list[str]:
+    unfinished = [member for member in members if member.state != "done"]
+    left = [member.left_s for member in unfinished if member.left_s is not None]
+    if not left:
+        return []
+    n_at_once = max(1, sum(member.state == "runs" for member in unfinished))
+    # No less than the longest: a training is not divided.
+    seconds = max(sum(left) / n_at_once, max(left))
+    text = f"trainings need about {duration(seconds)} more, {n_at_once} at once"
+    n_unknown = len(unfinished) - len(left)
+    return [text + (f", and {n_unknown} of which nothing is known yet" if n_unknown else "")]
 
 
 _STATES = {
@@ -188,11 +244,34 @@ def duration(seconds: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def _predictions(config: Config, folder: Path) -> dict[str, tuple[int, int]]:
-    wanted = {"val": [folder / "val/pred_val.json"], HELDOUT: [folder / HELDOUT / "part_0/pred_test.json"]}
-    for name, testset in config.testsets.items():
-        wanted[name] = [folder / name / f"part_{part}/pred_test.json" for part in range(testset.parts)]
-    return {name: (sum(path.is_file() for path in paths), len(paths)) for name, paths in wanted.items()}
+def _predictions(config: Config, folder: Path, logs: Path, member: Path, now_s: float) -> dict[str, Parts]:
+    """Each part is described by a file once it is there; before, its log tells whether it runs."""
+    n_parts = {HELDOUT: 1} | {name: testset.parts for name, testset in config.testsets.items()}
+    wanted = {"val": [(folder / "val/pred_val.json", logs / "predict_val" / f"{member}.log")]} | {
+        name: [
+            (
+                folder / name / f"part_{part}/pred_test.json",
+                logs / "predict_test" / member / f"{name}_part_{part}.log",
+            )
+            for part in range(n)
+        ]
+        for name, n in n_parts.items()
+    }
+    found = {}
+    for name, files in wanted.items():
+        logs_of_rest = [log for description, log in files if not description.is_file()]
+        n_running = sum(_runs(log, now_s) for log in logs_of_rest)
+        found[name] = Parts(len(files) - len(logs_of_rest), n_running, len(files))
+    return found
+
+
+def _runs(log: Path, now_s: float) -> bool:
+    """Whether a step that has not ended well has spoken lately, and not of an error."""
+    try:
+        fresh = now_s - log.stat().st_mtime <= SILENT_S
+        return fresh and " ERROR " not in log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def _member_table(members: Sequence[MemberStatus]) -> list[str]:
@@ -205,14 +284,28 @@ def _member_table(members: Sequence[MemberStatus]) -> list[str]:
                 member.state,
                 member.says,
                 "" if member.auc is None else f"{member.auc:.4f}",
-                "" if member.left_s is None else f"≤ {duration(member.left_s)}",
-                *(_share(*member.predictions[name]) for name in sets),
+                _left(member),
+                *(_progress(member.predictions[name]) for name in sets),
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def _left(member: MemberStatus) -> str:
+    if member.left_s is None:
+        return ""
+    # What has ended epochs of its own ends at the latest then; of others it is said by comparison.
+    return f"{'≤' if member.state == 'runs' and member.log.epochs else '≈'} {duration(member.left_s)}"
+
+
+def _progress(parts: Parts) -> str:
+    if parts.n_all == 1 and parts.n_running:
+        return "runs"
+    text = _share(parts.n_done, parts.n_all)
+    return f"{text}, {parts.n_running} run" if parts.n_running else text
 
 
 def _share(n_done: int, n_all: int) -> str:

@@ -11,7 +11,7 @@ class CandidatesSettings(Settings):
     It is of the ensemble and the test set that are submitted. A change makes the page anew, nothing else.
     """
 
-    n_best: int = Field(1000, ge=1, le=100_000, examples=[20.0])
+    n_best: int = Field(1000, ge=1, le=100_000, examples=[1000])
     """Objects of the test set with the highest probabilities. 10,000 take 100 MB and are still quick."""
     n_uncertain: int = Field(200, ge=0, le=100_000, examples=[200])
     """Objects of the test set whose probabilities are nearest to t*."""

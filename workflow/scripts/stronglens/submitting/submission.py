@@ -14,6 +14,7 @@ from pyarrow import compute
 from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
 from stronglens.ensembling.member_predictions import KEY_COLUMN, Level, starts_of_runs
+from stronglens.ensembling.row_ids import row_ids
 from stronglens.ensembling.tables import (
     INTEGER,
     REAL,
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 
 DECIMALS = 6
 """Decimals of estimated parameters: far below their errors."""
-
-_FOLDERS_AND_ENDING = r"(?i)^.*/|\.(fits|fit|fts)(\.(gz|fz))?$"
 
 
 @dataclass(frozen=True)
@@ -331,9 +330,7 @@ def check_submission(path: Path, form: SubmissionForm, ids: pa.Array, estimated:
 
 def _sorted_ids(table: pa.Table, level: Level) -> tuple[pa.Array, npt.NDArray[np.uint64]]:
     """Ids of the rows of a table in ascending order, and the rows in this order."""
-    ids = table[KEY_COLUMN[level]].combine_chunks()
-    if level == "file":
-        ids = compute.replace_substring_regex(ids, pattern=_FOLDERS_AND_ENDING, replacement="")
+    ids = row_ids(table, level)
     order = compute.sort_indices(ids).to_numpy()
     return ids.take(order), order
 

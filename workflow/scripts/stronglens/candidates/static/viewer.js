@@ -1,5 +1,9 @@
 "use strict";
 
+/** Whether the page is on a phone: upright, or on its side. */
+const isUpright = () => window.innerWidth < 700;
+const isSmall = () => isUpright() || window.innerHeight < 500;
+
 /** One object closely: large, band by band, with what is known of it. */
 class Viewer {
   constructor(app) {
@@ -63,18 +67,30 @@ class Viewer {
     document.getElementById("viewer-grades").append(...this.gradeButtons);
   }
 
+  /** Larger or smaller around what is in the middle now, which at first is the middle of the object. */
   zoom(by) {
+    const { frame } = this;
+    const across = (frame.scrollLeft + frame.clientWidth / 2) / frame.scrollWidth;
+    const down = (frame.scrollTop + frame.clientHeight / 2) / frame.scrollHeight;
     const now = this.scale || this.fitting();
     this.scale = Math.max(1, Math.min(24, now + by));
     this.draw();
+    frame.scrollLeft = Math.round(across * frame.scrollWidth - frame.clientWidth / 2);
+    frame.scrollTop = Math.round(down * frame.scrollHeight - frame.clientHeight / 2);
+  }
+
+  /** Show another part of a picture that is larger than its frame, a few pixels of the sky on. */
+  pan(right, down) {
+    const by = 4 * (this.scale || this.fitting());
+    this.frame.scrollBy(right * by, down * by);
   }
 
   /** The largest whole scale at which the picture fits its frame. */
   fitting() {
-    const phone = window.innerWidth < 700;
-    const room = phone
-      ? Math.min(window.innerWidth - 32, window.innerHeight * 0.42)
-      : Math.min(window.innerWidth * 0.5, window.innerHeight - 240, 560);
+    const { innerWidth: width, innerHeight: height } = window;
+    let room = Math.min(width * 0.5, height - 240, 560);
+    if (isUpright()) room = Math.min(width - 32, height * 0.42);
+    else if (isSmall()) room = Math.min(width * 0.5, height - 150);
     return Math.max(1, Math.floor(room / CANDIDATES.sizePx));
   }
 
@@ -101,7 +117,7 @@ class Viewer {
       button.setAttribute("aria-label", missing ? `no band ${bands[place - 1]}` : button.textContent);
       const small = button.firstElementChild;
       small.classList.toggle("missing", missing);
-      this.show(small, item, place - 1, window.innerWidth < 700 ? 1 : 2);
+      this.show(small, item, place - 1, isSmall() ? 1 : 2);
     });
     this.drawFacts(item);
     const grade = app.gradeOf(item);
@@ -127,7 +143,7 @@ class Viewer {
     const missing = bands.filter((_, band) => !(items.bands[item] & (1 << band)));
     const facts = [
       ["Probability", `${prob.toFixed(4)} ± ${std.toFixed(4)}`],
-      ["Answer at t*", `${prob >= threshold ? "lens" : "no lens"} (t* = ${threshold.toFixed(4)})`],
+      ["Answer at t*", `${items.pred[item] ? "lens" : "no lens"} (t* = ${threshold.toFixed(4)})`],
       ["Data set", sets[items.set[item]].name],
     ];
     if (label >= 0) facts.push(["In truth", label ? "lens" : "no lens"]);

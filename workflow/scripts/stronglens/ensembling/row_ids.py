@@ -1,0 +1,28 @@
+"""The names under which the rows of a table stand in a submission."""
+
+import pyarrow as pa
+from pyarrow import compute
+
+from stronglens.ensembling.member_predictions import KEY_COLUMN, Level
+
+_FOLDERS_AND_ENDING = r"(?i)^.*/|\.(fits|fit|fts)(\.(gz|fz))?$"
+
+
+def row_ids(table: pa.Table, level: Level) -> pa.Array:
+    """Ids of the rows of a table, in their order: keys of objects, or file names without folders and ending.
+
+    Parameters
+    ----------
+    table : Table
+        With the column `KEY_COLUMN` of the level.
+    level : {"object", "file"}
+        What a row is.
+
+    Returns
+    -------
+    Array of large_string, shape (n_rows,)
+    """
+    ids = table[KEY_COLUMN[level]].combine_chunks()
+    if level == "file":
+        ids = compute.replace_substring_regex(ids, pattern=_FOLDERS_AND_ENDING, replacement="")
+    return ids
