@@ -30,7 +30,7 @@ def save_figure(figure: Figure, path: Path, dpi: float = 150) -> None:
         figure.savefig(aside, format="png", dpi=dpi)
     # What is laid out stays where it is: doing it again takes as long as drawing.
     figure.set_layout_engine("none")
-    # In memory first: where the disk is full, Matplotlib ends with an error of compression that names no file.
+    # In memory first: on a full disk Matplotlib ends with an error of compression that names no file.
     pdf = io.BytesIO()
     figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     with write_aside(path.with_suffix(".pdf")) as aside:
