@@ -65,6 +65,9 @@ rule describe_data:
         inspection="results/inspection/labelled/summary.json",
         split=f"{SPLITS}/objects.json",
         tests=[f"{folder}/summary.json" for name in CONFIG.testsets for folder in packed_folders(name)],
+        rejected=ancient(
+            [f"{folder}/rejected.csv" for name in CONFIG.testsets for folder in packed_folders(name)]
+        ),
     output:
         page=report(
             "results/report/data.html",
