@@ -29,8 +29,8 @@ FIGURES = {
 
 
 OF_SNAKEMAKE = {"color-contrast", "image-alt", "label-title-only", "link-name", "summary-name"}
-"""Faults of the page that Snakemake 9.27 puts the results in, which is the same for every workflow: pale text,
-links that are icons without words, figures without a text. The pages that are put in have none."""
+"""Faults of the page that Snakemake 9.27 puts the results in, which is the same for every workflow: pale
+text, links that are icons without words, figures without a text. The pages that are put in have none."""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def open_result(report: Chrome, category: str, figure: str, objects: str | None = None) -> None:
-    """Click a category, the switch for its objects where there is one, then the eye of a line of its table."""
+    """Click a category, the switch for its objects where there is one, then the eye of a line of a table."""
     (link,) = [one for one in report.find_elements(By.TAG_NAME, "a") if one.text == category]
     link.click()
     if objects is not None:
