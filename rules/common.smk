@@ -6,6 +6,7 @@ import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
@@ -401,6 +402,27 @@ def trained_members(wildcards):
 def packed_files(file):
     """An input function: a file of each part of a packed test set."""
     return lambda wildcards: [f"{folder}/{file}" for folder in packed_folders(wildcards.testset)]
+
+
+BENCHMARKS = "results/benchmarks"
+
+
+def jobs_of_the_run(wildcards):
+    """What the benchmarks of this config's jobs are named after; the folder may hold those of others."""
+    patterns = {
+        strip_wildcard_constraints(str(rule.benchmark))
+        for rule in workflow.rules
+        # The figure cannot tell of its own job.
+        if rule.benchmark and rule.name != "plot_run_times"
+    }
+    return as_parameter(
+        {
+            "patterns": sorted(pattern.removeprefix(f"{BENCHMARKS}/") for pattern in patterns),
+            "members": {name: model.member_seeds for name, model in CONFIG.models.items()},
+            "ensembles": sorted(CONFIG.ensembles),
+            "parts": {name: n_parts(name) for name in [HELDOUT, *CONFIG.testsets]},
+        }
+    )
 
 
 TRIAL_FILE = "results/search/{search}/trial_{trial}.json"

@@ -3,8 +3,6 @@
 `snakemake --report report.html` puts everything marked with `report(...)`, here and in other rules, into one file.
 """
 
-from snakemake.io import strip_wildcard_constraints
-
 STATIC = sorted((SCRIPTS / "stronglens" / "candidates" / "static").iterdir())
 """Files of the page of candidates that are the same for every run."""
 
@@ -65,6 +63,9 @@ rule describe_data:
         inspection="results/inspection/labelled/summary.json",
         split=f"{SPLITS}/objects.json",
         tests=[f"{folder}/summary.json" for name in CONFIG.testsets for folder in packed_folders(name)],
+        rejected=ancient(
+            [f"{folder}/rejected.csv" for name in CONFIG.testsets for folder in packed_folders(name)]
+        ),
     output:
         page=report(
             "results/report/data.html",
@@ -126,27 +127,6 @@ rule plot_training:
         "python {input.code[0]:q} {params.options} --out {output.training:q} --log {log:q}"
 
 
-BENCHMARKS = "results/benchmarks"
-
-
-def jobs_of_the_run(wildcards):
-    """What the benchmarks of this config's jobs are named after; the folder may hold those of others."""
-    patterns = {
-        strip_wildcard_constraints(str(rule.benchmark))
-        for rule in workflow.rules
-        # The figure cannot tell of its own job.
-        if rule.benchmark and rule.name != "plot_run_times"
-    }
-    return as_parameter(
-        {
-            "patterns": sorted(pattern.removeprefix(f"{BENCHMARKS}/") for pattern in patterns),
-            "members": {name: model.member_seeds for name, model in CONFIG.models.items()},
-            "ensembles": sorted(CONFIG.ensembles),
-            "parts": {name: n_parts(name) for name in [HELDOUT, *CONFIG.testsets]},
-        }
-    )
-
-
 # Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
 rule plot_run_times:
     input:
@@ -195,7 +175,7 @@ rule plot_run_times:
     params:
         jobs=jobs_of_the_run,
     shell:
-        "python {input.code[0]:q} --benchmarks {BENCHMARKS:q} --jobs {params.jobs:q} --out {output.run_times:q}"
+        "python {input.code[0]:q} --benchmarks results/benchmarks --jobs {params.jobs:q} --out {output.run_times:q}"
         " --log {log:q}"
 
 

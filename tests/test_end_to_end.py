@@ -177,7 +177,9 @@ def test_the_run_can_be_looked_at(project):
     assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()
     # Of one object of the test set all files are empty, of another one is missing.
     row = "<td>34</td><td>29</td><td>6</td><td>1</td><td>5</td>"
-    assert f"<td>challenge part 1</td>{row}" in (folder / "data.html").read_text()
+    text = (folder / "data.html").read_text()
+    assert f"<td>challenge part 1</td>{row}" in text
+    assert "object_00003_g.fits" in text
 
 
 def test_a_second_run_does_nothing(project):

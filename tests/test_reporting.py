@@ -1,12 +1,14 @@
 """Figures and pages of the report: their numbers, and what they say where there is nothing."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 import describe_data
@@ -17,15 +19,23 @@ from candidate_files import THRESHOLD, write_ensemble
 from fits_files import plant_faults, write_labelled
 from packed_files import write_packed
 from stronglens.artefact import write_json
+from stronglens.comparing.drift import BAND_CORRELATION, PROBABILITY, STATISTICS
+from stronglens.comparing.drift_plots import NAMES
 from stronglens.figures import save_figure
 from stronglens.packing.inspection import inspect_data
 from stronglens.packing.pack import build_buckets
 from stronglens.reporting.html import page, paragraph, table
 from stronglens.reporting.jobs import Jobs
-from stronglens.reporting.run_times import draw_run_times, read_benchmarks
+from stronglens.reporting.run_times import COLUMNS, draw_run_times, read_benchmarks
 from stronglens.reporting.training_curves import draw_training, read_training
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
-from stronglens.scoring.evaluation_plots import plot_confusion_matrix
+from stronglens.scoring.completeness import plot_completeness
+from stronglens.scoring.evaluation_plots import (
+    plot_confusion_matrix,
+    plot_precision_recall,
+    plot_roc,
+    plot_score_histogram,
+)
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import Scored
 from stronglens.settings.data import LabelledSettings, PackSettings, SplitSettings
@@ -240,13 +250,103 @@ def test_the_page_on_the_data_names_what_could_not_be_read(tmp_path: Path) -> No
     assert len(bad) == 6
     for one in bad:
         assert one["path"] in text
-    assert text.count('<td class="text">') == 12
+    # The test set is the same data: its files are named once more, under its name.
+    assert text.count('<td class="text">') == 24
+    assert text.count("<td>challenge</td><td class") == 6
+
+
+def test_pages_warn_of_members_that_may_have_learnt_what_they_are_scored_on(
+    tmp_path: Path, overview_options: list[str]
+) -> None:
+    assert write_overview.main([*overview_options, "--ensemble=nano"]) == 0
+    assert "Trained elsewhere" not in (tmp_path / "overview.html").read_text()
+    ready = write_member(tmp_path / "ready", 7, [0.5])
+    (ready / "results.json").unlink()
+    best = json.loads((ready / "best.json").read_text()) | {"imported": True}
+    (ready / "best.json").write_text(json.dumps(best))
+    assert write_overview.main([*overview_options, "--ensemble=nano", f"--members={ready}"]) == 0
+    text = (tmp_path / "overview.html").read_text()
+    assert "Trained elsewhere: nano seed 7. Whether they have learnt from these objects is not known" in text
 
 
 def test_pages_show_text_as_text() -> None:
     text = page("a < b", [paragraph("<script>", "note"), table(["x & y"], [["<i>"]])])
     assert "<title>a &lt; b</title>" in text and "&lt;script&gt;" in text
     assert "x &amp; y" in text and "<td>&lt;i&gt;</td>" in text
+
+
+def contrast(one: Any, other: Any) -> float:
+    """Of two colours, from 1 to 21: WCAG 2."""
+
+    def luminance(colour: Any) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("n_wrong", range(0, 101, 5))
+def test_numbers_in_confusion_matrices_can_be_read(n_wrong: int) -> None:
+    labels = np.repeat([0, 1], 100)
+    probs = np.where(np.tile(np.arange(100), 2) < n_wrong, 1 - labels, labels).astype(float)
+    axes = plot_confusion_matrix(Scored(labels, probs, None), 0.5).axes[0]
+    image = axes.images[0]
+    for text in axes.texts:
+        column, row = (int(place) for place in text.get_position())
+        ground = image.cmap(image.norm(image.get_array()[row, column]))
+        assert contrast(text.get_color(), ground[:3]) >= 4.5
+
+
+def test_rare_things_stand_on_logarithmic_axes() -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 200)
+    scored = Scored(labels, 0.3 * labels + 0.7 * rng.random(200), None)
+    assert plot_roc(scored, 0.5).axes[1].get_xscale() == "log"
+    assert plot_score_histogram(scored, 0.5).axes[0].get_yscale() == "log"
+    axes = plot_precision_recall(scored, 0.5, prevalences=[0.01, 1e-4]).axes[1]
+    assert axes.get_yscale() == "log"
+    curves = [line for line in axes.lines if line.get_marker() == "None"]
+    assert [line.get_label() for line in curves] == ["1 lens in 100", "1 lens in 10,000"]
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves}) == 2
+    # All are called lenses at the end, where purity is what the sky has.
+    assert [line.get_ydata()[-1] for line in curves] == pytest.approx([0.01, 1e-4])
+    times = pd.DataFrame([("train", "", 10.0, 5.0, 1.0)], columns=["rule", "job", *COLUMNS.values()])
+    assert [axes.get_xscale() for axes in draw_run_times(times).axes] == ["log", "log"]
+
+
+def test_what_is_compared_has_a_name_and_a_unit() -> None:
+    assert {*STATISTICS, BAND_CORRELATION, PROBABILITY} == set(NAMES)
+
+
+def test_completeness_of_domains_can_be_told_apart_without_colour() -> None:
+    one = {"property": "einstein_radius_arcsec", "low": 0.5, "high": 1.0, "n_lenses": 9, "completeness": 0.5}
+    ends = {"interval_low": 0.4, "interval_high": 0.6}
+    objects = ("global", "domain::hsc", "domain::slsim")
+    figure = plot_completeness([{"objects": name, **one, **ends} for name in objects])
+    lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    bars = figure.axes[0].containers
+    assert [bar.get_label() for bar in bars] == ["all", "hsc", "slsim"]
+    markers = [bar.lines[0].get_marker() for bar in bars]
+    assert len(set(markers)) == 3 and not lines
+    assert len({float(bar.lines[0].get_xdata()[0]) for bar in bars}) == 3
+
+
+@pytest.mark.parametrize("config", [[], ["CONFIG=config/challenge.yaml"]])
+def test_make_calls_what_the_readme_says(config: list[str]) -> None:
+    options = " --configfile config/challenge.yaml" if config else ""
+    for target, command in (
+        ("report", f"snakemake{options} --report report.html"),
+        ("status", f"python workflow/scripts/show_status.py{options}"),
+    ):
+        done = subprocess.run(
+            ["make", "-n", target, *config],
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert " ".join(done.stdout.split()).endswith(command)
 
 
 def test_confusion_matrices_of_all_and_of_each_domain() -> None:

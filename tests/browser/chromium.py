@@ -39,12 +39,17 @@ def start(downloads: Path) -> webdriver.Chrome:
 
 def show(driver: webdriver.Chrome, page: Path, size: tuple[int, int] = DESKTOP) -> None:
     """Open a page from disk in a window of some size, whose width is that of the page."""
+    resize(driver, size)
+    driver.get(page.absolute().as_uri())
+
+
+def resize(driver: webdriver.Chrome, size: tuple[int, int]) -> None:
+    """Make the window so large."""
     width, height = size
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": min(size) < 500},
     )
-    driver.get(page.absolute().as_uri())
 
 
 def requests_of(driver: webdriver.Chrome) -> list[str]:

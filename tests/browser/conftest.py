@@ -5,7 +5,8 @@
     pytest --browser tests/browser
 
 Without the first all tests are skipped, without the second those of accessibility, and say what is missing;
-`make test-browser` does the others. With STRONGLENS_BROWSER=required nothing is skipped: what is missing is an error.
+`make test-browser` does the others. With STRONGLENS_BROWSER=required nothing is skipped: what is missing
+is an error.
 """
 
 import os

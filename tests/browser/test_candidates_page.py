@@ -236,6 +236,8 @@ def test_a_close_look(opened: Page, data: dict[str, Any]) -> None:
     before = opened["picture"].size["width"]
     opened.press("+", "+")
     assert opened["picture"].size["width"] == before + 2 * data["sizePx"]
+    opened["larger"].click()
+    opened["smaller"].click()
     opened.press("-", "-", "-")
     assert opened["picture"].size["width"] == before - data["sizePx"]
     assert middle_seen(opened) == pytest.approx([0.5, 0.5], abs=0.01)

@@ -23,8 +23,8 @@ def progress(items: Iterable[T], total: int, label: str, unit: str, every_s: flo
     label, unit : str
         What is done, and to what.
     every_s : float
-        Seconds between two lines in the log; a shorter task writes none. On a terminal, where the bar is, they
-        stand in the log's file alone: who asks how far a run is reads there that it still runs.
+        Seconds between two lines in the log; a shorter task writes none. On a terminal, where the bar is,
+        they stand in the log's file alone: who asks how far a run is reads there that it still runs.
 
     Notes
     -----

@@ -21,6 +21,21 @@ BUCKETS = (("#0072B2", "-"), ("#0072B2", "--"), ("#009E73", "-"), ("#009E73", "-
 """Colour by domain, dashes by label: the buckets come in the order of their names."""
 
 
+NAMES = {
+    "sky": "sky (counts)",
+    "noise": "noise (counts)",
+    "noise_correlation": "correlation of\nneighbouring pixels",
+    "peak": "brightest pixel\nabove sky (counts)",
+    "flux": "flux above sky (counts)",
+    "constant_corners": "constant corners\n(number of four)",
+    "band_correlation": "correlation with\nthe next band",
+    "probability": "probability",
+}
+"""What is compared, with its unit."""
+
+N_CORNERS = 4
+
+
 def save_drift(compared: Sequence[Compared], path: Path) -> None:
     """Draw cumulative distributions, a row a statistic and a column a band; what drifts is framed.
 
@@ -33,15 +48,15 @@ def save_drift(compared: Sequence[Compared], path: Path) -> None:
     """
     names = list(dict.fromkeys(one.statistic for one in compared))
     bands = list(dict.fromkeys(one.band for one in compared if one.band)) or [""]
-    figure = Figure(figsize=(2.6 * len(bands) + 1, 1.9 * len(names) + 1), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(bands) + 1, 2.2 * len(names) + 1), layout="constrained")
     panels = figure.subplots(len(names), len(bands), squeeze=False)
     for axes in panels.flat:
         axes.set_visible(False)
     for one in compared:
         place = bands.index(one.band) if one.band else 0
         _draw(panels[names.index(one.statistic), place], one)
-    for row, name in zip(panels, names, strict=True):
-        row[0].set_ylabel(f"{name}\nshare below")
+    for row in panels:
+        row[0].set_ylabel("share below", fontsize="small")
     n_drifting = sum(one.drifts for one in compared)
     figure.suptitle(
         f"Blind set against the buckets of the training set: {n_drifting} of {len(compared)} differ"
@@ -57,10 +72,14 @@ def _draw(axes: Axes, one: Compared) -> None:
         axes.plot(*_steps(values), color=colour, linestyle=dashes, linewidth=1, label=bucket)
     axes.plot(*_steps(one.blind), color=BLIND, linewidth=2, label="blind set")
     low, high = np.quantile(np.concatenate([one.blind, *one.training.values()]), [0.005, 0.995])
-    if low < high:
+    if one.statistic == "constant_corners":
+        axes.set_xlim(-0.3, N_CORNERS + 0.3)
+    elif low < high:
         axes.set_xlim(low, high)
+    axes.set_xlabel(NAMES.get(one.statistic, one.statistic), fontsize="small")
     axes.tick_params(labelsize="x-small")
-    axes.set_title(f"{one.band} {one.distance:.2f} (limit {one.limit:.2f})", fontsize="small")
+    where = f"{one.band}: " if one.band else ""
+    axes.set_title(f"{where}{one.distance:.2f} outside (limit {one.limit:.2f})", fontsize="small")
     if one.drifts:
         axes.title.set_color(DRIFT)
         axes.spines[:].set(color=DRIFT, linewidth=2.5)

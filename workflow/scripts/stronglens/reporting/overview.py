@@ -1,5 +1,6 @@
 """The first pages of the report: the numbers that matter, and the data they come from."""
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from stronglens.artefact import read_json, write_text
+from stronglens.artefact import check_sha256, read_json, write_text
 from stronglens.ensembling.scored_set import open_scored
+from stronglens.packing.packed import REJECTED
 from stronglens.reporting import html
 
 METRICS = {
@@ -103,7 +105,7 @@ def describe_data(
     splits : Path
         `objects.json`.
     tests : mapping of str to Path
-        `summary.json` of each part of each test set, by a name.
+        `summary.json` of each part of each test set, by a name; `rejected.csv` lies beside it.
     out : Path
         An HTML file that needs nothing beside it.
 
@@ -170,7 +172,13 @@ def describe_data(
             ],
         ),
         html.heading("Files that could not be read"),
-        *_rejects(inspected["bad_files"]),
+        *_rejects([(one["bucket"] or "", one["path"], one["reason"]) for one in inspected["bad_files"]], ""),
+        *(
+            part
+            for name, path in tests.items()
+            for part in _rejects(_rejected_files(path, name), name)
+            if sets[name]["n_rejected"]
+        ),
         html.heading("Seen more than once"),
         html.table(
             ("", "how often", "with both labels"),
@@ -186,12 +194,22 @@ def describe_data(
     write_text(out, html.page("Data", parts))
 
 
-def _rejects(bad: Sequence[Mapping[str, str]]) -> Iterator[str]:
+def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
+    """Test set, file and reason of each cutout that was rejected; what is no cutout at all is not counted."""
+    path = summary.with_name(REJECTED)
+    check_sha256(path, read_json(summary)["sha256"][REJECTED], summary)
+    with path.open(encoding="utf-8", newline="") as text:
+        return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
+
+
+def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]:
+    """Files that could not be read, of the labelled data ("") or of a test set."""
     if not bad:
-        yield html.paragraph("None.")
+        yield html.paragraph("None of the labelled ones.")
         return
-    rows = [(one["bucket"] or "", one["path"], one["reason"]) for one in bad[:MOST_REJECTS]]
-    yield html.table(("bucket", "file", "reason"), rows, texts=(1, 2))
+    yield html.table(
+        ("test set" if testset else "bucket", "file", "reason"), bad[:MOST_REJECTS], texts=(1, 2)
+    )
     if len(bad) > MOST_REJECTS:
         yield html.paragraph(f"… and {len(bad) - MOST_REJECTS:,} more: rejected.csv lists all.", "note")
 
@@ -204,10 +222,21 @@ def _headline(results: Results) -> Iterator[str]:
     stated = metrics[first]["global"]
     t_star = metrics["validation"]["global"]
     yield html.paragraph(
-        f"Scores of the test set {first}: labelled objects that no member has learnt from and that t* was "
-        "not chosen on. Ranges are 95 % confidence intervals.",
+        f"Scores of the test set {first}: labelled objects that no member that was trained here has learnt "
+        "from and that t* was not chosen on. Ranges are 95 % confidence intervals.",
         "note",
     )
+    imported = [
+        f"{best['model']} seed {best['seed']}"
+        for best in (read_json(folder / "best.json") for folder in results.members)
+        if best.get("imported")
+    ]
+    if imported:
+        yield html.paragraph(
+            f"Trained elsewhere: {', '.join(imported)}. Whether they have learnt from these objects is not "
+            "known here; if they have, the scores are too good.",
+            "warning",
+        )
     shown = ("roc_auc", "recall", "precision", "specificity")
     yield html.cards(
         [
@@ -280,8 +309,8 @@ def _blind(results: Results) -> Iterator[str]:
     if not results.blind:
         return
     rows, warnings = [], []
-    for name, csv in results.blind.items():
-        scored = open_scored(csv)
+    for name, table in results.blind.items():
+        scored = open_scored(table)
         n_lenses = int(np.count_nonzero(scored.probs >= scored.threshold))
         drift = read_json(results.drift[name])
         n_shared = int(drift["identical_cutouts"]["n_cutouts"])

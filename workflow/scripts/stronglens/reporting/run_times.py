@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from stronglens.artefact import write_text
 from stronglens.errors import InputError
@@ -63,7 +64,7 @@ def read_benchmarks(folder: Path, jobs: Jobs) -> pd.DataFrame:
 def draw_run_times(jobs: pd.DataFrame) -> Figure:
     """A dot a job and a stroke for the median; times and memory on logarithmic axes."""
     rules = list(dict.fromkeys(jobs.sort_values("run_time_s", ascending=False)["rule"]))
-    figure = Figure(figsize=(9.5, 0.45 * max(len(rules), 2) + 1.7), layout="constrained")
+    figure = Figure(figsize=(9.5, 0.34 * max(len(rules), 3) + 1.5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, column, colour, name in (
         (panels[0], "run_time_s", BLUE, "run time (s)"),
@@ -77,6 +78,10 @@ def draw_run_times(jobs: pd.DataFrame) -> Figure:
             axes.plot(values, np.full(len(values), place), "o", color=colour, markersize=5, alpha=0.7)
             axes.plot(np.median(values), place, "|", color="black", markersize=16, markeredgewidth=1.6)
         axes.set(xlabel=name, xscale="log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", labelsize="small")
         axes.grid(alpha=0.3, axis="x")
     counts = jobs["rule"].value_counts()
     panels[0].set_yticks(range(len(rules)), [f"{rule} ({counts[rule]})" for rule in rules])

@@ -150,10 +150,10 @@ def member_status(
 
 
 def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -> dict[int, MemberStatus]:
-    """The members of a model, by seed, with the time left of those that have not ended their first epoch here.
+    """The members of a model, by seed, with the time left of those that do not train or have just begun.
 
-    An epoch of theirs is taken to last as long as the median of the others of that model; where none has ended
-    one, nothing is known.
+    An epoch of theirs is taken to last as long as the median of the others of that model; where none has
+    ended one, nothing is known.
     """
     known = [one.log.epoch_s for one in members.values() if one.log.epochs]
     if not known:
@@ -218,7 +218,7 @@ def _time_left(members: Sequence[MemberStatus]) -> list[str]:
         return []
     n_at_once = max(1, sum(member.state == "runs" for member in unfinished))
     # No less than the longest: a training is not divided.
-    seconds = max(sum(left) / n_at_once, max(left))
+    seconds = max(sum(left) / n_at_once, *left)
     text = f"trainings need about {duration(seconds)} more, {n_at_once} at once"
     n_unknown = len(unfinished) - len(left)
     return [text + (f", and {n_unknown} of which nothing is known yet" if n_unknown else "")]

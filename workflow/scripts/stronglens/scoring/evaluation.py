@@ -52,12 +52,12 @@ def evaluate(
         Folders of the packed data, for what is known of the lenses.
     """
     metrics = metrics_by_domain(scored.labels, scored.probs, threshold, scored.domains)
-    save_plots(scored, threshold, out_dir)
     write_metrics_csv(out_dir / "metrics.csv", metrics)
     intervals = intervals_by_domain(scored.labels, scored.probs, threshold, scored.domains, scored.objects)
     stated = with_intervals(metrics, intervals)
     write_json(metrics_json, stated)
     settings = settings or EvaluateSettings()
+    save_plots(scored, threshold, out_dir, settings.prevalences)
     of_field = field_metrics_by_domain(
         scored.labels, scored.probs, threshold, settings, scored.domains, scored.objects
     )

@@ -1,6 +1,8 @@
 """Pictures of how well a classifier does."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from stronglens.figures import BLUE, GREY, ORANGE, STYLES, save_figure
+from stronglens.scoring.bootstrap import Ranked
 from stronglens.scoring.fractions import score_interval
 from stronglens.scoring.metrics import (
     calibration_bins,
@@ -18,15 +21,19 @@ from stronglens.scoring.metrics import (
     metrics_at,
     objects_by_domain,
 )
+from stronglens.scoring.operating_points import purity_of
 from stronglens.scoring.scored import Scored
 
 N_HISTOGRAM_BINS = 50
+PREVALENCES = (1e-2, 1e-3, 1e-4)
 
 Curve = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.float64], str, str]
 """Name, labels, probabilities, colour and dashes."""
 
 
-def save_plots(scored: Scored, threshold: float, out_dir: Path) -> None:
+def save_plots(
+    scored: Scored, threshold: float, out_dir: Path, prevalences: Sequence[float] = PREVALENCES
+) -> None:
     """Draw all pictures, as PNG and PDF files.
 
     Parameters
@@ -37,8 +44,11 @@ def save_plots(scored: Scored, threshold: float, out_dir: Path) -> None:
         Marked in the pictures; an object is called a lens if its probability is at least this.
     out_dir : Path
         Receives two files for each of `PLOTS`.
+    prevalences : sequence of float
+        Fractions of lenses in skies for which purity is drawn.
     """
-    for name, plot in PLOTS.items():
+    of_sky = {"precision_recall": partial(plot_precision_recall, prevalences=prevalences)}
+    for name, plot in (PLOTS | of_sky).items():
         save_figure(plot(scored, threshold), out_dir / f"{name}.png")
 
 
@@ -69,9 +79,14 @@ def plot_roc(scored: Scored, threshold: float) -> Figure:
     return figure
 
 
-def plot_precision_recall(scored: Scored, threshold: float) -> Figure:
-    """Precision against recall, for all objects and each domain."""
-    figure, axes = _one_panel()
+def plot_precision_recall(
+    scored: Scored, threshold: float, prevalences: Sequence[float] = PREVALENCES
+) -> Figure:
+    """Precision against recall, for all objects and each domain; and what purity all objects would have in
+    skies with few lenses, in logarithmic scale.
+    """
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    axes, of_sky = figure.subplots(1, 2)
     at = metrics_at(scored.labels, scored.probs, threshold)
     for name, labels, probs, colour, dashes in _curves(scored):
         precision, recall, _ = precision_recall_curve(labels, probs, drop_intermediate=True)
@@ -86,12 +101,40 @@ def plot_precision_recall(scored: Scored, threshold: float) -> Figure:
         ylabel="precision (called lenses that are lenses)",
         xlim=(0, 1.01),
         ylim=(0, 1.02),
-        title=f"Precision and recall, {_size(scored)}",
+        title="these objects",
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
     _say_if_undefined(scored, axes)
+    _draw_purity(of_sky, scored, threshold, prevalences)
+    figure.suptitle(f"Precision and recall, {_size(scored)}")
     return figure
+
+
+def _draw_purity(axes: Axes, scored: Scored, threshold: float, prevalences: Sequence[float]) -> None:
+    ranked = Ranked(scored.labels, scored.probs)
+    true, false = ranked.counts(np.ones(len(scored.labels), dtype=np.int64))
+    if true[-1] and false[-1]:
+        passed = ranked.thresholds >= threshold
+        for prevalence, (colour, dashes) in zip(prevalences, itertools.cycle(STYLES), strict=False):
+            purity = purity_of(true, false, prevalence)
+            # Before the first false positive it is 1, which says no more than that there are too few objects.
+            known = false > 0
+            label = f"1 lens in {1 / prevalence:,.0f}"
+            axes.plot(true[known] / true[-1], purity[known], color=colour, linestyle=dashes, label=label)
+            if passed.any():
+                place = np.flatnonzero(passed)[-1]
+                axes.plot(true[place] / true[-1], purity[place], "o", color=colour, markersize=6)
+        axes.legend(title="dot: threshold", loc="lower left")
+    axes.set(
+        xlabel="recall (lenses found)",
+        ylabel="purity (called lenses that are lenses)",
+        xlim=(0, 1.01),
+        yscale="log",
+        ylim=(min(prevalences, default=1e-2) / 10, 1.5),
+        title="in skies with few lenses",
+    )
+    axes.grid(alpha=0.3)
 
 
 def plot_reliability(scored: Scored, threshold: float) -> Figure:
@@ -143,7 +186,7 @@ def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(counts):
             share = shares[row, column]
-            colour = "white" if share > 0.5 else "black"
+            colour = "white" if share > 0.7 else "black"  # whichever stands out more
             axes.text(
                 column, row, f"{count:,}\n{share:.2%}", ha="center", va="center", color=colour, fontsize=12
             )

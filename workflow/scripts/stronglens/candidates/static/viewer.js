@@ -15,6 +15,8 @@ class Viewer {
     this.scale = 0; // as large as there is room
     const on = (id, act) => document.getElementById(id).addEventListener("click", act);
     on("viewer-close", () => this.dialog.close());
+    on("smaller", () => this.zoom(-1));
+    on("larger", () => this.zoom(1));
     on("previous", () => app.step(-1));
     on("next", () => app.step(1));
     this.makeBands();
