@@ -80,6 +80,8 @@ rule evaluate_lens_val:
         table="results/evaluation/{ensemble}/val/lens_parameters.csv",
     log:
         "logs/evaluate_lens_val/{ensemble}.log",
+    benchmark:
+        "results/benchmarks/evaluate_lens_val/{ensemble}.tsv"
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
     conda:
@@ -111,6 +113,8 @@ use rule evaluate_lens_val as evaluate_lens_test with:
         table="results/evaluation/{ensemble}/{testset}/lens_parameters.csv",
     log:
         "logs/evaluate_lens_test/{ensemble}/{testset}.log",
+    benchmark:
+        "results/benchmarks/evaluate_lens_test/{ensemble}/{testset}.tsv"
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
         testset=one_of(SCORED),

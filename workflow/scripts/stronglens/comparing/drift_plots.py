@@ -26,6 +26,7 @@ NAMES = {
     "noise": "noise (counts)",
     "noise_correlation": "correlation of\nneighbouring pixels",
     "peak": "brightest pixel\nabove sky (counts)",
+    "size": "mean distance of light\nfrom the centre (px)",
     "flux": "flux above sky (counts)",
     "constant_corners": "constant corners\n(number of four)",
     "band_correlation": "correlation with\nthe next band",
