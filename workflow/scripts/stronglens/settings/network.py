@@ -23,11 +23,11 @@ class NetworkSettings(Settings):
     learnt_softening: float | None = Field(None, gt=0, le=1e6, examples=[1.0])
     """Begin with a layer asinh(x / s) that learns a softening s for each channel, from this value on, in
     units of the preprocessed image; counts where `normalise` is false. `null`, the default: no such layer.
-    What it gains has not been measured."""
+    What it gained: docs/EXPERIMENTS.md."""
     band_mask: bool = False
     """Give the network one more channel for each band: 1 where the object has the band, 0 where it is
-    missing, that is, where the band's channel is 0 everywhere. Needs a stack of bands. Off by default: what
-    it gains has not been measured."""
+    missing, that is, where the band's channel is 0 everywhere. Needs a stack of bands. Off by default; what
+    it gained: docs/EXPERIMENTS.md."""
     timm: dict[str, Any] = Field({}, examples=["{patch_size: 2}"])
     """Further keywords for `timm.create_model`, such as `patch_size` of the stem."""
 

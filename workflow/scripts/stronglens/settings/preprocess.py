@@ -36,7 +36,7 @@ class PreprocessSettings(Settings):
     level and one scale for all cutouts of the object that could be read, whichever bands the network sees;
     nothing is centred, so the sky is 0 and ratios between bands are kept, but for clipped pixels. `asinh`:
     asinh(x / s) with a fixed softening s in counts for each band; the data decide nothing, and colours and
-    brightness are kept. What `object` and `asinh` gain has not been measured."""
+    brightness are kept. What `object` and `asinh` gained: docs/EXPERIMENTS.md."""
     asinh_softening: float = Field(0.1, gt=0, le=1e6, examples=[0.1])
     """Softening of the `asinh` normalisation, in counts: well below it the stretch is linear, well above it
     logarithmic. About the noise of a pixel is usual."""

@@ -53,33 +53,33 @@ class TrainSettings(Settings):
     """Training images x become sign(x) |x|^g with g drawn from 1 - this to 1 + this: both signs survive."""
     band_dropout: float = Field(0.0, ge=0, lt=1, examples=[0.1])
     """Chance that a band of a stack is set to 0 in a training image, each band for itself, but never the last
-    one. Off by default: what it gains has not been measured."""
+    one. Off by default; what it gained: docs/EXPERIMENTS.md."""
     skip_incomplete: bool = False
     """Leave objects that lack one of a stack's bands out of the training split. Validation, test and
-    prediction keep them, with 0 in place of the band. Off by default: what it gains has not been measured."""
+    prediction keep them, with 0 in place of the band. Off by default; what it gained: docs/EXPERIMENTS.md."""
     mixup_alpha: float = Field(0.0, ge=0, le=100, examples=[0.2])
-    """Mixup: training images and labels become l (one) + (1 - l) (another), l drawn from Beta(this, this);
-    0 mixes nothing. Where `cutmix_alpha` is set too, each batch has one of both, with equal chances. Off by
-    default: what it gains has not been measured."""
+    """Mixup: training images and labels become l (one) + (1 - l) (another), l drawn from Beta(this, this); 0
+    mixes nothing. Where `cutmix_alpha` is set too, each batch has one of both, with equal chances. Off by
+    default; what it gained: docs/EXPERIMENTS.md."""
     cutmix_alpha: float = Field(0.0, ge=0, le=100, examples=[1.0])
-    """CutMix: a rectangle of each training image comes from another, and so does its share of the label;
-    1 - the share of the area is drawn from Beta(this, this). Off by default: what it gains has not been
-    measured."""
+    """CutMix: a rectangle of each training image comes from another, and so does its share of the label; 1 -
+    the share of the area is drawn from Beta(this, this). Off by default; what it gained:
+    docs/EXPERIMENTS.md."""
     label_smoothing: float = Field(0.0, ge=0, lt=1, examples=[0.05])
-    """Labels 0 and 1 become e / 2 and 1 - e / 2 in the training loss, e being this. Off by default: what it
-    gains has not been measured."""
+    """Labels 0 and 1 become e / 2 and 1 - e / 2 in the training loss, e being this. Off by default; what it
+    gained: docs/EXPERIMENTS.md."""
     balance: Literal["none", "class", "domain", "bucket"] = Field("none", examples=["bucket"])
     """Weights of samples in the training loss, so that all classes, all domains, or all buckets (classes
     within domains) weigh the same in sum; the mean weight is 1. Validation is not weighted. `none` by
-    default: what it gains has not been measured."""
+    default; what it gained: docs/EXPERIMENTS.md."""
     clip_grad_norm: float | None = Field(None, gt=0, le=1e6, examples=[1.0])
     """Scale the gradient down to this norm (over all weights) where it is larger; `null`, the default, never
-    does. What it gains has not been measured."""
+    does. What it gained: docs/EXPERIMENTS.md."""
     ema_decay: float | None = Field(None, gt=0, lt=1, examples=[0.999])
     """Exponential moving average of the weights: after each step average = d (average) + (1 - d) (weights),
     where d rises to this as 1 - step^(-2/3), so that early weights are forgotten. Validation scores,
-    `best.pt` and `last.pt` are those of the average. `null`, the default, averages nothing: what it gains has
-    not been measured."""
+    `best.pt` and `last.pt` are those of the average. `null`, the default, averages nothing; what it gained:
+    docs/EXPERIMENTS.md."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", examples=["auto"])
     """Arithmetic of the network: `auto` takes bfloat16 on a GPU that has it and float32 elsewhere."""
     deterministic: bool = Field(False, examples=[True])
