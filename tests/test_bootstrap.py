@@ -96,6 +96,11 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     assert n_held >= 34  # 38 expected
 
 
+@pytest.mark.parametrize(("n_objects", "expected"), [(30, 1000), (30_000, 1000), (60_000, 500), (10**6, 150)])
+def test_large_sets_have_fewer_resamples(n_objects: int, expected: int) -> None:
+    assert sum(1 for _ in resamples(n_objects)) == expected
+
+
 def test_thirty_thousand_objects_take_seconds() -> None:
     labels, probs = draw(30_000)
     start = time.process_time()

@@ -340,7 +340,7 @@ def test_make_calls_what_the_readme_says(config: list[str]) -> None:
         ("status", f"python workflow/scripts/show_status.py{options}"),
     ):
         done = subprocess.run(
-            ["make", "-n", target, *config],
+            ["make", "--no-print-directory", "-n", target, *config],
             cwd=Path(__file__).parent.parent,
             capture_output=True,
             text=True,

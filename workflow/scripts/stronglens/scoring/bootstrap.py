@@ -11,6 +11,11 @@ from stronglens.scoring.operating_points import Choose, highest_youden
 
 CONFIDENCE = 0.95
 N_RESAMPLES = 1000
+FEWEST_RESAMPLES = 150
+MOST_DRAWN = 30_000_000
+"""Objects drawn for an interval, all resamples together: of large sets, whose intervals are narrow, there are
+fewer resamples, but not fewer than `FEWEST_RESAMPLES`."""
+
 SEED = 0
 
 HEADLINE = (
@@ -103,7 +108,7 @@ class Ranked:
 def resamples(
     n_rows: int,
     objects: npt.NDArray[np.int64] | None = None,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int | None = None,
     seed: int = SEED,
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Draw as many objects as there are, with replacement, again and again.
@@ -115,8 +120,10 @@ def resamples(
     objects : ndarray of int64, shape (n_rows,), optional
         Number of each row's object, from 0: rows of one object are drawn together. Each row is one if not
         given.
-    n_resamples, seed : int
-        How many times, and the seed of the drawing: the same numbers give the same resamples.
+    n_resamples : int, optional
+        How many times; `N_RESAMPLES`, or fewer for more than 30,000 objects, if not given.
+    seed : int
+        Of the drawing: the same numbers give the same resamples.
 
     Yields
     ------
@@ -125,6 +132,8 @@ def resamples(
     """
     generator = np.random.default_rng(seed)
     n_objects = n_rows if objects is None else int(objects.max(initial=-1)) + 1
+    if n_resamples is None:
+        n_resamples = max(FEWEST_RESAMPLES, min(N_RESAMPLES, MOST_DRAWN // max(1, n_objects)))
     for _ in range(n_resamples):
         drawn = np.bincount(generator.integers(0, n_objects, n_objects), minlength=n_objects)
         yield drawn if objects is None else drawn[objects]
@@ -220,7 +229,7 @@ def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Inter
 
 def _intervals(found: Mapping[str, npt.NDArray[np.float64]]) -> Intervals:
     values = {name: interval(resampled) for name, resampled in found.items()}
-    return {"confidence": CONFIDENCE, "n_resamples": N_RESAMPLES, **values}
+    return {"confidence": CONFIDENCE, "n_resamples": len(next(iter(found.values()))), **values}
 
 
 def interval(values: npt.NDArray[np.float64]) -> list[float] | None:
