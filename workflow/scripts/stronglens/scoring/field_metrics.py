@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.scoring.bootstrap import CONFIDENCE, N_RESAMPLES, Ranked, interval, resamples
+from stronglens.scoring.bootstrap import CONFIDENCE, Ranked, interval, resamples
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.operating_points import Counts, fbeta_of, purity_of
 from stronglens.settings.evaluate import EvaluateSettings
@@ -67,7 +67,7 @@ def field_metrics(
         **{name: one if np.isfinite(one) else None for name, one in value.items()},
         "intervals": {
             "confidence": CONFIDENCE,
-            "n_resamples": N_RESAMPLES,
+            "n_resamples": len(found),
             **{name: interval(np.array([one[name] for one in found])) for name in value},
         },
     }

@@ -15,7 +15,7 @@ from stronglens.ensembling.ensemble_table import open_ensemble
 from stronglens.ensembling.tables import INTEGER, REAL, TEXT, finite, probabilities
 from stronglens.errors import InputError
 from stronglens.packing.lens_values import read_lens_values, values_of_lenses
-from stronglens.scoring.bootstrap import CONFIDENCE, N_RESAMPLES, interval, resamples
+from stronglens.scoring.bootstrap import CONFIDENCE, interval, resamples
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.settings.lens_parameters import LENS_PARAMETERS, in_order
@@ -149,7 +149,7 @@ def errors_of(truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64]) 
     return {
         "n": len(truth),
         **_statistics(truth, estimates),
-        "intervals": {"confidence": CONFIDENCE, "n_resamples": N_RESAMPLES, **intervals},
+        "intervals": {"confidence": CONFIDENCE, "n_resamples": len(drawn), **intervals},
     }
 
 
