@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -102,12 +103,23 @@ class WorkflowRun:
 
     def host_goes_down(self) -> None:
         """SIGKILL to the sidecar too."""
-        listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
-        for line in listed.stdout.splitlines():
-            pid, command = line.split(maxsplit=1)
-            if f"sidecar.py {self.process.pid} " in command:
-                os.kill(int(pid), signal.SIGKILL)
+        sidecars = [pid for pid, command in _commands() if self._is_sidecar(command)]
+        assert len(sidecars) == 1, f"expected one sidecar of process {self.process.pid}, found {sidecars}"
+        os.kill(sidecars[0], signal.SIGKILL)
         self.kill()
+
+    def _is_sidecar(self, command: Sequence[str]) -> bool:
+        """Whether a command is the sidecar of this run: sidecar.py PID STARTED."""
+        script, pid, *_ = [*command[-3:-1], "", ""]
+        return script.endswith("/sidecar.py") and pid == str(self.process.pid)
+
+
+def _commands() -> Iterator[tuple[int, list[str]]]:
+    """The process ids and commands of all that runs; ps would cut them to COLUMNS characters."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                yield int(folder.name), (folder / "cmdline").read_text().rstrip("\0").split("\0")
 
 
 def end_runs() -> None:
