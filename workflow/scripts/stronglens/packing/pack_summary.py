@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.packing.find import Found, FoundFile, Leftover, bands_of
+from stronglens.packing.find import FoundFile, Leftover, bands_of
 from stronglens.packing.names import NO_BAND, printable
 from stronglens.packing.rejected import kind_of
 from stronglens.settings.data import PackSettings
@@ -30,8 +31,62 @@ class RejectedFile(NamedTuple):
     reason: str
 
 
+@dataclass(frozen=True)
+class ObjectBands:
+    """The objects of a data set, and the bands of each.
+
+    Attributes
+    ----------
+    names : list of str
+        The objects' keys, in the order of their files.
+    on_disk, packed : ndarray of bool, shape (n_objects, n_bands)
+        Which of the configured bands an object has files of, and which of those could be read. An object with
+        a bare name has one cutout: it lacks no band.
+    """
+
+    names: list[str]
+    on_disk: npt.NDArray[np.bool_]
+    packed: npt.NDArray[np.bool_]
+
+
+def object_bands(files: Sequence[FoundFile], rejected: Iterable[int], settings: PackSettings) -> ObjectBands:
+    """Find the objects that files belong to, and their bands.
+
+    Parameters
+    ----------
+    files : sequence of FoundFile
+        Sorted.
+    rejected : iterable of int
+        Numbers of the files that could not be read.
+    settings : PackSettings
+        Its bands.
+    """
+    names: list[str] = []
+    numbers = np.empty(len(files), dtype=np.int64)
+    for place, file in enumerate(files):
+        if not names or names[-1] != file.object:
+            names.append(file.object)
+        numbers[place] = len(names) - 1
+    bands = np.fromiter((file.band for file in files), dtype=np.int64, count=len(files))
+    readable = np.ones(len(files), dtype=bool)
+    readable[list(rejected)] = False
+    on_disk = np.zeros((len(names), len(bands_of(settings))), dtype=bool)
+    packed = np.zeros_like(on_disk)
+    on_disk[numbers, bands] = True
+    packed[numbers[readable], bands[readable]] = True
+    bare = bands_of(settings).index(NO_BAND)
+    configured = len(settings.bands)
+    return ObjectBands(
+        names, on_disk[:, :configured] | on_disk[:, [bare]], packed[:, :configured] | packed[:, [bare]]
+    )
+
+
 def summarise(
-    settings: PackSettings, found: Found, index: pa.Table, rejected: Mapping[int, RejectedFile]
+    settings: PackSettings,
+    objects: ObjectBands,
+    index: pa.Table,
+    rejected: Mapping[int, RejectedFile],
+    leftovers: Sequence[Leftover],
 ) -> dict[str, Any]:
     """Describe a packed data set.
 
@@ -39,12 +94,14 @@ def summarise(
     ----------
     settings : PackSettings
         How it was packed.
-    found : Found
-        The files it was packed from.
+    objects : ObjectBands
+        The objects that it was packed from.
     index : Table
         A row per cutout (see `stronglens.packing.pack.SCHEMA`).
     rejected : mapping of int to RejectedFile
-        By number in `found.files`.
+        The files that could not be read.
+    leftovers : sequence of Leftover
+        The files that are no cutouts.
 
     Returns
     -------
@@ -53,9 +110,7 @@ def summarise(
         `missing_bands`: objects for which no file of a band was found. `n_objects_incomplete`: objects that
         lack a band for that reason or another.
     """
-    readable = np.ones(len(found.files), dtype=bool)
-    readable[list(rejected)] = False
-    objects, on_disk, packed = _bands_of_objects(found.files, readable, settings)
+    packed = objects.packed
     lost = np.flatnonzero(~packed.any(axis=1))
     return {
         "format": 1,
@@ -63,23 +118,23 @@ def summarise(
         "labelled": settings.labelled is not None,
         "size_px": settings.size_px,
         "bands": settings.bands,
-        "n_files": len(found.files),
+        "n_files": len(index) + len(rejected),
         "n_cutouts": len(index),
         "n_rejected": len(rejected),
-        "n_objects": len(objects) - len(lost),
+        "n_objects": len(objects.names) - len(lost),
         "n_objects_incomplete": int((packed.any(axis=1) & ~packed.all(axis=1)).sum()),
-        "unreadable_objects": sorted(printable(objects[number]) for number in lost),
+        "unreadable_objects": sorted(printable(objects.names[number]) for number in lost),
         "counts": {name: _count_rows(index[name]) for name in ("bucket", "domain", "label", "band")},
         "rejected": _count(kind_of(file.reason) for file in rejected.values()),
-        "leftovers": _count(left.reason for left in found.leftovers),
+        "leftovers": _count(left.reason for left in leftovers),
         "missing_bands": {
             band: {
                 "n_objects": int((~has_band).sum()),
                 "first": [
-                    printable(objects[number]) for number in np.flatnonzero(~has_band)[:_MOST_EXAMPLES]
+                    printable(objects.names[number]) for number in np.flatnonzero(~has_band)[:_MOST_EXAMPLES]
                 ],
             }
-            for band, has_band in zip(settings.bands, on_disk.T, strict=True)
+            for band, has_band in zip(settings.bands, objects.on_disk.T, strict=True)
             if not has_band.all()
         },
         "shared_header_ids": _shared(index, "header_id", "object"),
@@ -147,61 +202,41 @@ def _count(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def _bands_of_objects(
-    files: Sequence[FoundFile], readable: npt.NDArray[np.bool_], settings: PackSettings
-) -> tuple[list[str], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Objects in the order of their files, which configured bands they have, and which of those are readable.
-
-    An object with a bare name has one cutout: it lacks no band.
-    """
-    names: list[str] = []
-    numbers = np.empty(len(files), dtype=np.int64)
-    for place, file in enumerate(files):
-        if not names or names[-1] != file.object:
-            names.append(file.object)
-        numbers[place] = len(names) - 1
-    bands = np.fromiter((file.band for file in files), dtype=np.int64, count=len(files))
-    on_disk = np.zeros((len(names), len(bands_of(settings))), dtype=bool)
-    packed = np.zeros_like(on_disk)
-    on_disk[numbers, bands] = True
-    packed[numbers[readable], bands[readable]] = True
-    bare = bands_of(settings).index(NO_BAND)
-    configured = len(settings.bands)
-    return names, on_disk[:, :configured] | on_disk[:, [bare]], packed[:, :configured] | packed[:, [bare]]
-
-
 def _shared(index: pa.Table, column: str, member: str) -> dict[str, Any]:
-    """Values of a column that several members have in common: how many, and the first of them."""
-    repeated = _repeated(index, column, member)
-    # One thread: groups come in the order in which they are met.
-    pairs = repeated.group_by([column, member], use_threads=False).aggregate([("label", "max")])
-    groups = pairs.group_by(column, use_threads=False).aggregate(
-        [(member, "count"), ("label_max", "min"), ("label_max", "max")]
-    )
-    groups = groups.filter(compute.greater(groups[f"{member}_count"], 1))
-    both = compute.not_equal(groups["label_max_min"], groups["label_max_max"])
-    first = groups[column].slice(0, _MOST_EXAMPLES)
-    examples = pairs.filter(compute.is_in(pairs[column], first.combine_chunks()))
-    members: dict[str, list[str]] = {value: [] for value in first.to_pylist()}
-    for value, name in zip(examples[column].to_pylist(), examples[member].to_pylist(), strict=True):
-        members[value].append(name)
+    """Values of a column that several members have in common: how many, and the first of them.
+
+    Texts are compared by their 64-bit hashes, which takes a tenth of the memory: among a million, two are
+    taken for one with a probability of 3e-8.
+    """
+    values, members = _hashes(index[column]), _hashes(index[member])
+    labels = index["label"].to_numpy()
+    given = np.flatnonzero(values != hash(""))
+    rows = given[np.lexsort((given, members[given], values[given]))]
+    rows = rows[_first_of_each(values[rows], members[rows])]  # one of each value and member, in that order
+    starts = np.flatnonzero(_first_of_each(values[rows]))
+    sizes = np.diff(np.append(starts, len(rows)))
+    shared = sizes > 1
+    if not shared.any():
+        return {"n": 0, "n_members": 0, "n_both_labels": 0, "first": []}
+    lowest, highest = (extreme.reduceat(labels[rows], starts) for extreme in (np.minimum, np.maximum))
+    groups = np.flatnonzero(shared)
+    groups = groups[np.argsort(np.minimum.reduceat(rows, starts)[groups])][:_MOST_EXAMPLES]
     return {
-        "n": len(groups),
-        "n_members": compute.sum(groups[f"{member}_count"]).as_py() or 0,
-        "n_both_labels": compute.sum(both).as_py() or 0,
-        "first": [group[:_MOST_EXAMPLES] for group in members.values()],
+        "n": int(shared.sum()),
+        "n_members": int(sizes[shared].sum()),
+        "n_both_labels": int((lowest != highest)[shared].sum()),
+        "first": [
+            index[member].take(np.sort(rows[start : start + size])[:_MOST_EXAMPLES]).to_pylist()
+            for start, size in zip(starts[groups], sizes[groups], strict=True)
+        ],
     }
 
 
-def _repeated(index: pa.Table, column: str, member: str) -> pa.Table:
-    """Rows whose value several members may have: few of many, so that the memory stays small."""
-    values, members = _hashes(index[column]), _hashes(index[member])
-    new = np.ones(len(index), dtype=bool)  # not just another cutout of the same object
-    new[1:] = (values[1:] != values[:-1]) | (members[1:] != members[:-1])
-    new &= values != hash("")
-    distinct, counts = np.unique(values[new], return_counts=True)
-    chosen = new & np.isin(values, distinct[counts > 1])
-    return index.select([column, member, "label"]).filter(pa.array(chosen))
+def _first_of_each(*sorted_columns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which rows differ from the one before them."""
+    first = np.ones(len(sorted_columns[0]), dtype=bool)
+    first[1:] = np.any([column[1:] != column[:-1] for column in sorted_columns], axis=0)
+    return first
 
 
 def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
