@@ -31,7 +31,7 @@ PICTURES = {
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the resamples: what intervals hold is tested elsewhere."""
-    monkeypatch.setattr(bootstrap.resamples, "__defaults__", (None, 100, 0))
+    monkeypatch.setattr(bootstrap, "N_RESAMPLES", 100)
 
 
 def draw(n: int = 400) -> Scored:

@@ -237,6 +237,13 @@ def test_other_methods_try_all_distinct_probabilities(data: st.DataObject) -> No
     assert not [at for at in probs if at > found and value(at) > best - 1e-12]  # of equals the highest
 
 
+def test_of_equal_f_betas_the_highest_threshold_though_they_are_rounded_differently() -> None:
+    # 2 of 7 lenses and no other, or 6 of 7 lenses and 3 of 6 others: both 2/3.
+    labels = [0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1]
+    probs = [0.1, 0.1, 0.1, 0.5, 0.5, 0.0, 0.0, 0.0, 0.1, 0.1, 0.0, 0.1, 0.1]
+    assert chosen(labels, probs, method="fbeta", beta=0.5, prevalence=0.5) == 0.5
+
+
 def test_rare_lenses_want_a_higher_threshold() -> None:
     generator = np.random.default_rng(0)
     labels = np.repeat([1, 0], 500)

@@ -66,11 +66,11 @@ def test_a_name_that_is_kept() -> None:
         Config.model_validate(raw)
 
 
-def write_table(folder: Path, name: str, skill: dict[str, float], seed: int) -> list[str]:
+def write_table(folder: Path, name: str, skill: dict[str, float], seed: int, n_hsc: int = 200) -> list[str]:
     """A table of 400 held-out objects whose lenses stand out more or less in each domain, and a t*."""
     generator = np.random.default_rng(seed)
     labels = np.arange(400) % 2
-    domains = np.repeat(["hsc", "slsim"], 200)
+    domains = np.repeat(["hsc", "slsim"], [n_hsc, 400 - n_hsc])
     logits = generator.normal(
         [skill[domain] * label for domain, label in zip(domains, labels, strict=True)], 1
     )
@@ -105,13 +105,25 @@ def test_the_drop_and_the_gap(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_the_same_networks_have_no_gap_and_no_interval_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap.resamples, "__defaults__", (None, 20, 0))
+    monkeypatch.setattr(bootstrap, "N_RESAMPLES", 20)
     options = write_table(tmp_path, "source", {"slsim": 3, "hsc": 1}, 0)
     options += write_table(tmp_path, "reference", {"slsim": 3, "hsc": 1}, 0)
     assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["gap"]["roc_auc"] == {"value": 0, "interval": [0, 0]}
     assert found["gap"]["accuracy"] == {"value": 0, "interval": [0, 0]}
+
+
+def test_large_domains_are_resampled_equally_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "MOST_DRAWN", 10_000)
+    monkeypatch.setattr(bootstrap, "FEWEST_RESAMPLES", 10)
+    options = write_table(tmp_path, "source", {"slsim": 3, "hsc": 1}, 0, n_hsc=300)
+    options += write_table(tmp_path, "reference", {"slsim": 3, "hsc": 1}, 0, n_hsc=300)
+    assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 0
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["n_resamples"] == 25
+    low, high = found["drop"]["roc_auc"]["interval"]
+    assert low < high
 
 
 def test_tables_of_other_objects_and_domains_that_are_not_there(

@@ -17,6 +17,9 @@ from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
 ROUNDING = 1e-9
 """Objects: a rate times a number of objects may come out below the whole number that it is."""
 
+EQUAL = 1e-12
+"""Relative: F-betas that differ by less are equal but for rounding."""
+
 
 def chooser(settings: ThresholdSettings) -> Choose:
     """What chooses a threshold as the settings say; that of Youden's J where they start from members."""
@@ -69,7 +72,8 @@ def best_threshold(
 
 def _highest_fbeta(true: Counts, false: Counts, settings: ThresholdSettings) -> int:
     purity = purity_of(true, false, settings.prevalence)
-    return int(np.argmax(fbeta_of(purity, true / true[-1], settings.beta)))
+    fbeta = fbeta_of(purity, true / true[-1], settings.beta)
+    return int(np.argmax(fbeta >= fbeta.max() * (1 - EQUAL)))
 
 
 def _most_lenses(true: Counts, allowed: npt.NDArray[np.bool_]) -> int | None:

@@ -1,6 +1,7 @@
 """Confidence intervals of metrics and of t*, from resampled objects."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,16 @@ class Ranked:
     def __init__(self, labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64]) -> None:
         self.order = np.argsort(-probs, kind="stable")
         self.probs = probs[self.order]
-        self._is_lens = labels[self.order] == 1
+        self._is_lens = (labels[self.order] == 1).astype(np.int64)
         # Only between different probabilities can a threshold lie.
         self._ends = np.flatnonzero(np.append(self.probs[1:] != self.probs[:-1], True))
+        self._rising = -self.thresholds
         edges = np.linspace(0, 1, N_CALIBRATION_BINS + 1)[1:-1]
-        self._bins = np.digitize(self.probs, edges, right=True)
-        self._squares = (self.probs - self._is_lens) ** 2
+        bins = np.digitize(self.probs, edges, right=True)
+        bounds = [0, *np.flatnonzero(np.diff(bins)) + 1, len(bins)]
+        self._bins = [slice(*pair) for pair in pairwise(bounds)]  # those that are not empty
+        self._excess = self.probs - self._is_lens
+        self._squares = self._excess**2
 
     @property
     def thresholds(self) -> npt.NDArray[np.float64]:
@@ -58,9 +63,17 @@ class Ranked:
         """True and false positives at each distinct probability, falling, if each object counts `weights`
         times (in the objects' own order).
         """
-        ordered = weights[self.order]
-        lenses = np.cumsum(np.where(self._is_lens, ordered, 0))[self._ends]
-        return lenses, np.cumsum(ordered)[self._ends] - lenses
+        lenses, called = self._drawn(weights[self.order])
+        true = np.cumsum(lenses)
+        return true, np.cumsum(called) - true
+
+    def _drawn(self, ordered: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Lenses, and all objects, at each distinct probability, from weights in falling order."""
+        lenses = ordered * self._is_lens
+        if len(self._ends) == len(ordered):
+            return lenses, ordered
+        starts = np.append(0, self._ends[:-1] + 1)
+        return np.add.reduceat(lenses, starts), np.add.reduceat(ordered, starts)
 
     def threshold(self, weights: npt.NDArray[np.int64], choose: Choose) -> float:
         """The threshold chosen on the objects so counted; NaN for one class, or where none will do."""
@@ -74,22 +87,26 @@ class Ranked:
 
     def metrics(self, weights: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
         """Each of `HEADLINE` for the objects so counted; NaN where it is undefined."""
-        true, false = self.counts(weights)
-        n_lenses, n_others = float(true[-1]), float(false[-1])
-        n = n_lenses + n_others
-        place = int(np.searchsorted(-self.probs[self._ends], -threshold, side="right")) - 1
-        tp, fp = (float(true[place]), float(false[place])) if place >= 0 else (0.0, 0.0)
+        ordered = weights[self.order]
+        steps, called_steps = self._drawn(ordered)
+        true, called = np.cumsum(steps), np.cumsum(called_steps)
+        n_lenses, n = float(true[-1]), float(called[-1])
+        n_others = n - n_lenses
+        place = int(np.searchsorted(self._rising, -threshold, side="right")) - 1
+        tp, fp = (float(true[place]), float(called[place] - true[place])) if place >= 0 else (0.0, 0.0)
         fn, tn = n_lenses - tp, n_others - fp
         recall, specificity = _ratio(tp, n_lenses), _ratio(tn, n_others)
-        # Area under the curve by trapezia; average precision as the sum over steps of recall.
-        steps = np.diff(true, prepend=0)
-        called = true + false
-        some = called > 0
-        area = np.sum(np.diff(false, prepend=0) * (true - steps / 2))
-        precisions = np.sum(steps[some] * true[some] / called[some])
-        ordered = weights[self.order]
-        sums = np.bincount(self._bins, weights=ordered * self.probs, minlength=N_CALIBRATION_BINS)
-        lenses = np.bincount(self._bins, weights=ordered * self._is_lens, minlength=N_CALIBRATION_BINS)
+        # Area under the curve by trapezia: others at each step times the lenses above it and half of those
+        # beside it. Average precision as the sum over steps of recall. Sums of products without BLAS, whose
+        # threads cost more than they gain here, and without arrays in between.
+        area = (
+            _dot(called_steps, true)
+            - _dot(steps, true)
+            - (_dot(steps, called_steps) - _dot(steps, steps)) / 2
+        )
+        first = int(np.searchsorted(called, 1))  # before it nothing is called
+        precisions = _dot(steps[first:], true[first:] / called[first:])
+        too_sure = [_dot(ordered[inside], self._excess[inside]) for inside in self._bins]
         return {
             "accuracy": _ratio(tp + tn, n),
             "precision": _ratio(tp, tp + fp),
@@ -98,10 +115,10 @@ class Ranked:
             "specificity": specificity,
             "balanced_accuracy": (recall + specificity) / 2,
             "mcc": _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * n_lenses * (tn + fp) * (tn + fn))),
-            "brier": _ratio(float(ordered @ self._squares), n),
-            "roc_auc": _ratio(float(area), n_lenses * n_others),
-            "pr_auc": _ratio(float(precisions), n_lenses) if n_others else float("nan"),
-            "ece": _ratio(float(np.abs(lenses - sums).sum()), n),
+            "brier": _ratio(_dot(ordered, self._squares), n),
+            "roc_auc": _ratio(area, n_lenses * n_others),
+            "pr_auc": _ratio(precisions, n_lenses) if n_others else float("nan"),
+            "ece": _ratio(float(np.abs(too_sure).sum()), n),
         }
 
 
@@ -121,7 +138,7 @@ def resamples(
         Number of each row's object, from 0: rows of one object are drawn together. Each row is one if not
         given.
     n_resamples : int, optional
-        How many times; `N_RESAMPLES`, or fewer for more than 30,000 objects, if not given.
+        How many times; `number_of_resamples` if not given.
     seed : int
         Of the drawing: the same numbers give the same resamples.
 
@@ -130,13 +147,17 @@ def resamples(
     ndarray of int64, shape (n_rows,)
         How often each row was drawn.
     """
+    _keep_freed_memory()
     generator = np.random.default_rng(seed)
     n_objects = n_rows if objects is None else int(objects.max(initial=-1)) + 1
-    if n_resamples is None:
-        n_resamples = max(FEWEST_RESAMPLES, min(N_RESAMPLES, MOST_DRAWN // max(1, n_objects)))
-    for _ in range(n_resamples):
+    for _ in range(number_of_resamples(n_objects) if n_resamples is None else n_resamples):
         drawn = np.bincount(generator.integers(0, n_objects, n_objects), minlength=n_objects)
         yield drawn if objects is None else drawn[objects]
+
+
+def number_of_resamples(n_objects: int) -> int:
+    """How often objects are drawn for an interval: `N_RESAMPLES`, or less often for more than 30,000."""
+    return min(N_RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWN // max(1, n_objects)))
 
 
 def metric_intervals(
@@ -163,7 +184,7 @@ def metric_intervals(
     -----
     Efron & Tibshirani (1993), "An Introduction to the Bootstrap", ch. 13. What was chosen on the same objects
     (t* on validation) is taken as given: intervals of a validation score do not contain its bias.
-    Measured: 30,000 objects take 1.3 s on one core of a Xeon.
+    Measured: 200,000 objects, 150 resamples, with two domains: 2.5 s on one core of an EPYC.
     """
     ranked = Ranked(labels, probs)
     found = [ranked.metrics(weights, threshold) for weights in resamples(len(labels), objects)]
@@ -243,6 +264,20 @@ def interval(values: npt.NDArray[np.float64]) -> list[float] | None:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return [float(low), float(high)]
+
+
+def _dot(left: npt.NDArray[np.int64 | np.float64], right: npt.NDArray[np.int64 | np.float64]) -> float:
+    return float(np.einsum("i,i", left, right))
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep the memory of arrays of some MB that are freed, for the next ones.
+
+    By default glibc gives it back to the system, and each resample of 200,000 objects gets it anew page by
+    page: measured, twice to four times as long. Freeing one array of just under 32 MB, which is never
+    touched, tells it otherwise (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    np.empty(2**25 - 2**16, dtype=np.uint8)
 
 
 def _ratio(part: float, whole: float) -> float:

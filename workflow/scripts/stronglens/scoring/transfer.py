@@ -1,6 +1,7 @@
 """How much is lost where networks that learnt from one domain look at another."""
 
 import logging
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from stronglens.artefact import write_json
 from stronglens.errors import InputError
-from stronglens.scoring.bootstrap import CONFIDENCE, N_RESAMPLES, Ranked, interval, resamples
+from stronglens.scoring.bootstrap import CONFIDENCE, Ranked, interval, number_of_resamples, resamples
 from stronglens.scoring.field_metrics import tpr_with_few_false_positives
 from stronglens.scoring.scored import Scored
 
@@ -59,15 +60,17 @@ def measure_transfer(
     """
     if scored.names is None or reference.names is None or not np.array_equal(scored.names, reference.names):
         raise InputError("expected the same objects scored by both ensembles, found others")
-    in_domain = _values(scored, threshold, source)
-    cross_domain = _values(scored, threshold, target)
-    of_reference = _values(reference, reference_threshold, target)
+    # The same number for both domains, also where one is so large that it needs fewer.
+    n_resamples = number_of_resamples(len(np.unique(scored.names)))
+    in_domain = _values(scored, threshold, source, n_resamples)
+    cross_domain = _values(scored, threshold, target, n_resamples)
+    of_reference = _values(reference, reference_threshold, target, n_resamples)
     drop = _less(in_domain, cross_domain)
     stated: dict[str, Any] = {
         "source": source,
         "target": target,
         "confidence": CONFIDENCE,
-        "n_resamples": N_RESAMPLES,
+        "n_resamples": n_resamples,
         "n_objects": {name: int(np.count_nonzero(_domains(scored) == name)) for name in (source, target)},
         "in_domain": _told(in_domain),
         "cross_domain": _told(cross_domain),
@@ -89,16 +92,16 @@ def measure_transfer(
         )
 
 
-def _values(scored: Scored, threshold: float, domain: str) -> Values:
+def _values(scored: Scored, threshold: float, domain: str, n_resamples: int) -> Values:
     inside = _domains(scored) == domain
     if not inside.any():
         raise InputError(f"domain {domain}: expected scored objects, found none")
     ranked = Ranked(scored.labels[inside], scored.probs[inside])
     objects = None if scored.objects is None else np.unique(scored.objects[inside], return_inverse=True)[1]
     n_rows = int(np.count_nonzero(inside))
-    drawn = [np.ones(n_rows, dtype=np.int64), *resamples(n_rows, objects, seed=_SEEDS.get(domain, 0))]
+    drawn = resamples(n_rows, objects, n_resamples, seed=_SEEDS.get(domain, 0))
     found: dict[str, list[float]] = {}
-    for weights in drawn:
+    for weights in chain([np.ones(n_rows, dtype=np.int64)], drawn):
         values = ranked.metrics(weights, threshold)
         told = {name: values[name] for name in TOLD}
         told[f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"] = _tpr(ranked, weights)
