@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -173,6 +174,22 @@ def test_a_killed_process_ends_the_step(
 
 def _kill_oneself(_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_processes_that_cannot_be_started_are_not_taken_for_a_full_disk(
+    labelled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stronglens.packing.blocks.BLOCK_FILES", 20)
+    monkeypatch.setattr("stronglens.packing.pack.BLOCK_FILES", 20)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n_open = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 2, hard))  # the array, and one end of a pipe
+    try:
+        with pytest.raises(InputError, match=r"expected to start 2 processes, found: .*Too many open files"):
+            build_buckets(settings_of(labelled), tmp_path / "out", n_processes=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 PARENT = """

@@ -1,5 +1,6 @@
 """Processes that share the work of a step: they end with it, and it ends if one of them is killed."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stronglens.errors import InputError
+
+_NO_MORE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""What the system answers where it grants no more processes, memory or pipes."""
 
 
 @contextmanager
@@ -31,7 +35,7 @@ def worker_processes(
     Raises
     ------
     InputError
-        One of them was killed.
+        One of them was killed, or could not be started.
     """
     # Not forked: the parent has threads.
     context = multiprocessing.get_context("spawn")
@@ -42,6 +46,14 @@ def worker_processes(
         raise InputError(
             f"{target}: one of {n_processes} processes was killed, perhaps for want of memory: give the job "
             "more, or fewer processes"
+        ) from error
+    except OSError as error:
+        # The step writes a file meanwhile, for whose error it would be taken.
+        if error.errno not in _NO_MORE:
+            raise
+        raise InputError(
+            f"{target}: expected to start {n_processes} processes, found: {error}; give the job more, or "
+            "fewer processes"
         ) from error
 
 
