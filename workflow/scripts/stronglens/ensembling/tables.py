@@ -113,13 +113,7 @@ def probabilities(path: Path, table: pa.Table, column: str = "prob") -> npt.NDAr
         A value is below 0, above 1 or infinite.
     """
     probs: npt.NDArray[np.float64] = table[column].to_numpy()
-    outside = ~((probs >= 0) & (probs <= 1))
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise InputError(
-            f"{path}: line {line_of(row)}: expected a probability from 0 to 1 in column {column}, "
-            f"found {float(probs[row])!r}"
-        )
+    _refuse_others(path, column, probs, (probs >= 0) & (probs <= 1), "a probability from 0 to 1")
     return probs
 
 
@@ -145,14 +139,23 @@ def finite(path: Path, table: pa.Table, column: str) -> npt.NDArray[np.float64]:
         A value is infinite.
     """
     values: npt.NDArray[np.float64] = table[column].to_numpy()
-    infinite = ~np.isfinite(values)
-    if infinite.any():
-        row = int(np.argmax(infinite))
-        raise InputError(
-            f"{path}: line {line_of(row)}: expected a finite number in column {column}, "
-            f"found {float(values[row])!r}"
-        )
+    _refuse_others(path, column, values, np.isfinite(values), "a finite number")
     return values
+
+
+def _refuse_others(
+    path: Path,
+    column: str,
+    values: npt.NDArray[np.float64],
+    allowed: npt.NDArray[np.bool_],
+    expected: str,
+) -> None:
+    if allowed.all():
+        return
+    row = int(np.argmin(allowed))
+    raise InputError(
+        f"{path}: line {line_of(row)}: expected {expected} in column {column}, found {float(values[row])!r}"
+    )
 
 
 def write_table(path: Path, columns: Sequence[str], tables: Iterable[pa.Table]) -> int:
