@@ -12,6 +12,7 @@ import yaml
 from document_config import main as document_config
 from stronglens.configuring.config import Config, check_config, check_sources
 from stronglens.configuring.config_page import config_page, config_schema
+from stronglens.configuring.timm_names import timm_names
 from stronglens.errors import InputError
 from stronglens.settings.data import BUCKETS
 from stronglens.settings.member import MemberSettings
@@ -257,6 +258,23 @@ def test_the_raw_config_is_left_alone() -> None:
             "models.nano.bands: found \"all\", expected 'each' or a valid list; "
             "for example bands: [g, r, i, z, y]",
         ),
+        (
+            "models.nano.train.lr",
+            True,
+            "models.nano.train.lr: found true, expected something else than true or false; "
+            "for example lr: 0.00035",
+        ),
+        (
+            "models.nano.network.name",
+            "convnextv2_nanoo",
+            "models.nano.network.name: found convnextv2_nanoo, expected the name of a network in timm; "
+            "did you mean convnextv2_nano?",
+        ),
+        (
+            "evaluation.magnitude_band",
+            "q",
+            "evaluation.magnitude_band: found q, expected a band of data.bands: [g, r, i, z, y]",
+        ),
         ("models.nano.train.epocs", 3, "models.nano.train.epocs: unknown key; did you mean epochs?"),
         (
             "models.nano.queue",
@@ -379,6 +397,12 @@ def test_the_raw_config_is_left_alone() -> None:
 )
 def test_a_wrong_setting_is_explained(place: str, value: Any, line: str) -> None:
     assert only_problem(small((place, value))) == line
+
+
+def test_the_names_of_networks_are_those_that_timm_knows() -> None:
+    import timm
+
+    assert timm_names() == {name.partition(".")[0] for name in timm.list_models()}
 
 
 @pytest.mark.parametrize("name", ["na-no", "1nano", "na no", "näno", "", "_nano", "nano/"])

@@ -158,6 +158,70 @@ def test_refuses_a_band_that_is_not_there(members, tmp_path, caplog):
     assert "expected some of g, r, i, found z, y" in caplog.text
 
 
+def test_an_object_of_which_a_network_sees_nothing_is_named(data, members, tmp_path, caplog):
+    nothing = [("hsc_lenses/D_00000001", band) for band in "grizy"[:4]]
+    blind = write_packed(tmp_path / "blind", n_per_bucket=2, missing=nothing)
+    index = pd.read_parquet(blind / "index.parquet")
+    index.loc[index["object"] == "hsc_lenses/D_00000001", "band"] = "none"  # a file with a bare name
+    rewrite_index(blind, index)
+    assert predict(members / "stack", (blind, None), tmp_path / "out", split=None) == 0
+    assert "1 objects have no readable cutout in the bands g, r, i, z, y" in caplog.text
+    assert "'hsc_lenses/D_00000001'" in caplog.text
+    assert json.loads((tmp_path / "out/pred_test.json").read_text())["bands"] == list("grizy")
+    rewrite_index(blind, index.assign(band="none"))
+    assert predict(members / "stack", (blind, None), tmp_path / "none", split=None) == 1
+    assert "expected objects with a readable cutout in one of the bands g, r, i, z, y" in caplog.text
+    assert not (tmp_path / "none").exists()
+
+
+def rewrite_index(packed, index):
+    index.to_parquet(packed / "index.parquet")
+    summary = json.loads((packed / "summary.json").read_text())
+    summary["sha256"]["index.parquet"] = sha256_of(packed / "index.parquet")
+    write_json(packed / "summary.json", summary)
+
+
+@pytest.mark.parametrize(("n_parts", "chosen"), [(1, False), (2, True)])
+def test_parts_choose_whether_to_compile_as_the_whole_set_would(
+    members, tmp_path, monkeypatch, n_parts, chosen
+):
+    part = write_packed(tmp_path / "part", n_per_bucket=2)
+    summary = json.loads((part / "summary.json").read_text())
+    write_json(part / "summary.json", summary | {"parts": n_parts})
+    compiled = []
+    monkeypatch.setattr("stronglens.networks.compiled.PAYS_FROM_SAMPLES", 60)  # 40 here, 80 in two parts
+    monkeypatch.setattr(
+        predict_member, "compiled", lambda network, *_, **__: compiled.append(network) or network
+    )
+    assert predict(members / "each", (part, None), tmp_path / "out", split=None) == 0
+    assert bool(compiled) == chosen
+
+
+def test_test_time_augmentation_prepares_images_once(data, members, tmp_path, monkeypatch):
+    prepared = []
+    load = predict_member.load_resident
+    monkeypatch.setattr(
+        predict_member,
+        "load_resident",
+        lambda packed, samples, *more, **known: (
+            prepared.append(len(samples)) or load(packed, samples, *more, **known)
+        ),
+    )
+    monkeypatch.setattr(predict_member, "outputs_of", counted := Counted(predict_member.outputs_of))
+    assert predict(members / "each", data, tmp_path, "--settings.test-time-augmentation") == 0
+    assert (sum(prepared), counted.n_calls) == (59, 1)
+
+
+class Counted:
+    def __init__(self, function):
+        self.function = function
+        self.n_calls = 0
+
+    def __call__(self, *arguments, **named):
+        self.n_calls += 1
+        return self.function(*arguments, **named)
+
+
 def test_symmetries_are_eight_and_keep_the_layout():
     image = torch.arange(9.0).view(1, 1, 3, 3)
     views = [seen_as(image, number) for number in range(8)]

@@ -494,6 +494,8 @@ def raw_config() -> dict[str, Any]:
     raw["models"]["nano"] |= {
         "preprocess": {"smoothing": "gaussian"},
         "predict": {"test_time_augmentation": True},
+        "bands": ["g", "r"],
+        "lens_parameters": {"targets": ["Rein"], "weight": 0.3},
     }
     raw["models"]["nano"]["seed_overrides"] = {101: {"train": {"lr": 1e-4}}}
     return raw
@@ -511,6 +513,7 @@ def test_the_best_setting_is_a_block_of_the_config(tmp_path: Path, raw_config: d
     assert (nano.seeds, nano.seed_overrides) == ([42, 101], {})
     assert nano.train.epochs == 80 and nano.preprocess.smoothing == "gaussian"
     assert nano.predict.test_time_augmentation
+    assert nano.lens_parameters is not None and nano.lens_parameters.weight == 0.3
     for key, value in best["params"].items():
         block, name = key.split(".")
         assert getattr(getattr(nano, block), name) == value

@@ -157,6 +157,29 @@ def test_unreadable_object_is_answered_and_named(
     assert "object_00007x" in message
 
 
+@pytest.mark.parametrize("answer", [0, 1])
+def test_an_object_that_no_member_looks_at_is_unreadable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: int
+) -> None:
+    # Of object 3, a lens by its probability, there is one file, with a bare name: no band of the stack.
+    cutouts = [*cutouts_of([key for key in OBJECTS if key != OBJECTS[3]]), (OBJECTS[3], "none")]
+    packed = write_packed_tables(tmp_path / "packed/part_0", sorted(cutouts), labelled=False)
+    write_prediction(
+        *(tmp_path / "pred/part_0", packed, prob_of), which="test", stacked=True, bands=list("grizy")
+    )
+    (tmp_path / "t.txt").write_text("0.5\n")
+    options = f"--predictions={tmp_path}/pred --packed={tmp_path}/packed --parts=1 --which=test"
+    options += f" --threshold={tmp_path}/t.txt --out-dir={tmp_path}/ens"
+    assert ensemble_main(options.split()) == 0
+    said = capsys.readouterr().err
+    assert "1 have no readable cutout in a band that a member looks at: object_00003" in said
+    assert run(tmp_path, unreadable_pred=answer, form="short") == 0
+    expected = expected_preds() | {OBJECTS[3]: str(answer)}
+    assert lines(tmp_path)[1:] == [f"{key},{expected[key]}" for key in sorted(expected)]
+    record = json.loads((tmp_path / "out/submission.json").read_text())
+    assert (record["unreadable"], record["unreadable_pred"]) == ([OBJECTS[3]], answer)
+
+
 def test_record(tmp_path: Path) -> None:
     write_test_set(tmp_path, n_parts=2)
     assert run(tmp_path, "--simulated", n_parts=2, testset="blind") == 0

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stronglens.configuring.searches import canonical_space, wrong_space
+from stronglens.configuring.timm_names import timm_names
 from stronglens.configuring.yaml_keys import repeated_keys
 from stronglens.errors import InputError
 from stronglens.explain import CONTRADICTION, Place, dotted, explain
@@ -328,6 +329,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     yield from _wrong_levels(config)
     yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
+    yield from _wrong_magnitudes(config)
     yield from _wrong_sources(config)
     yield from _wrong_searches(config)
 
@@ -361,6 +363,11 @@ def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
 
 def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Iterator[tuple[Place, str]]:
     data = config.data
+    network, known = settings.network.name, timm_names()
+    if known and network.partition(".")[0] not in known:
+        close = difflib.get_close_matches(network, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "for example network: convnextv2_nano"
+        yield (*place, "network", "name"), f"found {network}, expected the name of a network in timm; {hint}"
     stray = [] if settings.bands == "each" else [band for band in settings.bands if band not in data.bands]
     if stray:
         yield (
@@ -433,6 +440,16 @@ def _wrong_colours(config: Config) -> Iterator[tuple[Place, str]]:
         yield (
             ("candidates", "colour_bands"),
             f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(bands)}]",
+        )
+
+
+def _wrong_magnitudes(config: Config) -> Iterator[tuple[Place, str]]:
+    band, bands = config.evaluation.magnitude_band, config.data.bands
+    # Where it is left out, single-band sets have no magnitudes and say nothing of them.
+    if "magnitude_band" in config.evaluation.model_fields_set and band not in bands:
+        yield (
+            ("evaluation", "magnitude_band"),
+            f"found {band}, expected a band of data.bands: [{', '.join(bands)}]",
         )
 
 

@@ -35,6 +35,8 @@ from stronglens.settings.combine import CombineSettings
 
 log = logging.getLogger(__name__)
 
+_MOST_EXAMPLES = 10
+
 
 def make_ensemble(
     predictions: Sequence[Path],
@@ -281,7 +283,14 @@ def _score_part(
     each_band = settings.combine_bands != "mean"
     known_bands = set(compute.unique(index["band"]).to_pylist())
     first = read_object_probs(predictions[0], level, each_band=each_band)
-    rows, n_cutouts = _rows_of(first.keys, index, predictions[0], part, KEY_COLUMN[level])
+    seen = _seen_by(predictions, index["band"])
+    rows, n_cutouts = _rows_of(first.keys, index, seen, predictions[0], part, KEY_COLUMN[level])
+    if not n_cutouts.all():
+        blind = first.keys.filter(pa.array(n_cutouts == 0))
+        log.warning(
+            "%s: %d have no readable cutout in a band that a member looks at: %s",
+            *(part.folder, len(blind), ", ".join(blind.slice(0, _MOST_EXAMPLES).to_pylist())),
+        )
     scores, estimates = [], []
     for number, prediction in enumerate(predictions):
         reading = read_object_probs(prediction, level, each_band=each_band) if number else first
@@ -294,6 +303,17 @@ def _score_part(
         scores.append(_scores_of(reading, known_bands))
         estimates.append(reading.estimates)
     return _Scored(rows, n_cutouts, scores, pa.table(combine_estimates(estimates)))
+
+
+def _seen_by(predictions: Sequence[Prediction], bands: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Which cutouts any of the members looks at."""
+    seen: set[str] = set()
+    for prediction in predictions:
+        if prediction.bands is None:
+            return np.ones(len(bands), dtype=bool)
+        seen |= prediction.bands
+    chosen = compute.is_in(bands, value_set=pa.array(sorted(seen), TEXT))
+    return np.asarray(chosen.to_numpy(), dtype=bool)
 
 
 def _scores_of(reading: ObjectProbs, known_bands: set[str]) -> MemberScores:
@@ -351,14 +371,19 @@ def _table(part: _Scored, combined: Combined) -> pa.Table:
 
 
 def _rows_of(
-    keys: pa.Array, index: pa.Table, prediction: Prediction, part: PackedObjects, key_column: str
+    keys: pa.Array,
+    index: pa.Table,
+    seen: npt.NDArray[np.bool_],
+    prediction: Prediction,
+    part: PackedObjects,
+    key_column: str,
 ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-    """What the index says of each key: the row of its first cutout, and how many cutouts it has."""
+    """What the index says of each key: the row of its first cutout, and how many of its cutouts are seen."""
     names = index[key_column].combine_chunks()
     order = compute.sort_indices(names).to_numpy()  # stable: the first cutout of an object comes first
     names = names.take(order)
     starts = starts_of_runs(names)
-    n_cutouts = np.diff(starts, append=len(names))
+    n_cutouts = np.add.reduceat(seen[order].astype(np.int64), starts)
     places = compute.index_in(keys, value_set=names.take(starts))
     if places.null_count:
         unknown = keys.filter(places.is_null())[0].as_py()

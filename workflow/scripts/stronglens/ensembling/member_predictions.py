@@ -61,6 +61,8 @@ class Prediction:
         Rows of the table.
     estimated : tuple of str
         Lens parameters that the member estimates, each a column of the table.
+    bands : frozenset of str or None
+        The bands that the member looks at; None where it looks at every cutout.
     """
 
     csv: Path
@@ -71,6 +73,7 @@ class Prediction:
     objects_sha256: str | None
     n_samples: int
     estimated: tuple[str, ...] = ()
+    bands: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def open_prediction(folder: Path, which: Which) -> Prediction:
             objects_sha256=stated["objects_sha256"],
             n_samples=int(stated["n_samples"]),
             estimated=tuple(stated.get("lens_parameters", ())),
+            bands=None if stated.get("bands", "each") == "each" else frozenset(stated["bands"]),
         )
     except KeyError as error:
         raise InputError(f"{path}: expected the key {error}, found none") from error

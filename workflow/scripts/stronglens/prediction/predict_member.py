@@ -41,6 +41,8 @@ meanwhile."""
 DECIMALS = 6
 """Decimals of estimated parameters: far below their errors, and about the rounding of a network."""
 
+_MOST_EXAMPLES = 10
+
 
 def predict_member(
     member_folder: Path,
@@ -122,6 +124,11 @@ def predict_member(
         raise InputError(
             f"{packed_folder}: expected samples to predict{f' in split {split}' if split else ''}, found none"
         )
+    blind = (samples.rows < 0).all(axis=1)
+    if blind.any():
+        _tell_of_blind(
+            member_folder, packed_folder, settings, samples.table["object"].to_numpy()[blind], len(samples)
+        )
     side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}),
@@ -136,7 +143,8 @@ def predict_member(
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
     with algorithms(deterministic=settings.train.deterministic):
-        if pays(compile_choice, n_views * len(samples)):
+        # All parts of a set make the same choice, and the one that the whole would make.
+        if pays(compile_choice, n_views * len(samples) * int(packed.summary.get("parts", 1))):
             shape = (batch_size, samples.rows.shape[1], side, side)
             dtype = arithmetic(device, settings.train.precision)
             forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
@@ -151,6 +159,7 @@ def predict_member(
         "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
         "index_sha256": packed.summary["sha256"][INDEX],
         "objects_sha256": objects_sha256,
+        "bands": settings.bands,
         **({"test_time_augmentation": True} if augmented else {}),
         **({"lens_parameters": list(scaling.names)} if scaling else {}),
     }
@@ -189,15 +198,14 @@ def predict_samples(
     others = np.empty((len(samples), settings.n_outputs - 1), dtype=np.float64)
     load, step = (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
     known = known_of(packed, settings.preprocess)
+    run = forward if n_views == 1 else _in_views(forward or network, n_views)
     starts = range(0, len(samples), step)
     for start in progress(starts, len(starts), "predict", "chunks"):
         part = slice(start, start + step)
         chunk = Samples(samples.rows[part], samples.table.iloc[part])
         loaded = load(packed, chunk, settings.preprocess, device, known=known)
-        views = [_seen_by(forward or network, number) if number else forward for number in range(n_views)]
-        of_views = [
-            outputs_of(network, loaded, dtype, batch_size, fill=True, forward=view).double() for view in views
-        ]
+        outputs = outputs_of(network, loaded, dtype, batch_size, fill=True, forward=run).double()
+        of_views = outputs.view(len(chunk), n_views, settings.n_outputs).unbind(dim=1)
         of_lens = [torch.sigmoid(outputs[:, 0]) for outputs in of_views]
         probs[part] = torch.stack(of_lens).mean(dim=0).cpu().numpy()
         others[part] = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
@@ -208,8 +216,35 @@ def predict_samples(
     return probs, others
 
 
-def _seen_by(forward: Forward, number: int) -> Forward:
-    return lambda images: forward(seen_as(images, number))
+def _in_views(forward: Forward, n_views: int) -> Forward:
+    """Give the outputs for each symmetry, one after the other: images are read and prepared once for all."""
+    return lambda images: torch.cat([forward(seen_as(images, number)) for number in range(n_views)], dim=1)
+
+
+def _tell_of_blind(
+    member_folder: Path,
+    packed_folder: Path,
+    settings: MemberSettings,
+    objects: npt.NDArray[np.object_],
+    n_samples: int,
+) -> None:
+    """Say which objects have none of the bands that a network looks at.
+
+    Raises
+    ------
+    InputError
+        That is so for all of them.
+    """
+    bands = ", ".join(settings.bands)
+    if len(objects) == n_samples:
+        raise InputError(
+            f"{packed_folder}: expected objects with a readable cutout in one of the bands {bands}, which "
+            f"{member_folder} looks at, found none; the first is {objects[0]!r}"
+        )
+    logging.getLogger("stronglens").warning(
+        "%d objects have no readable cutout in the bands %s, and nothing of them is seen: %s",
+        *(len(objects), bands, ", ".join(map(repr, objects[:_MOST_EXAMPLES]))),
+    )
 
 
 def write_predictions(

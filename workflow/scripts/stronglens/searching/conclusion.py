@@ -21,7 +21,8 @@ log = logging.getLogger("stronglens")
 Trial = dict[str, Any]
 """What `run_trial` writes of a trial."""
 
-_ORDER = ("network", "bands", "domains", "preprocess", "train", "seeds", "predict")
+_FIRST = ("network", "bands", "domains", "preprocess", "train", "seeds", "predict")
+"""Keys of a model's block in the order in which a person writes them; all others follow."""
 
 
 def conclude_search(
@@ -107,10 +108,10 @@ def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 def best_block(trials: Sequence[Trial], best: Trial, settings: ConclusionSettings, search: str) -> str:
     """The best setting, as a block of a model to be pasted into a config."""
-    block: dict[str, Any] = {key: settings.block[key] for key in _ORDER if key in settings.block}
+    block = dict(settings.block)
     for key, value in best["params"].items():
         _set(block, key.split("."), value)
-    ordered = {key: block[key] for key in _ORDER if key in block}
+    ordered = {key: block[key] for key in (*_FIRST, *block) if key in block}
     head = [
         f"The best setting that search {search} found: {_in_short(trials, best)}",
         "Searched: " + ", ".join(f"{key} {in_words(value)}" for key, value in best["params"].items()),

@@ -134,6 +134,3 @@ class SplitSettings(Settings):
                 "for example train: 0.70, val: 0.15, test: 0.15"
             )
         return self
-
-
-DataSetKind = Literal["labelled", "unlabelled"]

@@ -54,7 +54,7 @@ class Answers:
     probs : ndarray of float64, shape (n_rows,)
         Probability of being a lens; equal to `preds` where nothing could be read.
     unreadable : Array of large_string
-        Those of the ids of which nothing could be read.
+        Those of the ids of which nothing could be read, or nothing in a band that a member looks at.
     estimates : mapping of str to ndarray of float64, shape (n_rows,)
         Lens parameters, if they are submitted: NaN for what is not called a lens or could not be read.
     """
@@ -233,7 +233,9 @@ def collect_answers(
     """
     level = ensemble.level
     estimates = dict.fromkeys(estimated, REAL)
-    table = ensemble.read({KEY_COLUMN[level]: TEXT, "prob": REAL, "pred": INTEGER, **estimates})
+    table = ensemble.read(
+        {KEY_COLUMN[level]: TEXT, "prob": REAL, "pred": INTEGER, "n_cutouts": INTEGER, **estimates}
+    )
     probs = probabilities(ensemble.csv, table)
     preds = table["pred"].to_numpy()
     wrong = ~np.isin(preds, (0, 1))
@@ -250,6 +252,9 @@ def collect_answers(
     seen = readable.filter(compute.is_in(readable, value_set=rejected))
     unreadable = rejected.filter(compute.invert(compute.is_in(rejected, value_set=seen)))
     answer = np.full(len(unreadable), unreadable_pred)
+    blind = table["n_cutouts"].to_numpy() == 0  # objects without any of the bands that the members look at
+    preds = np.where(blind, unreadable_pred, preds)
+    probs = np.where(blind, unreadable_pred, probs)
     all_ids = pa.concat_arrays([ids, unreadable])
     place = compute.sort_indices(all_ids).to_numpy()
     nothing = np.full(len(unreadable), np.nan)
@@ -257,11 +262,11 @@ def collect_answers(
         ids=all_ids.take(place),
         preds=np.concatenate([preds[order], answer])[place],
         probs=np.concatenate([probs[order], answer.astype(np.float64)])[place],
-        unreadable=unreadable,
+        unreadable=_distinct([ids.filter(pa.array(blind[order])), unreadable]),
         estimates={
             # An estimate is one for a lens: of another object it would mean nothing.
             name: np.concatenate(
-                [np.where(preds == 1, finite(ensemble.csv, table, name), np.nan)[order], nothing]
+                [np.where((preds == 1) & ~blind, finite(ensemble.csv, table, name), np.nan)[order], nothing]
             )[place]
             for name in estimated
         },
