@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.scoring.few_counts import (
+    CONFIDENCE,
+    Decided,
+    decided_by,
+    exact_intervals,
+    independent_share,
+    ratio,
+)
 from stronglens.scoring.metrics import N_CALIBRATION_BINS, Metrics, objects_by_domain
 from stronglens.scoring.operating_points import Choose, highest_youden
 
-CONFIDENCE = 0.95
 N_RESAMPLES = 1000
 FEWEST_RESAMPLES = 150
 MOST_DRAWN = 30_000_000
@@ -94,8 +101,7 @@ class Ranked:
         n_others = n - n_lenses
         place = int(np.searchsorted(self._rising, -threshold, side="right")) - 1
         tp, fp = (float(true[place]), float(called[place] - true[place])) if place >= 0 else (0.0, 0.0)
-        fn, tn = n_lenses - tp, n_others - fp
-        recall, specificity = _ratio(tp, n_lenses), _ratio(tn, n_others)
+        decided = Decided(tp, n_lenses - tp, fp, n_others - fp)
         # Area under the curve by trapezia: others at each step times the lenses above it and half of those
         # beside it. Average precision as the sum over steps of recall. Sums of products without BLAS, whose
         # threads cost more than they gain here, and without arrays in between.
@@ -108,17 +114,11 @@ class Ranked:
         precisions = _dot(steps[first:], true[first:] / called[first:])
         too_sure = [_dot(ordered[inside], self._excess[inside]) for inside in self._bins]
         return {
-            "accuracy": _ratio(tp + tn, n),
-            "precision": _ratio(tp, tp + fp),
-            "recall": recall,
-            "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-            "specificity": specificity,
-            "balanced_accuracy": (recall + specificity) / 2,
-            "mcc": _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * n_lenses * (tn + fp) * (tn + fn))),
-            "brier": _ratio(_dot(ordered, self._squares), n),
-            "roc_auc": _ratio(area, n_lenses * n_others),
-            "pr_auc": _ratio(precisions, n_lenses) if n_others else float("nan"),
-            "ece": _ratio(float(np.abs(too_sure).sum()), n),
+            **decided.metrics(),
+            "brier": ratio(_dot(ordered, self._squares), n),
+            "roc_auc": ratio(area, n_lenses * n_others),
+            "pr_auc": ratio(precisions, n_lenses) if n_others else float("nan"),
+            "ece": ratio(float(np.abs(too_sure).sum()), n),
         }
 
 
@@ -166,7 +166,11 @@ def metric_intervals(
     threshold: float,
     objects: npt.NDArray[np.int64] | None = None,
 ) -> Intervals:
-    """Confidence intervals of the headline metrics at a given threshold, by the percentiles of resamples.
+    """Confidence intervals of the headline metrics at a given threshold.
+
+    By the percentiles of resamples; where fewer than `stronglens.scoring.few_counts.FEW` objects are found,
+    missed, falsely called or rightly left, those of metrics of the confusion matrix are exact instead. A
+    metric that is the same in all resamples has none: they cannot tell how uncertain it is.
 
     Parameters
     ----------
@@ -188,7 +192,8 @@ def metric_intervals(
     """
     ranked = Ranked(labels, probs)
     found = [ranked.metrics(weights, threshold) for weights in resamples(len(labels), objects)]
-    return _intervals({name: np.array([values[name] for values in found]) for name in HEADLINE})
+    intervals = _intervals({name: np.array([values[name] for values in found]) for name in HEADLINE})
+    return intervals | exact_intervals(decided_by(labels, probs, threshold), independent_share(objects))
 
 
 def threshold_interval(
@@ -249,8 +254,13 @@ def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Inter
 
 
 def _intervals(found: Mapping[str, npt.NDArray[np.float64]]) -> Intervals:
-    values = {name: interval(resampled) for name, resampled in found.items()}
+    values = {name: interval(resampled) if _varies(resampled) else None for name, resampled in found.items()}
     return {"confidence": CONFIDENCE, "n_resamples": len(next(iter(found.values()))), **values}
+
+
+def _varies(values: npt.NDArray[np.float64]) -> bool:
+    defined = values[np.isfinite(values)]
+    return len(defined) > 0 and float(np.ptp(defined)) > 0
 
 
 def interval(values: npt.NDArray[np.float64]) -> list[float] | None:
@@ -278,7 +288,3 @@ def _keep_freed_memory() -> None:
     touched, tells it otherwise (mallopt(3), M_MMAP_THRESHOLD).
     """
     np.empty(2**25 - 2**16, dtype=np.uint8)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")

@@ -6,7 +6,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.scoring.bootstrap import CONFIDENCE, Ranked, interval, resamples
+from stronglens.scoring.bootstrap import Ranked, interval, resamples
+from stronglens.scoring.few_counts import (
+    CONFIDENCE,
+    FEW,
+    FEW_ALLOWED,
+    Decided,
+    decided_by,
+    exact_intervals,
+    independent_share,
+    proportion_interval,
+    tpr_interval_by_rank,
+)
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.operating_points import Counts, fbeta_of, purity_of
 from stronglens.settings.evaluate import EvaluateSettings
@@ -51,11 +62,17 @@ def field_metrics(
     -----
     TPR0 and TPR10: Metcalf et al. (2019), A&A 625, A119, "The strong gravitational lens finding challenge".
     A rate that is smaller than 1 / n_others allows no false positive at all: TPR at FPR 0.001 is TPR0 where
-    there are fewer than 1000 non-lenses. The intervals are percentiles of resampled objects, as of all other
-    metrics.
+    there are fewer than 1000 non-lenses.
+
+    The intervals are percentiles of resampled objects, as of all other metrics, where that can be: true
+    positive rates at so low a false positive rate that fewer than `FEW_ALLOWED` non-lenses are allowed have
+    intervals by rank (of TPR0: for a false positive rate of 1 / n_others), those at the threshold exact ones
+    where few objects decide, and what is best at a threshold that fewer than `FEW_ALLOWED` non-lenses pass
+    has none.
     """
     ranked = Ranked(labels, probs)
-    value = _values(ranked, np.ones(len(labels), dtype=np.int64), threshold, settings)
+    once = np.ones(len(labels), dtype=np.int64)
+    value = _values(ranked, once, threshold, settings)
     found = [_values(ranked, weights, threshold, settings) for weights in resamples(len(labels), objects)]
     n_lenses = int(np.count_nonzero(labels))
     return {
@@ -69,6 +86,7 @@ def field_metrics(
             "confidence": CONFIDENCE,
             "n_resamples": len(found),
             **{name: interval(np.array([one[name] for one in found])) for name in value},
+            **_intervals_by_few(labels, probs, threshold, settings, independent_share(objects)),
         },
     }
 
@@ -123,7 +141,8 @@ def completeness_by(
     Returns
     -------
     list of dict
-        For each bin `low`, `high` (which belongs to the bin), `n_lenses`, `completeness`, `interval`.
+        For each bin `low`, `high` (which belongs to the bin), `n_lenses`, `completeness`, `interval` (exact
+        where fewer than `FEW` are found or missed).
     """
     known = np.isfinite(values)
     values, called = values[known], called[known]
@@ -133,6 +152,7 @@ def completeness_by(
     bins = np.digitize(values, edges[1:-1], right=True)
     n_filled = max(len(edges) - 1, 1)
     inside = None if objects is None else np.unique(objects[known], return_inverse=True)[1]
+    share = independent_share(inside)
     drawn = []
     for weights in resamples(len(values), inside):
         n_drawn = np.bincount(bins, weights=weights, minlength=n_filled)
@@ -145,11 +165,20 @@ def completeness_by(
             "high": float(edges[min(number + 1, len(edges) - 1)]),
             "n_lenses": int(np.count_nonzero(bins == number)),
             "completeness": float(np.mean(called[bins == number])),
-            "interval": interval(resampled[:, number]),
+            "interval": _completeness_interval(called[bins == number], resampled[:, number], share),
         }
         for number in range(n_filled)
         if (bins == number).any()
     ]
+
+
+def _completeness_interval(
+    called: npt.NDArray[np.bool_], resampled: Floats, independent: float
+) -> list[float] | None:
+    n_found, n = int(np.count_nonzero(called)), len(called)
+    if min(n_found, n - n_found) >= FEW:
+        return interval(resampled)
+    return [*proportion_interval(independent * n_found, independent * n)]
 
 
 def _values(
@@ -183,6 +212,54 @@ def _values(
             float(np.max(completeness, where=purity >= settings.purity, initial=0)),
         ]
     return dict(zip(names, values, strict=True))
+
+
+def _intervals_by_few(
+    labels: npt.NDArray[np.int64],
+    probs: Floats,
+    threshold: float,
+    settings: EvaluateSettings,
+    independent: float,
+) -> dict[str, list[float] | None]:
+    """The intervals that resampling cannot give; those of the other metrics are not among them."""
+    true, false = Ranked(labels, probs).counts(np.ones(len(labels), dtype=np.int64))
+    if not len(true) or not true[-1] or not false[-1]:
+        return {}
+    rates = {f"tpr_at_fpr_{rate:g}": rate for rate in FALSE_POSITIVE_RATES} | {"tpr0": 1 / false[-1]}
+    intervals: dict[str, list[float] | None] = {
+        name: tpr_interval_by_rank(true, false, rate, independent)
+        for name, rate in rates.items()
+        if name == "tpr0" or rate * false[-1] + 1e-9 < FEW_ALLOWED
+    }
+    decided = decided_by(labels, probs, threshold)
+    exact = exact_intervals(decided, independent)
+    if exact:
+        intervals["completeness"] = exact["recall"]
+    for prevalence in settings.prevalences:
+        purity = purity_of(true, false, prevalence)
+        fbeta = fbeta_of(purity, true / true[-1], settings.beta)
+        if false[int(np.argmax(fbeta))] < FEW_ALLOWED:
+            intervals[f"highest_fbeta@{prevalence:g}"] = None
+        pure = purity >= settings.purity
+        if not pure.any() or false[int(np.argmax(np.where(pure, true, -1)))] < FEW_ALLOWED:
+            intervals[f"completeness_at_purity@{prevalence:g}"] = None
+        if exact:
+            ends = [
+                _at_threshold(corner, prevalence, settings.beta) for corner in decided.corners(independent)
+            ]
+            called = decided.found + decided.false > 0
+            intervals[f"purity@{prevalence:g}"] = [end[0] for end in ends] if called else None
+            intervals[f"fbeta@{prevalence:g}"] = [end[1] for end in ends]
+    return intervals
+
+
+def _at_threshold(decided: Decided, prevalence: float, beta: float) -> tuple[float, float]:
+    """Purity and F-beta of what a threshold decides, in a sky of that prevalence."""
+    recall = decided.found / (decided.found + decided.missed)
+    lenses = prevalence * recall
+    others = (1 - prevalence) * decided.false / (decided.false + decided.left)
+    purity = lenses / (lenses + others) if lenses + others else 0.0
+    return purity, float(fbeta_of(np.array([purity]), np.array([recall]), beta)[0])
 
 
 def in_words(metrics: Mapping[str, Any]) -> str:

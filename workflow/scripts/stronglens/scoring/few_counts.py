@@ -1,0 +1,179 @@
+"""Confidence intervals where few objects decide, which resampling cannot give.
+
+Of 300 non-lenses of which none passes, none ever passes in a resample: [1, 1] would be the interval of the
+specificity, and purity would be certain. And more than a third of all resamples lack the one non-lens with
+the highest probability, on which the true positive rate before the first false positive hangs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, betaincinv
+
+from stronglens.scoring.operating_points import Counts
+
+CONFIDENCE = 0.95
+
+FEW = 5
+"""With fewer objects of a kind (found, missed, falsely called, rightly left), rates get exact intervals."""
+
+FEW_ALLOWED = 3
+"""With fewer false positives allowed, the threshold that allows them is bracketed by its rank.
+
+Measured on made data (300 lenses, 300 others): percentiles of resamples hold the truth in 64 % where none is
+allowed, and in 95 % where three are (tests/test_few_counts.py).
+"""
+
+
+class Decided(NamedTuple):
+    """What a threshold makes of objects: found and missed lenses, false positives, and what is rightly left.
+
+    Numbers of objects; they need not be whole.
+    """
+
+    found: float
+    missed: float
+    false: float
+    left: float
+
+    @property
+    def is_by_few(self) -> bool:
+        """Whether resampling cannot tell how uncertain rates are."""
+        return min(self) < FEW
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics of a confusion matrix; NaN where they are undefined."""
+        n_lenses, n_others = self.found + self.missed, self.false + self.left
+        recall, specificity = ratio(self.found, n_lenses), ratio(self.left, n_others)
+        spread = (self.found + self.false) * n_lenses * (self.left + self.false) * (self.left + self.missed)
+        return {
+            "accuracy": ratio(self.found + self.left, n_lenses + n_others),
+            "precision": ratio(self.found, self.found + self.false),
+            "recall": recall,
+            "f1": ratio(2 * self.found, 2 * self.found + self.false + self.missed),
+            "specificity": specificity,
+            "balanced_accuracy": (recall + specificity) / 2,
+            "mcc": ratio(self.found * self.left - self.false * self.missed, float(np.sqrt(spread))),
+        }
+
+    def corners(self, independent: float = 1.0) -> "tuple[Decided, Decided]":
+        """The worst and the best that the objects allow for: rates of both classes at the ends of intervals.
+
+        Every metric that rises with both rates lies between its values there with 95 % confidence or more:
+        each rate does with 97.5 % (Bonferroni).
+
+        Parameters
+        ----------
+        independent : float
+            Objects for each row that was counted: the bands of an object say together no more than one.
+        """
+        n_lenses, n_others = self.found + self.missed, self.false + self.left
+        half = (1 + CONFIDENCE) / 2
+        recalls = proportion_interval(independent * self.found, independent * n_lenses, half)
+        specificities = proportion_interval(independent * self.left, independent * n_others, half)
+        worst, best = (
+            Decided(
+                *(n_lenses * recall, n_lenses * (1 - recall)),
+                *(n_others * (1 - specificity), n_others * specificity),
+            )
+            for recall, specificity in zip(recalls, specificities, strict=True)
+        )
+        return worst, best
+
+
+def decided_by(labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64], threshold: float) -> Decided:
+    """Count what a threshold makes of objects."""
+    called, lenses = probs >= threshold, labels == 1
+    counts = (called & lenses, ~called & lenses, called & ~lenses, ~called & ~lenses)
+    return Decided(*(float(np.count_nonzero(one)) for one in counts))
+
+
+def independent_share(objects: npt.NDArray[np.int64] | None) -> float:
+    """Objects for each row."""
+    return 1.0 if objects is None or not len(objects) else len(np.unique(objects)) / len(objects)
+
+
+def exact_intervals(decided: Decided, independent: float) -> dict[str, list[float] | None]:
+    """Intervals of the metrics of a confusion matrix, where few objects decide; else none of them.
+
+    Parameters
+    ----------
+    decided : Decided
+        The counts.
+    independent : float
+        See `Decided.corners`.
+    """
+    value = decided.metrics()
+    if not decided.is_by_few or not np.isfinite([value["recall"], value["specificity"]]).all():
+        return {}
+    worst, best = (corner.metrics() for corner in decided.corners(independent))
+    intervals: dict[str, list[float] | None] = {
+        name: [worst[name], best[name]] if np.isfinite([one, worst[name], best[name]]).all() else None
+        for name, one in value.items()
+    }
+    for name, counted, other in (
+        ("recall", decided.found, decided.missed),
+        ("specificity", decided.left, decided.false),
+    ):
+        intervals[name] = [*proportion_interval(independent * counted, independent * (counted + other))]
+    return intervals
+
+
+def proportion_interval(n_counted: float, n: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Confidence interval of a proportion, exact and so rather too wide.
+
+    Parameters
+    ----------
+    n_counted, n : float
+        Objects that count, of how many.
+    confidence : float
+        Between 0 and 1.
+
+    Notes
+    -----
+    Clopper & Pearson (1934), Biometrika 26, 404.
+    """
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(n_counted, n - n_counted + 1, tail)) if n_counted > 0 else 0.0
+    high = float(betaincinv(n_counted + 1, n - n_counted, 1 - tail)) if n_counted < n else 1.0
+    return low, high
+
+
+def tpr_interval_by_rank(true: Counts, false: Counts, rate: float, independent: float = 1.0) -> list[float]:
+    """Confidence interval of the true positive rate at a false positive rate, whatever the distributions.
+
+    How many of the non-lenses lie above the threshold of that rate is binomial: with 97.5 % confidence it
+    lies between two of their ranks, and the true positive rates there have exact intervals.
+
+    Parameters
+    ----------
+    true, false : ndarray of int64, shape (n_thresholds,)
+        See `stronglens.scoring.operating_points.Choose`.
+    rate : float
+        The false positive rate.
+    independent : float
+        See `Decided.corners`.
+    """
+    tail = (1 - CONFIDENCE) / 4
+    n_others, n_lenses = int(false[-1]), int(true[-1])
+    n_drawn = max(1, round(independent * n_others))
+    numbers = np.arange(n_drawn + 1)
+    below = bdtr(numbers, n_drawn, rate)  # probability of so many or fewer above the threshold
+    fewest, most = int(np.argmax(below > tail)), int(np.argmax(below >= 1 - tail))
+    # Where perhaps no non-lens lies above it, nothing is known of how high it lies.
+    found_at_least = 0 if fewest == 0 else _found(true, false, fewest / n_drawn * n_others - 1)
+    found_at_most = _found(true, false, most / n_drawn * n_others)
+    half = (1 + CONFIDENCE) / 2
+    low, _ = proportion_interval(independent * found_at_least, independent * n_lenses, half)
+    _, high = proportion_interval(independent * found_at_most, independent * n_lenses, half)
+    return [low, high]
+
+
+def _found(true: Counts, false: npt.NDArray[np.int64], most_false: float) -> int:
+    return int(np.max(true, where=false <= most_false, initial=0))
+
+
+def ratio(part: float, whole: float) -> float:
+    """A ratio; NaN of nothing."""
+    return part / whole if whole else float("nan")
