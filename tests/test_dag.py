@@ -251,7 +251,7 @@ def finished_search(finished, tmp_path_factory) -> Path:
     write_config(folder, SEARCHED)
     assert jobs(folder) == set()  # a search that nobody asked for
     found = jobs(folder, "search_lr")
-    assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "search_lr"}
+    assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "plot_search", "search_lr"}
     assert trials(found) == [0, 1, 2, 3, 4]
     make_results(folder, "search_lr")
     assert jobs(folder, "search_lr") == set()
@@ -269,11 +269,11 @@ def test_a_search_touches_nothing_else_and_more_trials_run_no_old_ones(search):
     assert jobs(search) == set()
     found = jobs(search, "search_lr")
     assert trials(found) == [5, 6, 7]
-    assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "search_lr"}
+    assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "plot_search", "search_lr"}
     write_config(search, searched(n_parallel=1))
     assert jobs(search, "search_lr") == set()
     write_config(search, searched(n_trials=3))
-    assert {rule for rule, _ in jobs(search, "search_lr")} == {"conclude_search", "search_lr"}
+    assert {rule for rule, _ in jobs(search, "search_lr")} == {"conclude_search", "plot_search", "search_lr"}
 
 
 def test_other_settings_of_a_search_run_all_its_trials(search):
@@ -285,7 +285,7 @@ def test_other_settings_of_a_search_run_all_its_trials(search):
         write_config(search, searched(**changes))
         found = jobs(search, "search_lr")
         assert trials(found) == [0, 1, 2, 3, 4]
-        assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "search_lr"}
+        assert {rule for rule, _ in found} == {"run_trial", "conclude_search", "plot_search", "search_lr"}
     # Settings of the model are settings of its trials; those of one seed are not.
     atto = CONFIG["models"]["atto"]
     for changes, expected in (
@@ -300,6 +300,11 @@ def test_a_lost_trial_is_told_again_alone(search):
     for name in ("trial_1.json", "best.yaml"):
         (search / "results/search/lr" / name).unlink()
     assert trials(jobs(search, "search_lr")) == [1]
+
+
+def test_how_figures_of_a_search_look_concerns_them_alone(search):
+    edit(search, "stronglens/searching/search_plots.py")
+    assert {rule for rule, _ in jobs(search, "search_lr")} == {"plot_search", "search_lr"}
 
 
 @pytest.mark.parametrize(
@@ -502,7 +507,9 @@ def test_every_rule_is_attacked():
     assert code == 0
     known = {line for line in said.splitlines() if line.isidentifier()}
     assert {"build_buckets", "train", "submission"} <= known
-    made_when_asked_for = {"sim_to_real", "measure_transfer", "run_trial", "conclude_search"}
+    made_when_asked_for = {
+        *("sim_to_real", "measure_transfer", "run_trial", "conclude_search", "plot_search"),
+    }
     assert known - set(TARGETS) == {"all"} | made_when_asked_for
 
 
