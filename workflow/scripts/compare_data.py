@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare_data(options: CompareData) -> None:
-    from stronglens.comparing.drift import compare_data  # noqa: PLC0415 - --help need not wait for SciPy
+    from stronglens.comparing.drift import compare_data  # noqa: PLC0415 - --help need not wait for pandas
 
     compare_data(
         options.labelled,
