@@ -21,6 +21,7 @@ include: "rules/predict.smk"
 include: "rules/ensemble.smk"
 include: "rules/evaluate.smk"
 include: "rules/submission.smk"
+include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/search.smk"
 
@@ -29,16 +30,16 @@ rule all:
     default_target: True
     input:
         "submission.csv",
-        "results/inspection/labelled/summary.json",
-        expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=ENSEMBLES, testset=CONFIG.testsets),
+        "results/inspection/labelled/cutouts.png",
+        expand("results/drift/{ensemble}/{testset}/drift.png", ensemble=ENSEMBLES, testset=CONFIG.testsets),
         expand("results/submissions/{ensemble}.csv", ensemble=ENSEMBLES),
         expand(
-            "results/evaluation/{ensemble}/{which}/metrics.csv",
+            "results/evaluation/{ensemble}/{which}/roc.png",
             ensemble=ENSEMBLES,
             which=["val", *SCORED],
         ),
         expand(
-            "results/evaluation/{ensemble}/{which}/lens_parameters.json",
+            "results/evaluation/{ensemble}/{which}/lens_parameters.png",
             ensemble=ESTIMATING,
             which=["val", *SCORED],
         ),

@@ -451,6 +451,12 @@ for search, settings in CONFIG.searches.items():
     workflow.register_resource(trials_at_once(search), settings.n_parallel)
 
 
+def searched_space(search):
+    """What a search tries, as JSON."""
+    settings = CONFIG.conclusion_settings(search).model_dump(mode="json")
+    return as_parameter(settings["space"])
+
+
 def search_figure(name, title):
     return figure(
         f"search_{name}",

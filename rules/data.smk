@@ -95,21 +95,10 @@ rule inspect_data:
         split=f"{SPLITS}/objects.json",
         objects=ancient(f"{SPLITS}/objects.parquet"),
     output:
-        **figure(
-            "cutouts",
-            "results/inspection/labelled/cutouts.png",
-            "2 Data",
-            {"figure": "Contact sheet of each bucket"},
-            subcategory=None,
-        ),
-        **figure(
-            "histograms",
-            "results/inspection/labelled/histograms.png",
-            "2 Data",
-            {"figure": "Pixel values"},
-            subcategory=None,
-        ),
         summary="results/inspection/labelled/summary.json",
+        sheet="results/inspection/labelled/contact_sheet.json",
+        sheet_cutouts="results/inspection/labelled/contact_sheet.npy",
+        histograms="results/inspection/labelled/histograms.json",
     log:
         "logs/inspect_data.log",
     benchmark:

@@ -7,7 +7,6 @@ rule evaluate_val:
         summary=f"{LABELLED}/summary.json",
         parameters=ancient(f"{LABELLED}/parameters.parquet"),
     output:
-        **score_figures("val"),
         json="results/evaluation/{ensemble}/val/metrics.json",
         field="results/evaluation/{ensemble}/val/field_metrics.json",
         completeness_table="results/evaluation/{ensemble}/val/completeness.csv",
@@ -48,7 +47,6 @@ use rule evaluate_val as evaluate_test with:
             else f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json"
         ),
     output:
-        **score_figures("{testset}"),
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
         field="results/evaluation/{ensemble}/{testset}/field_metrics.json",
         completeness_table="results/evaluation/{ensemble}/{testset}/completeness.csv",
@@ -75,7 +73,6 @@ rule evaluate_lens_val:
         summary=f"{LABELLED}/summary.json",
         parameters=ancient(f"{LABELLED}/parameters.parquet"),
     output:
-        **lens_figure("val"),
         json="results/evaluation/{ensemble}/val/lens_parameters.json",
         table="results/evaluation/{ensemble}/val/lens_parameters.csv",
     log:
@@ -108,7 +105,6 @@ use rule evaluate_lens_val as evaluate_lens_test with:
             [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
         ),
     output:
-        **lens_figure("{testset}"),
         json="results/evaluation/{ensemble}/{testset}/lens_parameters.json",
         table="results/evaluation/{ensemble}/{testset}/lens_parameters.csv",
     log:
@@ -142,13 +138,8 @@ rule compare_data:
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=lambda wildcards: ancient(table_of(wildcards.ensemble, wildcards.testset)),
     output:
-        **figure(
-            "drift",
-            "results/drift/{ensemble}/{testset}/drift.png",
-            "5 Drift",
-            {"figure": "Blind set against training set", "objects": "{testset}"},
-        ),
         json="results/drift/{ensemble}/{testset}/drift.json",
+        values="results/drift/{ensemble}/{testset}/drift_values.parquet",
     log:
         "logs/compare_data/{ensemble}/{testset}.log",
     benchmark:

@@ -1,4 +1,4 @@
-"""What a person looks at after a run: the page of candidates, and the figures and pages of the report.
+"""What a person looks at after a run: the page of candidates, and the pages of the report.
 
 `snakemake --report report.html` puts everything marked with `report(...)`, here and in other rules, into one file.
 """
@@ -95,88 +95,6 @@ rule describe_data:
     shell:
         "python {input.code[0]:q} --summary {input.summary:q} --inspection {input.inspection:q}"
         " --splits {input.split:q} {params.options} --out {output.page:q} --log {log:q}"
-
-
-rule plot_training:
-    input:
-        code=sources("plot_training.py"),
-        logs=lambda wildcards: ancient(
-            [f"{folder}/training_log.csv" for folder in trained_members(wildcards)]
-        ),
-        results=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
-    output:
-        **figure(
-            "training",
-            "results/report/{ensemble}/training.png",
-            "3 Training",
-            {"figure": "Learning curves of all members"},
-        ),
-    log:
-        "logs/plot_training/{ensemble}.log",
-    benchmark:
-        "results/benchmarks/plot_training/{ensemble}.tsv"
-    conda:
-        "../envs/stronglens.yaml"
-    threads: 2
-    resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
-    params:
-        options=lambda wildcards: repeated("members", trained_members(wildcards)),
-    shell:
-        "python {input.code[0]:q} {params.options} --out {output.training:q} --log {log:q}"
-
-
-# Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
-rule plot_run_times:
-    input:
-        code=sources("plot_run_times.py"),
-        after=[
-            description_of(ensemble, testset)
-            for ensemble in ENSEMBLES
-            for testset in [HELDOUT, *CONFIG.testsets]
-        ],
-        # To be measured first; that they were made anew is no reason to draw this anew.
-        others=ancient(
-            [
-                "submission.csv",
-                "results/candidates/index.html",
-                "results/report/data.html",
-                *expand("results/submissions/{ensemble}.csv", ensemble=ENSEMBLES),
-                *expand("results/drift/{ensemble}/{testset}/drift.json", ensemble=ENSEMBLES, testset=BLIND),
-                *expand("results/report/{ensemble}/overview.html", ensemble=ENSEMBLES),
-                *expand("results/report/{ensemble}/training.png", ensemble=ENSEMBLES),
-                *expand(
-                    "results/evaluation/{ensemble}/{which}/metrics.csv",
-                    ensemble=ENSEMBLES,
-                    which=["val", *SCORED],
-                ),
-            ]
-        ),
-    output:
-        **figure(
-            "run_times",
-            "results/report/run_times.png",
-            "6 Run",
-            {"figure": "Run times and memory"},
-            subcategory=None,
-        ),
-        table="results/report/run_times.csv",
-    log:
-        "logs/plot_run_times.log",
-    benchmark:
-        "results/benchmarks/plot_run_times.tsv"
-    conda:
-        "../envs/stronglens.yaml"
-    threads: 2
-    resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
-    params:
-        jobs=jobs_of_the_run,
-    shell:
-        "python {input.code[0]:q} --benchmarks results/benchmarks --jobs {params.jobs:q} --out {output.run_times:q}"
-        " --log {log:q}"
 
 
 rule write_overview:

@@ -44,10 +44,6 @@ rule conclude_search:
         code=sources("conclude_search.py"),
         trials=lambda wildcards: trial_files(wildcards.search),
     output:
-        **search_figure("history", "Trials one after the other"),
-        **search_figure("slices", "Trials by each key"),
-        **search_figure("learning_curves", "Learning curves of all trials"),
-        **search_figure("importance", "Importance of the keys"),
         table="results/search/{search}/trials.csv",
         best="results/search/{search}/best.yaml",
     log:
@@ -70,6 +66,36 @@ rule conclude_search:
         ' --out-dir "$(dirname {output.best:q})" --log {log:q}'
 
 
+rule plot_search:
+    input:
+        code=sources("plot_search.py"),
+        trials=lambda wildcards: trial_files(wildcards.search),
+    output:
+        **search_figure("history", "Trials one after the other"),
+        **search_figure("slices", "Trials by each key"),
+        **search_figure("learning_curves", "Learning curves of all trials"),
+        **search_figure("importance", "Importance of the keys"),
+    log:
+        "logs/plot_search/{search}.log",
+    benchmark:
+        "results/benchmarks/plot_search/{search}.tsv"
+    conda:
+        "../envs/stronglens.yaml"
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=lambda wildcards: " ".join(
+            [
+                f"--space {shlex.quote(searched_space(wildcards.search))}",
+                repeated("trials", trial_files(wildcards.search)),
+            ]
+        ),
+    shell:
+        'python {input.code[0]:q} {params.options} --out-dir "$(dirname {output.search_history:q})" --log {log:q}'
+
+
 for search in CONFIG.searches:
 
     rule:
@@ -77,3 +103,4 @@ for search in CONFIG.searches:
             f"search_{search}"
         input:
             f"results/search/{search}/best.yaml",
+            f"results/search/{search}/history.png",

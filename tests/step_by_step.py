@@ -16,6 +16,7 @@ SCRIPTS = {
     "build_test_buckets": "build_buckets",
     "split_objects": "split_objects",
     "inspect_data": "inspect_data",
+    "plot_data": "plot_data",
     "train": "train",
     "import_member": "import_member",
     "predict_val": "predict",
@@ -27,7 +28,10 @@ SCRIPTS = {
     "ensemble_test_labelled": "ensemble",
     "evaluate_val": "evaluate",
     "evaluate_test": "evaluate",
+    "plot_evaluation_val": "plot_evaluation",
+    "plot_evaluation_test": "plot_evaluation",
     "compare_data": "compare_data",
+    "plot_drift": "plot_drift",
     "submission": "submission",
     "candidates": "candidates",
     "describe_data": "describe_data",
@@ -91,6 +95,7 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
         ],
         "split_objects": [labelled],
         "inspect_data": [labelled, splits],
+        "plot_data": [f"--inspection={made}/inspect_data"],
         "train": [labelled, splits, f"--settings={json.dumps(MEMBER)}", *on_cpu],
         "import_member": [
             f"--checkpoint={root}/data/old.pt",
@@ -121,6 +126,16 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
             f"--threshold-file={t_star}",
             f"--validation-metrics={made}/threshold/metrics_val_ens.json",
         ],
+        "plot_evaluation_val": [
+            f"--csv={val_csv}",
+            f"--threshold-file={t_star}",
+            f"--completeness={made}/evaluate_val/completeness.csv",
+        ],
+        "plot_evaluation_test": [
+            f"--csv={heldout_csv}",
+            f"--threshold-file={t_star}",
+            f"--completeness={made}/evaluate_test/completeness.csv",
+        ],
         "compare_data": [
             f"--labelled={made}/build_buckets",
             splits,
@@ -128,6 +143,7 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
             f"--val-csv={val_csv}",
             f"--test-csv={test_csv}",
         ],
+        "plot_drift": [f"--drift={made}/compare_data/drift.json", f"--out={out_dir}/drift.png"],
         "candidates": [
             f"--ensemble-csv={test_csv}",
             f"--heldout-csv={heldout_csv}",

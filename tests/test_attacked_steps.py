@@ -188,6 +188,7 @@ def test_another_file_system_changes_no_byte(step: str, done: Path) -> None:
 READS = {
     "split_objects": ["build_buckets/index.parquet"],
     "inspect_data": ["build_buckets/cutouts.npy", "build_buckets/rejected.csv"],
+    "plot_data": ["inspect_data/contact_sheet.npy"],
     "train": ["build_buckets/cutouts.npy", "build_buckets/index.parquet", "split_objects/objects.parquet"],
     "predict_val": ["train/best.pt", "build_buckets/cutouts.npy", "split_objects/objects.parquet"],
     "predict_test": ["train/best.pt", "build_test_buckets/cutouts.npy", "build_test_buckets/index.parquet"],
@@ -197,6 +198,8 @@ READS = {
     "threshold": ["ensemble_val/val_ens.csv"],
     "evaluate_val": ["ensemble_val/val_ens.csv"],
     "evaluate_test": ["ensemble_test_labelled/test_ens_labeled.csv"],
+    "plot_evaluation_val": ["ensemble_val/val_ens.csv"],
+    "plot_evaluation_test": ["ensemble_test_labelled/test_ens_labeled.csv"],
     "candidates": [
         *("ensemble_test/test_ens.csv", "ensemble_test_labelled/test_ens_labeled.csv"),
         *("build_test_buckets/cutouts.npy", "build_buckets/cutouts.npy", "build_buckets/index.parquet"),
@@ -207,6 +210,7 @@ READS = {
         *("build_buckets/cutouts.npy", "build_test_buckets/cutouts.npy"),
         *("ensemble_val/val_ens.csv", "ensemble_test/test_ens.csv"),
     ],
+    "plot_drift": ["compare_data/drift_values.parquet"],
     "submission": [
         *("ensemble_test/test_ens.csv", "build_test_buckets/index.parquet"),
         "build_test_buckets/rejected.csv",

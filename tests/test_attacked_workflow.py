@@ -26,6 +26,7 @@ TARGETS = {
     "build_test_buckets": "results/buckets/challenge/part_0/summary.json",
     "split_objects": "results/splits/objects.json",
     "inspect_data": "results/inspection/labelled/summary.json",
+    "plot_data": "results/inspection/labelled/cutouts.png",
     "train": "results/models/new/seed_1/best.json",
     "import_member": "results/models/old/seed_2/best.json",
     "predict_val": "results/predictions/new/seed_1/val/pred_val.json",
@@ -39,7 +40,12 @@ TARGETS = {
     "evaluate_test": "results/ensemble/both/heldout/metrics_test_ens.json",
     "evaluate_lens_val": "results/evaluation/both/val/lens_parameters.json",
     "evaluate_lens_test": "results/evaluation/both/heldout/lens_parameters.json",
+    "plot_evaluation_val": "results/evaluation/both/val/completeness.png",
+    "plot_evaluation_test": "results/evaluation/both/heldout/completeness.png",
+    "plot_lens_val": "results/evaluation/both/val/lens_parameters.png",
+    "plot_lens_test": "results/evaluation/both/heldout/lens_parameters.png",
     "compare_data": "results/drift/both/challenge/drift.json",
+    "plot_drift": "results/drift/both/challenge/drift.png",
     "submission": "submission.csv",
     "submission_of_ensemble": "results/submissions/both.csv",
     "candidates": "results/candidates/index.html",
@@ -142,9 +148,9 @@ def test_killed_in_every_step(project: Path, request: pytest.FixtureRequest) -> 
 def test_what_is_left_after_a_kill_is_told(project: Path, tmp_path: Path) -> None:
     """Of all processes at once: the lock stays, and so do the files that the step had finished."""
     folder = shutil.copytree(project, tmp_path / "killed", symlinks=True)
-    target, first = TARGETS["evaluate_val"], folder / "results/evaluation/both/val/roc.png"
+    target, first = TARGETS["plot_evaluation_val"], folder / "results/evaluation/both/val/roc.png"
     one = Run(folder, target, "--forcerun", target)
-    while one.step("evaluate_val") is None or not first.exists():
+    while one.step("plot_evaluation_val") is None or not first.exists():
         assert one.process.poll() is None, one.said
     one.kill()
     assert not (folder / target).exists()

@@ -16,11 +16,14 @@ from matplotlib.image import imread
 from scipy import ndimage
 
 import compare_data as step
+import plot_drift
 from fits_files import BANDS, galaxy, primary_bytes, write_labelled, write_test_set
 from stronglens.artefact import sha256_of, write_json
+from stronglens.comparing.compared import read_compared
 from stronglens.comparing.drift import distance_outside
 from stronglens.packing import cutout_statistics as statistics
 from stronglens.packing.pack import build_buckets
+from stronglens.packing.packed import open_packed
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
 from stronglens.splitting.split import split_objects
 
@@ -88,17 +91,17 @@ def write_blind(folder: Path, change: Callable[[Images], Images], seed: int = 5)
             (folder / f"object_{number:05d}_{band}.fits").write_bytes(primary_bytes(image))
 
 
+def drawn(folder: Path) -> Path:
+    """A picture of what was compared."""
+    assert plot_drift.main([f"--drift={folder}/out/drift.json", f"--out={folder}/drift.png"]) == 0
+    assert (folder / "drift.pdf").read_bytes().startswith(b"%PDF-")
+    return folder / "drift.png"
+
+
 def drifting(found: dict[str, Any]) -> set[str]:
     return {one["statistic"] for one in found["compared"] if one["drifts"]}
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time."""
-    monkeypatch.setattr("stronglens.comparing.drift.save_drift", lambda *_: None)
-
-
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("seed", range(5, 9))
 def test_an_honest_set_is_not_flagged(
     labelled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
@@ -115,9 +118,29 @@ def test_an_honest_set_is_not_flagged(
 def test_the_picture(labelled: Path, tmp_path: Path) -> None:
     write_test_set(tmp_path / "blind", 8)
     compared(labelled, tmp_path)
-    picture = imread(tmp_path / "out/drift.png")
+    picture = imread(drawn(tmp_path))
     assert min(picture.shape[:2]) > 800
     assert picture[..., :3].std() > 0.05
+
+
+def test_what_is_drawn_is_what_was_compared(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_test_set(tmp_path / "blind", 8)
+    found = compared(labelled, tmp_path)
+    path = tmp_path / "out/drift.json"
+    read = read_compared(path)
+    assert [one.as_dict() for one in read] == found["compared"]
+    sky = next(one for one in read if (one.statistic, one.band) == ("sky", "r"))
+    packed = open_packed(tmp_path / "packed")
+    cutouts = packed.cutouts[np.flatnonzero(packed.index["band"] == "r")]
+    assert sky.blind.tolist() == statistics.frame_sky(cutouts).tolist()
+    assert list(sky.training) == list(BUCKETS)
+    del found["sha256"]
+    write_json(path, found)
+    assert plot_drift.main([f"--drift={path}", f"--out={tmp_path}/drift.png"]) == 1
+    assert "drift.json: expected the SHA-256 of drift_values.parquet" in capsys.readouterr().err
+    assert not (tmp_path / "drift.png").exists()
 
 
 def turned(images: Images) -> Images:
@@ -142,10 +165,9 @@ def test_bands_turned_against_each_other_are_flagged(
     corners = next(one for one in found["compared"] if one["statistic"] == "constant_corners")
     assert corners["blind"] == [4, 4, 4]
     assert corners["training"]["hsc_lenses"] == [0, 0, 0]
-    assert (tmp_path / "out/drift.png").stat().st_size > 10_000
+    assert drawn(tmp_path).stat().st_size > 10_000
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -163,13 +185,11 @@ def test_what_differs_is_named(
     assert name in drifting(compared(labelled, tmp_path))
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_other_scores_are_flagged(labelled: Path, tmp_path: Path) -> None:
     write_blind(tmp_path / "blind", lambda images: images)
     assert drifting(compared(labelled, tmp_path, np.full(60, 0.999))) == {"probability"}
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_pixels_of_the_labelled_data_are_found(
     labelled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.e2e
 # Most of the time goes into starting programs, in one thread: so two at once.
 RULES = (
     "train predict_val predict_test predict_heldout ensemble_val ensemble_test evaluate_val evaluate_test "
-    "candidates describe_data plot_training plot_run_times write_overview"
+    "candidates describe_data plot_training plot_run_times write_overview "
+    "plot_data plot_evaluation_val plot_evaluation_test plot_drift"
 )
 ONE_THREAD_EACH = [f"{rule}=1" for rule in RULES.split()]
 
@@ -163,7 +164,10 @@ def test_the_page_of_candidates_is_of_what_is_submitted(project):
 
 def test_the_run_can_be_looked_at(project):
     folder = project / "results/report"
-    for name in ("report/both/training", "evaluation/each/heldout/completeness", "report/run_times"):
+    for name in (
+        *("inspection/labelled/cutouts", "inspection/labelled/histograms", "drift/both/challenge/drift"),
+        *("report/both/training", "evaluation/each/heldout/completeness", "report/run_times"),
+    ):
         assert (project / f"results/{name}.png").stat().st_size > 10_000
         assert (project / f"results/{name}.pdf").stat().st_size > 1_000
     times = pd.read_csv(folder / "run_times.csv")
@@ -171,7 +175,7 @@ def test_the_run_can_be_looked_at(project):
         *("build_buckets", "split_objects", "inspect_data", "train", "predict_val", "predict_test"),
         *("ensemble_val", "threshold", "ensemble_test", "evaluate_val", "evaluate_test", "compare_data"),
         *("submission", "submission_of_ensemble", "candidates", "describe_data", "plot_training"),
-        "write_overview",
+        *("plot_data", "plot_evaluation_val", "plot_evaluation_test", "plot_drift", "write_overview"),
     }
     auc = json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())
     assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()
@@ -239,7 +243,8 @@ def test_steps_that_are_killed_are_done_again_to_the_same_bytes(project, tmp_pat
         "ensemble_val": "results/ensemble/each/val/val_ens.json",
     }
     generator = random.Random(1)  # noqa: S311 - no secret
-    attacks = [Attack(rule, target, generator.uniform(0, 1), "step") for rule, target in targets.items()]
+    # The shortest of them, inspect_data, takes 0.9 s.
+    attacks = [Attack(rule, target, generator.uniform(0, 0.4), "step") for rule, target in targets.items()]
     assert carry_out_at_once(folder, attacks) == len(attacks)
     # Named, since what comes after them is there already.
     run(folder, *targets.values(), "--rerun-incomplete")

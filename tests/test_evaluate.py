@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import evaluate
+import plot_evaluation
 from stronglens.artefact import sha256_of, write_json
 from stronglens.scoring import bootstrap
 from stronglens.scoring.evaluation_plots import (
@@ -17,15 +18,18 @@ from stronglens.scoring.evaluation_plots import (
     plot_reliability,
     plot_roc,
     plot_score_histogram,
+    save_plots,
 )
 from stronglens.scoring.metrics import metrics_at, metrics_by_domain
 from stronglens.scoring.scored import Scored, read_scored_csv
 
+NUMBERS = {"metrics.json", "metrics.csv", "field_metrics.json", "completeness.csv"}
 PICTURES = {
     f"{name}.{ending}"
     for name in ("roc", "precision_recall", "reliability", "confusion_matrix", "score_histogram")
     for ending in ("png", "pdf")
 }
+COMPLETENESS = {"completeness.png", "completeness.pdf"}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +65,12 @@ def run(folder: Path, *options: str) -> int:
     return evaluate.main([f"--out-dir={folder}/out", *options])
 
 
+def plot(folder: Path, *options: str) -> set[str]:
+    """Names of the pictures that are drawn, into a folder of their own."""
+    assert plot_evaluation.main([f"--out-dir={folder}/pictures", *options]) == 0
+    return {path.name for path in (folder / "pictures").iterdir()}
+
+
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *options: str, code: int = 1) -> str:
     """The message of a run that must fail and leave nothing."""
     assert run(folder, *options) == code
@@ -73,14 +83,7 @@ def test_csv_with_domains(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("0.4766\n")
     table = write_csv(tmp_path / "pred.csv", scored)
     assert run(tmp_path, f"--csv={table}", f"--threshold-file={tmp_path}/t.txt") == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == PICTURES | {
-        "metrics.json",
-        "metrics.csv",
-        "field_metrics.json",
-        "completeness.csv",
-        "completeness.pdf",
-        "completeness.png",
-    }
+    assert {path.name for path in (tmp_path / "out").iterdir()} == NUMBERS
     expected = metrics_by_domain(scored.labels, scored.probs, 0.4766, scored.domains)
     found = json.loads((tmp_path / "out/metrics.json").read_text())
     for name, values in found.items():
@@ -125,7 +128,7 @@ def test_npy_by_hand(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out/metrics.json").read_text())
     assert found["global"].pop("intervals")["n_resamples"] == 100  # as the fixture says
     assert found == {"global": metrics_at(scored.labels, scored.probs, 0.5)}
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= PICTURES
+    assert plot(tmp_path, *write_npy(tmp_path, scored), "--threshold=0.5") == PICTURES
 
 
 def test_optimised_threshold(tmp_path: Path) -> None:
@@ -151,7 +154,21 @@ def test_one_class_is_null_in_both_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out/metrics.json").read_text())["global"]["roc_auc"] is None
     with (tmp_path / "out/metrics.csv").open() as text:
         assert next(csv.DictReader(text))["roc_auc"] == ""
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= PICTURES
+    completeness = f"--completeness={tmp_path}/out/completeness.csv"
+    options = (*write_npy(tmp_path, scored), "--threshold=0.5", completeness)
+    assert plot(tmp_path, *options) == PICTURES | COMPLETENESS
+
+
+def test_pictures_of_a_table_are_those_of_its_numbers(tmp_path: Path) -> None:
+    """What the two commands take is read in the same way; prevalences are those that are given."""
+    scored = draw()
+    options = (f"--csv={write_csv(tmp_path / 'pred.csv', scored)}", "--optimize-threshold")
+    assert run(tmp_path, *options) == 0
+    threshold = json.loads((tmp_path / "out/metrics.json").read_text())["global"]["threshold"]
+    assert plot(tmp_path, *options, "--prevalences=[0.25]") == PICTURES
+    save_plots(scored, threshold, tmp_path / "expected", [0.25])
+    for name in PICTURES:
+        assert (tmp_path / "pictures" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", PLOTS)

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 import evaluate
 from stronglens.artefact import sha256_of, write_json
+from stronglens.errors import InputError
 from stronglens.scoring import bootstrap
+from stronglens.scoring.completeness import read_completeness, write_completeness
 from stronglens.scoring.field_metrics import completeness_by, field_metrics, field_metrics_by_domain
 from stronglens.settings.evaluate import EvaluateSettings
 
@@ -154,12 +156,34 @@ def test_completeness_of_a_run(tmp_path: Path, few_resamples: None) -> None:
     found = json.loads((tmp_path / "a/out/field_metrics.json").read_text())
     assert found["global"]["tpr0"] == 1
     assert set(found["calibration"]) == {"prob", "prob_raw"}
-    assert (tmp_path / "a/out/completeness.png").stat().st_size > 10_000
+    table = read_completeness(tmp_path / "a/out/completeness.csv")
+    assert list(table["completeness"]) == [0, 1] * 2  # of all, and of the one domain
+    assert (table["interval_low"] <= table["completeness"]).all()
+    written = pd.read_csv(tmp_path / "a/out/completeness.csv", dtype=str, keep_default_na=False)
+    assert [repr(value) for value in table["high"]] == list(written["high"])
 
 
 def test_sets_of_which_nothing_is_known(tmp_path: Path, few_resamples: None) -> None:
     assert evaluate.main(write_set(tmp_path / "a", parameters=False)) == 0
     assert (tmp_path / "a/out/completeness.csv").read_text().count("\n") == 1
+    assert not len(read_completeness(tmp_path / "a/out/completeness.csv"))
+
+
+def test_bins_without_an_interval_have_none_when_they_are_read(tmp_path: Path) -> None:
+    row = {"objects": "global", "property": "lens_magnitude", "low": 20.1, "high": 20.1, "n_lenses": 1}
+    ends = {"completeness": 1.0, "interval_low": "", "interval_high": ""}
+    write_completeness(tmp_path / "completeness.csv", [row | ends])
+    (found,) = read_completeness(tmp_path / "completeness.csv").to_dict("records")
+    assert np.isnan(found.pop("interval_low")) and np.isnan(found.pop("interval_high"))
+    assert found == row | {"completeness": 1}
+
+
+@pytest.mark.parametrize("text", [None, "", "objects,low\nglobal,1\n", "low\nwide\n"])
+def test_what_is_no_table_of_completeness(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "completeness.csv").write_text(text)
+    with pytest.raises(InputError, match=r"completeness\.csv: expected"):
+        read_completeness(tmp_path / "completeness.csv")
 
 
 def test_changed_parameters(tmp_path: Path, few_resamples: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,10 @@ import pytest
 from matplotlib.image import imread
 
 import inspect_data as step
+import plot_data
 from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
-from stronglens.packing.inspection import choose_cutouts, describe_pixels
+from stronglens.packing.inspected import read_histograms, read_sheet
+from stronglens.packing.inspection import choose_cutouts, choose_sheet, describe_pixels
 from stronglens.packing.inspection_plots import arrange_cutouts
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.packed import open_packed
@@ -36,7 +38,9 @@ def inspected(folder: Path) -> dict[str, Any]:
 
 
 def inspect(folder: Path, out: Path, *options: str) -> dict[str, Any]:
+    """The summary; the pictures are drawn, too."""
     assert step.main(["--packed", str(folder / "packed"), "--out-dir", str(out), *options]) == 0
+    assert plot_data.main(["--inspection", str(out), "--out-dir", str(out)]) == 0
     content: dict[str, Any] = json.loads((out / "summary.json").read_text())
     return content
 
@@ -91,9 +95,14 @@ def test_the_same_is_written_each_time(folder: Path, inspected: dict[str, Any], 
     again = inspect(folder, tmp_path)
     assert again["splits"] is None
     assert again | {"splits": inspected["splits"]} == inspected
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("summary.json", "contact_sheet.json", "contact_sheet.npy", "histograms.json"),
+        *("cutouts.png", "cutouts.pdf", "histograms.png", "histograms.pdf"),
+    }
+    for path in tmp_path.iterdir():
+        if path.name != "summary.json":
+            assert path.read_bytes() == (folder / "inspection" / path.name).read_bytes()
     for name in ("cutouts.png", "histograms.png"):
-        content = (tmp_path / name).read_bytes()
-        assert content == (folder / "inspection" / name).read_bytes()
         picture = imread(tmp_path / name)
         assert min(picture.shape[:2]) > 300
         assert picture[..., :3].std() > 0.05
@@ -102,7 +111,7 @@ def test_the_same_is_written_each_time(folder: Path, inspected: dict[str, Any], 
 def test_cutouts_are_arranged_by_object_and_band_the_right_way_up(folder: Path) -> None:
     packed = open_packed(folder / "packed")
     objects = ["hsc_lenses/D2_L_00000003", "hsc_lenses/D2_L_00000009"]  # the first lacks band r
-    picture = arrange_cutouts(packed, packed.index, objects, ["g", "r"])
+    picture = arrange_cutouts(choose_sheet(packed, 10), objects, ["g", "r"])
     assert picture.shape == (84, 84)
     assert np.isnan(picture[43:, 43:]).all()
     assert np.isnan(picture[41:43]).all()
@@ -115,6 +124,55 @@ def test_cutouts_are_arranged_by_object_and_band_the_right_way_up(folder: Path) 
         order = np.argsort(packed.cutouts[row], axis=None)
         assert (np.diff(place.ravel()[order]) >= 0).all()
         assert (place.min(), place.max()) == (0, 1)
+
+
+@pytest.mark.usefixtures("inspected")
+def test_objects_of_the_contact_sheet_are_evenly_spaced_with_all_their_cutouts(folder: Path) -> None:
+    packed = open_packed(folder / "packed")
+    sheet = read_sheet(folder / "inspection")
+    assert list(sheet.objects) == list(BUCKETS)
+    assert [name[-2:] for name in sheet.objects["slsim_lenses"]] == ["00", "01", "03", "05", "07", "09"]
+    assert (sheet.n_cutouts, sheet.n_objects, sheet.n_most) == (193, 40, 6)
+    chosen = {name for names in sheet.objects.values() for name in names}
+    rows = np.flatnonzero(packed.index["object"].isin(chosen))
+    assert sheet.cutouts.tolist() == packed.cutouts[rows].tolist()
+    assert sheet.places == list(zip(packed.index["object"][rows], packed.index["band"][rows], strict=True))
+
+
+@pytest.mark.usefixtures("inspected")
+def test_pixels_are_counted_as_a_slow_count_does(folder: Path) -> None:
+    packed = open_packed(folder / "packed")
+    counted = read_histograms(folder / "inspection")
+    by_name = {(one.bucket, one.band): one for one in counted.histograms}
+    assert set(by_name) == {(bucket, band) for bucket in BUCKETS for band in BANDS}
+    edges = np.array(counted.edges)
+    assert (np.diff(edges) > 0).all()
+    # Bins of one width where they are linear, of a growing one beyond.
+    assert np.diff(edges).min() < 1.5 * counted.linear_counts < np.diff(edges).max()
+    for bucket, band in (("slsim_lenses", "g"), ("hsc_lenses", "r")):
+        one = by_name[bucket, band]
+        chosen = (packed.index["bucket"] == bucket) & (packed.index["band"] == band)
+        pixels = packed.cutouts[np.flatnonzero(chosen)]
+        assert one.n_cutouts == len(pixels)
+        for number, count in enumerate(one.counts[:-1]):
+            assert count == np.count_nonzero((pixels >= edges[number]) & (pixels < edges[number + 1]))
+
+
+@pytest.mark.parametrize("name", ["contact_sheet.json", "contact_sheet.npy", "histograms.json"])
+@pytest.mark.parametrize("content", [None, b"{}"])
+@pytest.mark.usefixtures("inspected")
+def test_what_is_drawn_must_be_what_was_written(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, content: bytes | None
+) -> None:
+    for path in (folder / "inspection").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert plot_data.main(["--inspection", str(tmp_path), "--out-dir", str(tmp_path / "out")]) == 1
+    assert f"{name}: expected" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert not (tmp_path / "out/histograms.png").exists()
 
 
 def test_sets_without_labels_and_bands(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 import check_submission
 import ensemble
 import evaluate_lens_parameters
+import plot_lens_parameters
 import submission
 import threshold
 from lens_files import describe, write_parameters
@@ -299,6 +300,14 @@ def test_nothing_known_is_said() -> None:
     assert in_words(found, "") == "known of no lens here"
 
 
+def draw_lenses(run: Path, folder: Path) -> int:
+    errors = f"--errors={folder}/out/lens_parameters.json"
+    packed = f"--packed={run}/labelled"
+    return plot_lens_parameters.main(
+        [f"--csv={run}/ens/val/val_ens.csv", packed, errors, f"--out={folder}/lenses.png"]
+    )
+
+
 def test_lenses_are_compared_with_what_is_known_of_them(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -328,8 +337,16 @@ def test_lenses_are_compared_with_what_is_known_of_them(
     assert rows.loc[("domain::hsc", "Rein"), "bias"] == pytest.approx(-0.3)
     assert rows.loc[("global", "Rein"), "unit"] == "arcsec"
     assert np.isfinite(rows.loc[("global", "Rein"), "rms_high"])
-    assert np.ptp(imread(tmp_path / "out/lens_parameters.png")) > 0.5
-    assert (tmp_path / "out/lens_parameters.pdf").stat().st_size > 1000
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("lens_parameters.json", "lens_parameters.csv"),
+    }
+    assert draw_lenses(run, tmp_path) == 0
+    assert np.ptp(imread(tmp_path / "lenses.png")) > 0.5
+    assert (tmp_path / "lenses.pdf").stat().st_size > 1000
+    errors = tmp_path / "out/lens_parameters.json"
+    write_json(errors, {"global": {"Rein": found["global"]["Rein"]}})
+    assert draw_lenses(run, tmp_path) == 1
+    assert "expected errors of Rein, vel disp; found none of vel disp" in capsys.readouterr().err
     estimates = read_estimates(ensemble_csv, [run / "labelled"])
     panels = plot_estimates(estimates, found["global"]).axes
     assert [axes.get_ylabel() for axes in panels] == ["estimated Rein [arcsec]", "estimated vel disp [km/s]"]

@@ -15,15 +15,17 @@ import yaml
 from matplotlib.image import imread
 
 import conclude_search
+import plot_search
 import run_trial
 from packed_files import write_packed, write_splits
 from stronglens.configuring.config import check_config
 from stronglens.errors import InputError
 from stronglens.searching import study as studies
-from stronglens.searching.conclusion import best_of, trials_table
+from stronglens.searching.conclusion import trials_table
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.search_plots import draw_curves, draw_history, draw_importance, importance
 from stronglens.searching.space import read, written
+from stronglens.searching.trials import best_of
 from stronglens.settings.search import Dimension, TrialSettings
 from stronglens.training import fit, train_member
 from test_config import only_problem, problems, small
@@ -488,6 +490,12 @@ def conclude(folder: Path, trials: list[dict[str, Any]], settings: str) -> int:
     return conclude_search.main([*paths, "--search=lr", f"--settings={settings}", f"--out-dir={folder}"])
 
 
+def draw(folder: Path, space: dict[str, Any]) -> int:
+    """Draw the trials that lie in a folder."""
+    paths = [f"--trials={path}" for path in sorted(folder.glob("trial_*.json"))]
+    return plot_search.main([*paths, f"--space={json.dumps(space)}", f"--out-dir={folder}"])
+
+
 @pytest.fixture
 def raw_config() -> dict[str, Any]:
     raw = search_of(SPACE)
@@ -522,6 +530,8 @@ def test_the_best_setting_is_a_block_of_the_config(tmp_path: Path, raw_config: d
     assert table.loc[best["trial"], "best_val_auc"] == best["best_val_auc"]
     assert set(SPACE) < set(table)
     assert table.loc[5, "state"] == "failed" and table.loc[5, "message"] == "diverged"
+    assert not list(tmp_path.glob("*.p*"))
+    assert draw(tmp_path, SPACE) == 0
     for name in ("history", "slices", "learning_curves", "importance"):
         assert imread(tmp_path / f"{name}.png").std() > 0.02
         assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
@@ -553,9 +563,10 @@ def test_importance_finds_what_matters_and_says_nothing_of_few_trials() -> None:
 def test_figures_of_one_trial_and_of_none_but_failures(tmp_path: Path) -> None:
     settings = json.dumps({"model": "nano", "space": {"train.lr": LR}})
     one = [trial | {"params": {"train.lr": 1e-3}} for trial in made_up(8)]
-    assert conclude(tmp_path / "one", one[7:], settings) == 0
-    assert conclude(tmp_path / "none", one[5:6], settings) == 1
-    assert not (tmp_path / "none/best.yaml").exists()
+    for name, trials, code in (("one", one[7:], 0), ("none", one[5:6], 1)):
+        assert conclude(tmp_path / name, trials, settings) == code
+        assert draw(tmp_path / name, {"train.lr": LR}) == code
+    assert not {path.name for path in (tmp_path / "none").iterdir()} - {"trial_5.json"}
     figure = draw_history(one, best_of(one))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "failed (1)" in labels and "best so far" in labels

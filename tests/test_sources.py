@@ -117,6 +117,13 @@ def test_training_does_not_depend_on_what_comes_after_it(step: str) -> None:
     assert "search" not in listed
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=[script.stem for script in SCRIPTS])
+def test_what_computes_draws_nothing(script: Path) -> None:
+    """Else another style of a figure would compute its numbers anew."""
+    draws = any("matplotlib" in (ROOT / path).read_text() for path in sources_of(script, ROOT))
+    assert draws == script.stem.startswith("plot_")
+
+
 def test_only_the_standard_library_is_needed() -> None:
     """The workflow file imports it: nothing heavy may come along."""
     tree = ast.parse((ROOT / "workflow/scripts/stronglens/configuring/sources.py").read_text())

@@ -11,7 +11,8 @@ from stronglens.packing.packed_objects import parts_of
 
 
 class CompareData(Command):
-    """Compare a test set with the training set, and warn where they differ: drift.json, drift.png.
+    """Compare a test set with the training set, and warn where they differ: drift.json, and beside it the
+    values that were compared, drift_values.parquet, which plot_drift.py draws.
 
     Compared are sky, noise, correlation of neighbouring pixels, peak, flux, size, constant corners, agreement
     of bands, and probabilities with those of validation. Shares of lenses and domains may differ: what some
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare_data(options: CompareData) -> None:
-    from stronglens.comparing.drift import compare_data  # noqa: PLC0415 - --help need not wait for matplotlib
+    from stronglens.comparing.drift import compare_data  # noqa: PLC0415 - --help need not wait for pandas
 
     compare_data(
         options.labelled,

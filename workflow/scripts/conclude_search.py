@@ -11,7 +11,10 @@ from stronglens.settings.conclude import ConclusionSettings
 
 
 class ConcludeSearch(Command):
-    """Write the table, the figures and the best setting of a search, from what its trials left."""
+    """Write the table and the best setting of a search, from what its trials left.
+
+    plot_search.py draws it.
+    """
 
     trials: list[Path] = Field(min_length=1)
     """JSON file of a trial, from run_trial; give it once for each."""
@@ -28,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _conclude(options: ConcludeSearch) -> None:
-    from stronglens.searching.conclusion import conclude_search  # noqa: PLC0415 - --help need not wait for optuna
+    from stronglens.searching.conclusion import conclude_search  # noqa: PLC0415 - --help need not wait for pandas
 
     conclude_search(options.trials, options.out_dir, options.settings, search=options.search)
 

@@ -1,4 +1,4 @@
-"""Describe a packed data set in numbers and pictures: rule `inspect_data`."""
+"""Describe a packed data set in numbers: rule `inspect_data`."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ from stronglens.packing.inspection import inspect_data
 
 
 class InspectData(Command):
-    """Describe a packed data set in numbers and pictures: summary.json, cutouts.png, histograms.png."""
+    """Describe a packed data set in numbers, summary.json, and choose what plot_data.py draws of it:
+    contact_sheet.json and .npy, histograms.json.
+    """
 
     packed: Path
     """Folder of the packed data, from build_buckets."""

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.artefact import write_json
-from stronglens.comparing.drift_plots import save_drift
+from stronglens.comparing.compared import Compared, Values, write_compared
 from stronglens.ensembling.ensemble_table import open_ensemble
 from stronglens.ensembling.tables import REAL, TEXT
 from stronglens.errors import InputError
@@ -43,49 +41,6 @@ WARNS_BEYOND = 0.1
 
 _CHANCE = 1.63  # Kolmogorov's distribution at 1 %
 
-Values = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One number, in one band, of the blind set and of each bucket of the training set.
-
-    Attributes
-    ----------
-    statistic, band : str
-        Which; the band is "" for probabilities.
-    blind : ndarray of float64, shape (n_blind,)
-        Of the blind set.
-    training : mapping of str to ndarray of float64
-        Of each bucket.
-    distance, limit : float
-        See `distance_outside`; beyond the limit it is drift.
-    """
-
-    statistic: str
-    band: str
-    blind: Values
-    training: Mapping[str, Values]
-    distance: float
-    limit: float
-
-    @property
-    def drifts(self) -> bool:
-        """Whether the two differ enough to matter."""
-        return self.distance > self.limit
-
-    def as_dict(self) -> dict[str, Any]:
-        """The comparison as it stands in JSON: quantiles 5, 50 and 95 % of each."""
-        return {
-            "statistic": self.statistic,
-            "band": self.band,
-            "distance": self.distance,
-            "limit": self.limit,
-            "drifts": self.drifts,
-            "blind": _quantiles(self.blind),
-            "training": {bucket: _quantiles(values) for bucket, values in self.training.items()},
-        }
-
 
 def compare_data(
     labelled_folder: Path,
@@ -97,10 +52,11 @@ def compare_data(
     *,
     n_cutouts: int = 2000,
 ) -> None:
-    """Compare a blind set with the training set, warn where they differ, and draw it.
+    """Compare a blind set with the training set, and warn where they differ.
 
-    Writes `drift.png` and `drift.json`: each comparison, which of them `drifts`, and how many cutouts of the
-    blind set are pixel for pixel in the labelled data.
+    Writes `drift.json`: each comparison, which of them `drifts`, and how many cutouts of the blind set are
+    pixel for pixel in the labelled data; and beside it the values that were compared, for
+    `stronglens.comparing.drift_plots` (see `stronglens.comparing.compared`).
 
     Parameters
     ----------
@@ -147,16 +103,7 @@ def compare_data(
             f"({labelled_folder}); leave them out of the test set, or out of data.labelled"
         )
     drifting = [one for one in compared if one.drifts]
-    write_json(
-        out_dir / "drift.json",
-        {
-            "format": 1,
-            "n_drifting": len(drifting),
-            "compared": [one.as_dict() for one in compared],
-            "identical_cutouts": shared,
-        },
-    )
-    save_drift(compared, out_dir / "drift.png")
+    write_compared(out_dir / "drift.json", compared, {"identical_cutouts": shared})
     for one in drifting:
         log.warning(
             "%s%s: %.0f %% of the blind set are not like any mixture of the training set (up to %.0f %% may "
@@ -274,7 +221,3 @@ def _shared_pixels(parts: Sequence[PackedSet], labelled: PackedSet, splits: Spli
         "splits": {str(split): int(n) for split, n in counts.sort_index().items()},
         "first": twins["path"].head(10).tolist(),
     }
-
-
-def _quantiles(values: Values) -> list[float]:
-    return [float(value) for value in np.quantile(values, [0.05, 0.5, 0.95])]

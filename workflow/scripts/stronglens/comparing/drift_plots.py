@@ -1,20 +1,15 @@
 """A picture of how a blind set differs from the training set."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stronglens.comparing.compared import Compared
 from stronglens.figures import save_figure
-
-if TYPE_CHECKING:
-    from stronglens.comparing.drift import Compared
 
 BLIND, DRIFT = "#D55E00", "#CC0000"
 BUCKETS = (("#0072B2", "-"), ("#0072B2", "--"), ("#009E73", "-"), ("#009E73", "--"))

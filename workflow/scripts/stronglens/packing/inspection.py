@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ import pandas as pd
 
 from stronglens.artefact import check_sha256, write_json
 from stronglens.packing.cutout_statistics import frame_noise
-from stronglens.packing.inspection_plots import save_contact_sheet, save_histograms
+from stronglens.packing.inspected import ContactSheet, Histogram, Histograms, write_histograms, write_sheet
 from stronglens.packing.packed import REJECTED, SUMMARY, PackedSet, open_packed
 from stronglens.splitting.split_table import open_splits
 
 _LOG = logging.getLogger("stronglens")
+
+N_BINS = 120
+LINEAR_COUNTS = 0.1
+"""Pixel values have bins of one width up to this, about the noise of one year of LSST, and logarithmic ones
+beyond.
+"""
 
 
 def inspect_data(
@@ -26,9 +33,10 @@ def inspect_data(
     n_cutouts: int = 5000,
     n_objects: int = 6,
 ) -> None:
-    """Describe a packed data set in numbers and pictures.
+    """Describe a packed data set in numbers.
 
-    Writes `summary.json`, `cutouts.png` (a contact sheet) and `histograms.png` (of pixel values).
+    Writes `summary.json`, and for `stronglens.packing.inspection_plots` the cutouts of a contact sheet and
+    histograms of pixel values (see `stronglens.packing.inspected`).
 
     Parameters
     ----------
@@ -71,8 +79,8 @@ def inspect_data(
             "pixels": pixels,
         },
     )
-    save_contact_sheet(packed, out_dir / "cutouts.png", n_objects)
-    save_histograms(packed, chosen, out_dir / "histograms.png")
+    write_sheet(out_dir, choose_sheet(packed, n_objects))
+    write_histograms(out_dir, count_pixels(packed, chosen))
     for bucket, bands in pixels.items():
         for band, values in bands.items():
             _LOG.info(
@@ -126,6 +134,61 @@ def describe_pixels(cutouts: npt.NDArray[np.float32]) -> dict[str, float]:
         "median": float(np.median(values)),
         "noise": float(np.median(frame_noise(cutouts))),
     }
+
+
+def choose_sheet(packed: PackedSet, n_objects: int) -> ContactSheet:
+    """Choose at most `n_objects` objects of each bucket, evenly spaced, and take all of their cutouts."""
+    index = packed.index
+    objects: dict[str, list[str]] = {}
+    rows = [np.empty(0, dtype=np.int64)]
+    for bucket in index["bucket"].unique().tolist() or [""]:
+        inside = np.flatnonzero(index["bucket"] == bucket)
+        names = index["object"].iloc[inside].unique()
+        places = np.linspace(0, len(names) - 1, min(n_objects, len(names))).astype(int)
+        objects[bucket] = names[places].tolist()
+        rows.append(inside[index["object"].iloc[inside].isin(objects[bucket])])
+    chosen = np.concatenate(rows)
+    return ContactSheet(
+        packed.summary["dataset"],
+        len(index),
+        index["object"].nunique(),
+        n_objects,
+        index["band"].unique().tolist() or [""],
+        objects,
+        list(index.iloc[chosen][["object", "band"]].itertuples(index=False, name=None)),
+        packed.cutouts[chosen],
+    )
+
+
+def count_pixels(packed: PackedSet, chosen: Mapping[str, Mapping[str, npt.NDArray[np.int64]]]) -> Histograms:
+    """Count how often each pixel value occurs.
+
+    Parameters
+    ----------
+    packed : PackedSet
+        The data set.
+    chosen : mapping
+        Rows of the cutouts to take, by bucket and band; see `choose_cutouts`.
+    """
+    extremes = [
+        value
+        for bands in chosen.values()
+        for rows in bands.values()
+        for value in (packed.cutouts[rows].min(), packed.cutouts[rows].max())
+    ]
+    low, high = min(extremes, default=-1.0), max(extremes, default=1.0)
+    # asinh, too, is linear near 0 and logarithmic far away: bins of about one width on the axis.
+    low, high = (float(np.arcsinh(end / LINEAR_COUNTS)) for end in (low, high))
+    edges = LINEAR_COUNTS * np.sinh(np.linspace(low, high, N_BINS + 1))
+    return Histograms(
+        LINEAR_COUNTS,
+        edges.tolist(),
+        [
+            Histogram(bucket, band, len(rows), np.histogram(packed.cutouts[rows], bins=edges)[0].tolist())
+            for bucket, bands in chosen.items()
+            for band, rows in bands.items()
+        ],
+    )
 
 
 def _count_cutouts(packed: PackedSet) -> dict[str, dict[str, int]]:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 from pyarrow import parquet
 
 from stronglens.artefact import check_sha256, read_json, write_aside
-from stronglens.figures import STYLES, save_figure
+from stronglens.ensembling.tables import REAL, TEXT, read_table
+from stronglens.errors import InputError
 from stronglens.packing.packed import PARAMETERS, SUMMARY
 from stronglens.scoring.field_metrics import completeness_by
 from stronglens.scoring.metrics import objects_by_domain
@@ -23,6 +23,7 @@ COLUMNS = (
     *("objects", "property", "low", "high"),
     *("n_lenses", "completeness", "interval_low", "interval_high"),
 )
+_MAY_BE_EMPTY = "interval_low", "interval_high"
 
 
 def properties_of(band: str) -> dict[str, str]:
@@ -108,57 +109,29 @@ def completeness_rows(
     return rows
 
 
-def write_completeness(rows: Sequence[dict[str, Any]], out_dir: Path) -> None:
-    """Write `completeness.csv`, `.png` and `.pdf`; where nothing is known, they say so."""
-    with (
-        write_aside(out_dir / "completeness.csv") as aside,
-        aside.open("w", encoding="utf-8", newline="") as text,
-    ):
+def write_completeness(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a table with the columns `COLUMNS`, an interval that is undefined being empty; where nothing is
+    known, it has no rows.
+    """
+    with write_aside(path) as aside, aside.open("w", encoding="utf-8", newline="") as text:
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    save_figure(plot_completeness(rows), out_dir / "completeness.png")
 
 
-MARKERS = ("o", "s", "^", "D")
-LABELS = {
-    "einstein_radius_arcsec": "Einstein radius (arcsec)",
-    "lens_magnitude": "magnitude of the lens (AB)",
-    "source_magnitude": "magnitude of the source (AB)",
-}
+def read_completeness(path: Path) -> pd.DataFrame:
+    """Read what `write_completeness` wrote: the same numbers, NaN for an interval that is undefined.
 
-
-def plot_completeness(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Completeness against each property, with confidence intervals, for all lenses and each domain; a level
-    stroke is the width of a bin.
+    Raises
+    ------
+    InputError
+        The file is missing or malformed.
     """
-    figure = Figure(figsize=(12, 4.4), layout="constrained")
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    for axes, (name, label) in zip(figure.subplots(1, 3, sharey=True), LABELS.items(), strict=True):
-        of_property = table[table["property"] == name]
-        axes.set(xlabel=label, ylim=(-0.02, 1.02))
-        axes.grid(alpha=0.3)
-        width = float(of_property["high"].max() - of_property["low"].min())
-        for number, ((objects, bins), (colour, dashes), marker) in enumerate(
-            zip(of_property.groupby("objects", sort=False), STYLES, MARKERS, strict=False)
-        ):
-            value = bins["completeness"].to_numpy(float)
-            ends = bins[["interval_low", "interval_high"]].to_numpy(float).T
-            name_shown = str(objects).removeprefix("domain::").replace("global", "all")
-            # Set a little apart, since bins of several domains may have one middle.
-            middle = (bins["low"] + bins["high"]).to_numpy(float) / 2 + 0.012 * width * (number - 1)
-            axes.hlines(value, bins["low"], bins["high"], color=colour, linewidth=1, alpha=0.5)
-            axes.errorbar(
-                *(middle, value, np.abs(ends - value)),
-                **{"color": colour, "marker": marker, "linestyle": dashes, "linewidth": 1, "capsize": 3},
-                label=name_shown,
-            )
-        if not len(of_property):
-            axes.text(0.5, 0.5, "not known of these objects", ha="center", transform=axes.transAxes)
-    figure.axes[0].set_ylabel("completeness at the threshold")
-    handles, labels = next(
-        (found for axes in figure.axes if (found := axes.get_legend_handles_labels())[0]), ([], [])
-    )
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return figure
+    types = {"objects": TEXT, "property": TEXT, **dict.fromkeys(COLUMNS[2:], REAL)}
+    table: pd.DataFrame = read_table(path, types | dict.fromkeys(_MAY_BE_EMPTY, TEXT)).to_pandas()
+    for name in _MAY_BE_EMPTY:
+        try:
+            table[name] = np.array([float(value or "nan") for value in table[name]], dtype=np.float64)
+        except ValueError as error:
+            raise InputError(f"{path}: expected numbers in column {name} ({error})") from error
+    return table

@@ -1,4 +1,4 @@
-"""Evaluating a classifier: metrics as JSON and CSV, and pictures."""
+"""Evaluating a classifier: metrics as JSON and CSV."""
 
 import csv
 import logging
@@ -11,7 +11,6 @@ from sklearn.metrics import brier_score_loss, log_loss
 from stronglens.artefact import read_json, write_aside, write_json
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness import completeness_rows, read_parameters, write_completeness
-from stronglens.scoring.evaluation_plots import save_plots
 from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.field_metrics import in_words as field_in_words
 from stronglens.scoring.metrics import Metrics, expected_calibration_error, metrics_by_domain
@@ -31,7 +30,7 @@ def evaluate(
     settings: EvaluateSettings | None = None,
     packed: Sequence[Path] = (),
 ) -> None:
-    """Write metrics and pictures.
+    """Write metrics; `stronglens.scoring.evaluation_plots` draws what belongs to them.
 
     Parameters
     ----------
@@ -40,8 +39,8 @@ def evaluate(
     threshold : float
         An object is called a lens if its probability is at least this.
     out_dir : Path
-        Receives `metrics.csv`, the PNG files of `stronglens.scoring.evaluation_plots`, `field_metrics.json`,
-        and completeness as a function of the lenses' properties, `completeness.csv` and `completeness.png`.
+        Receives `metrics.csv`, `field_metrics.json`, and completeness as a function of the lenses'
+        properties, `completeness.csv`.
     metrics_json : Path
         File for the metrics as JSON, with confidence intervals; what is undefined is null.
     validation_json : Path, optional
@@ -57,13 +56,13 @@ def evaluate(
     stated = with_intervals(metrics, intervals)
     write_json(metrics_json, stated)
     settings = settings or EvaluateSettings()
-    save_plots(scored, threshold, out_dir, settings.prevalences)
     of_field = field_metrics_by_domain(
         scored.labels, scored.probs, threshold, settings, scored.domains, scored.objects
     )
     write_json(out_dir / "field_metrics.json", of_field | {"calibration": calibration_errors(scored)})
     parameters = read_parameters(packed, settings.magnitude_band)
-    write_completeness(completeness_rows(scored, threshold, parameters, settings), out_dir)
+    rows = completeness_rows(scored, threshold, parameters, settings)
+    write_completeness(out_dir / "completeness.csv", rows)
     log.info("%s: %d %s at threshold %r", metrics_json, len(scored.labels), scored.unit, threshold)
     if validation_json is not None:
         log.info("validation: %s", in_words(read_json(validation_json)["global"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -14,6 +15,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from stronglens.figures import BLUE, GREY, ORANGE, STYLES, save_figure
 from stronglens.scoring.bootstrap import Ranked
+from stronglens.scoring.completeness_plot import plot_completeness
 from stronglens.scoring.fractions import score_interval
 from stronglens.scoring.metrics import (
     calibration_bins,
@@ -32,7 +34,11 @@ Curve = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.float64], str, str]
 
 
 def save_plots(
-    scored: Scored, threshold: float, out_dir: Path, prevalences: Sequence[float] = PREVALENCES
+    scored: Scored,
+    threshold: float,
+    out_dir: Path,
+    prevalences: Sequence[float] = PREVALENCES,
+    completeness: pd.DataFrame | None = None,
 ) -> None:
     """Draw all pictures, as PNG and PDF files.
 
@@ -43,13 +49,17 @@ def save_plots(
     threshold : float
         Marked in the pictures; an object is called a lens if its probability is at least this.
     out_dir : Path
-        Receives two files for each of `PLOTS`.
+        Receives two files for each of `PLOTS`, and for `completeness` if it is given.
     prevalences : sequence of float
         Fractions of lenses in skies for which purity is drawn.
+    completeness : DataFrame, optional
+        See `stronglens.scoring.completeness.read_completeness`.
     """
     of_sky = {"precision_recall": partial(plot_precision_recall, prevalences=prevalences)}
     for name, plot in (PLOTS | of_sky).items():
         save_figure(plot(scored, threshold), out_dir / f"{name}.png")
+    if completeness is not None:
+        save_figure(plot_completeness(completeness), out_dir / "completeness.png")
 
 
 def plot_roc(scored: Scored, threshold: float) -> Figure:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import write_aside, write_json
+from stronglens.artefact import read_json, write_aside, write_json
 from stronglens.ensembling.ensemble_table import open_ensemble
 from stronglens.ensembling.tables import INTEGER, REAL, TEXT, finite, probabilities
 from stronglens.errors import InputError
@@ -193,6 +193,21 @@ def write_errors(errors: Mapping[str, Mapping[str, Mapping[str, Any]]], out_dir:
                 writer.writerow(row)
     for name, found in errors["global"].items():
         log.info("%s: %s", name, in_words(found, LENS_PARAMETERS[name]))
+
+
+def read_errors(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Read the errors of all lenses, by parameter, from what `write_errors` wrote.
+
+    Raises
+    ------
+    InputError
+        The file is missing or malformed, or lacks one of the parameters.
+    """
+    errors: dict[str, Any] = read_json(path).get("global", {})
+    missing = [name for name in names if name not in errors]
+    if missing:
+        raise InputError(f"{path}: expected errors of {', '.join(names)}; found none of {', '.join(missing)}")
+    return errors
 
 
 def in_words(found: Mapping[str, Any], unit: str) -> str:

@@ -1,4 +1,4 @@
-"""What came of a search: a table of its trials, the best setting as a block of the config, figures."""
+"""What came of a search: a table of its trials, the best setting as a block of the config."""
 
 import logging
 from collections import Counter
@@ -9,17 +9,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stronglens.artefact import read_json, write_text
-from stronglens.errors import InputError
-from stronglens.figures import save_figure
-from stronglens.searching.search_plots import draw_curves, draw_history, draw_importance, draw_slices
+from stronglens.artefact import write_text
 from stronglens.searching.space import in_words, written
+from stronglens.searching.trials import Trial, best_of, read_trials
 from stronglens.settings.conclude import ConclusionSettings
 
 log = logging.getLogger("stronglens")
-
-Trial = dict[str, Any]
-"""What `run_trial` writes of a trial."""
 
 _FIRST = ("network", "bands", "domains", "preprocess", "train", "seeds", "predict")
 """Keys of a model's block in the order in which a person writes them; all others follow."""
@@ -28,7 +23,7 @@ _FIRST = ("network", "bands", "domains", "preprocess", "train", "seeds", "predic
 def conclude_search(
     paths: Sequence[Path], out_dir: Path, settings: ConclusionSettings, *, search: str
 ) -> None:
-    """Write `trials.csv`, `best.yaml` and the figures of a search.
+    """Write `trials.csv` and `best.yaml` of a search; `stronglens.searching.search_plots` draws it.
 
     Parameters
     ----------
@@ -46,7 +41,7 @@ def conclude_search(
     InputError
         A file is malformed, or no trial was trained to its end.
     """
-    trials = [_read(path) for path in paths]
+    trials = read_trials(paths)
     studies = sorted({str(trial["study"]) for trial in trials})
     if len(studies) > 1:
         log.warning(
@@ -57,34 +52,7 @@ def conclude_search(
     best = best_of(trials)
     write_text(out_dir / "trials.csv", trials_table(trials).to_csv(index=False, lineterminator="\n"))
     write_text(out_dir / "best.yaml", best_block(trials, best, settings, search))
-    for name, draw in (("history", draw_history), ("learning_curves", draw_curves)):
-        save_figure(draw(trials, best), out_dir / f"{name}.png")
-    save_figure(draw_slices(trials, best, settings.space), out_dir / "slices.png")
-    save_figure(draw_importance(trials, settings.space), out_dir / "importance.png")
     log.info("%s: %s", search, _in_short(trials, best))
-
-
-def _read(path: Path) -> Trial:
-    trial = read_json(path)
-    missing = {"trial", "study", "state", "params", "val_auc", "best_val_auc", "seconds"} - set(trial)
-    if missing:
-        raise InputError(f"{path}: expected a trial with {', '.join(sorted(missing))}, found none of these")
-    return trial
-
-
-def best_of(trials: Sequence[Trial]) -> Trial:
-    """The trial with the highest validation AUC of those that were trained to their end; of equals the first.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
-    complete = [trial for trial in trials if trial["state"] == "complete"]
-    if not complete:
-        told = next((f": {trial['message']}" for trial in trials if trial.get("message")), "")
-        raise InputError(f"none of {len(trials)} trials was trained to its end{told}")
-    return min(complete, key=lambda trial: (-trial["best_val_auc"], trial["trial"]))
 
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Figures of a search."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from optuna.distributions import BaseDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from stronglens.figures import BLUE, GREY, ORANGE, PURPLE
+from stronglens.figures import BLUE, GREY, ORANGE, PURPLE, save_figure
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.space import in_words, number_type, written
+from stronglens.searching.trials import best_of
 from stronglens.settings.search import Dimension
 
 MARKS = {"complete": (BLUE, "o", "trained to the end"), "pruned": (ORANGE, "x", "given up")}
@@ -26,6 +28,33 @@ _LONGEST_NAME = 22
 _N_COLUMNS = 3
 
 Trial = Mapping[str, Any]
+
+
+def save_search(trials: Sequence[dict[str, Any]], space: Mapping[str, Dimension], out_dir: Path) -> None:
+    """Draw all figures of a search, as PNG and PDF files.
+
+    Parameters
+    ----------
+    trials : sequence of dict
+        See `stronglens.searching.trials.read_trials`.
+    space : mapping
+        What was tried, by key.
+    out_dir : Path
+        Receives history, learning_curves, slices and importance.
+
+    Raises
+    ------
+    InputError
+        No trial was trained to its end.
+    """
+    best = best_of(trials)
+    for name, figure in (
+        ("history", draw_history(trials, best)),
+        ("learning_curves", draw_curves(trials, best)),
+        ("slices", draw_slices(trials, best, space)),
+        ("importance", draw_importance(trials, space)),
+    ):
+        save_figure(figure, out_dir / f"{name}.png")
 
 
 def draw_history(trials: Sequence[Trial], best: Trial) -> Figure:

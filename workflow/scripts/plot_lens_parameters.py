@@ -1,0 +1,35 @@
+"""Draw estimated lens parameters against the truth: rules `plot_lens_val` and `plot_lens_test`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stronglens.cli import run
+from stronglens.scoring.estimates_options import EstimatesOptions
+
+
+class PlotLensParameters(EstimatesOptions):
+    """Draw an ensemble's estimates of lens parameters against true values, as PNG and PDF."""
+
+    errors: Path
+    """lens_parameters.json, from evaluate_lens_parameters.py: bias and scatter stand above the panels."""
+    out: Path
+    """PNG file; a PDF file of the same name is written beside it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run(PlotLensParameters, _plot, argv)
+
+
+def _plot(options: PlotLensParameters) -> None:
+    # --help need not wait for matplotlib.
+    from stronglens.figures import save_figure  # noqa: PLC0415
+    from stronglens.scoring.lens_errors import read_errors  # noqa: PLC0415
+    from stronglens.scoring.lens_plots import plot_estimates  # noqa: PLC0415
+
+    found = options.read()
+    save_figure(plot_estimates(found, read_errors(options.errors, found.names)), options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
