@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyarrow import parquet
 
-from stronglens.artefact import check_sha256, read_json, write_aside
+from stronglens.artefact import write_aside
 from stronglens.ensembling.tables import REAL, TEXT, read_table
 from stronglens.errors import InputError
-from stronglens.packing.packed import PARAMETERS, SUMMARY
+from stronglens.packing.lens_values import read_lens_values
 from stronglens.scoring.field_metrics import completeness_by
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import Scored
@@ -48,23 +47,20 @@ def read_parameters(packed: Sequence[Path], band: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        By object key, with a column for each property that the data sets know, NaN where it was not measured:
-        Einstein radius in arcsec, AB magnitudes.
+        By object key, with a column for each property that is known of any object, NaN where it was not
+        measured: Einstein radius in arcsec, AB magnitudes.
 
     Raises
     ------
     InputError
         A file is missing, or was changed since it was made.
     """
-    tables = []
-    for folder in packed:
-        path = folder / PARAMETERS
-        check_sha256(path, read_json(folder / SUMMARY)["sha256"][PARAMETERS], folder / SUMMARY)
-        known = set(parquet.read_schema(path).names)
-        columns = {name: column for name, column in properties_of(band).items() if column in known}
-        table = pd.read_parquet(path, columns=["object", *columns.values()]).set_index("object")
-        tables.append(table.rename(columns={column: name for name, column in columns.items()}))
-    return pd.concat(tables) if tables else pd.DataFrame()
+    if not packed:
+        return pd.DataFrame()
+    columns = properties_of(band)
+    values = read_lens_values(packed, list(columns.values()))
+    known = values.rename(columns={column: name for name, column in columns.items()})
+    return known.dropna(axis="columns", how="all")
 
 
 def completeness_rows(
