@@ -103,6 +103,7 @@ rule write_overview:
         citation=[in_clone(path) for path in CITATION],
         validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
         scored=expand("results/ensemble/{{ensemble}}/{testset}/metrics_test_ens.json", testset=SCORED),
+        field=expand("results/evaluation/{{ensemble}}/{which}/field_metrics.json", which=["val", *SCORED]),
         descriptions=expand("results/ensemble/{{ensemble}}/{testset}/test_ens.json", testset=BLIND),
         blind=ancient(expand("results/ensemble/{{ensemble}}/{testset}/test_ens.csv", testset=BLIND)),
         drift=expand("results/drift/{{ensemble}}/{testset}/drift.json", testset=BLIND),
@@ -133,6 +134,13 @@ rule write_overview:
                     {
                         name: f"results/ensemble/{wildcards.ensemble}/{name}/metrics_test_ens.json"
                         for name in SCORED
+                    },
+                ),
+                named(
+                    "field",
+                    {
+                        name: f"results/evaluation/{wildcards.ensemble}/{which}/field_metrics.json"
+                        for name, which in [("validation", "val"), *zip(SCORED, SCORED)]
                     },
                 ),
                 named("blind", {name: table_of(wildcards.ensemble, name) for name in BLIND}),

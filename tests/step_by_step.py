@@ -163,6 +163,7 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
             "--ensemble=e",
             f"--validation={made}/threshold/metrics_val_ens.json",
             f"--scored=heldout={made}/evaluate_test/metrics.json",
+            f"--field=heldout={made}/evaluate_test/field_metrics.json",
             f"--blind=challenge={test_csv}",
             f"--drift=challenge={made}/compare_data/drift.json",
             f"--members={made}/train",

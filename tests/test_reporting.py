@@ -36,9 +36,11 @@ from stronglens.scoring.evaluation_plots import (
     plot_roc,
     plot_score_histogram,
 )
+from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import Scored
 from stronglens.settings.data import LabelledSettings, PackSettings, SplitSettings
+from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.splitting.split import split_objects
 
 JOBS: dict[str, Any] = {
@@ -179,6 +181,13 @@ def scores(seed: int) -> dict[str, Any]:
     return with_intervals(metrics_by_domain(*arguments), intervals_by_domain(*arguments))
 
 
+def few_false_alarms(seed: int) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(300) % 2
+    probs = 1 / (1 + np.exp(-rng.normal(2 * labels - 1, 1.5)))
+    return field_metrics_by_domain(labels, probs, THRESHOLD, EvaluateSettings(prevalences=[1e-3]))
+
+
 @pytest.fixture
 def overview_options(tmp_path: Path) -> list[str]:
     packed = write_packed(tmp_path / "packed", n_per_bucket=5, bands="g")
@@ -187,12 +196,15 @@ def overview_options(tmp_path: Path) -> list[str]:
     csv = write_ensemble(tmp_path / "blind/test_ens.csv", packed, probs, labelled=False)
     write_json(tmp_path / "val.json", scores(1))
     write_json(tmp_path / "heldout.json", scores(2))
+    for name, seed in (("val", 1), ("heldout", 2)):
+        write_json(tmp_path / f"{name}_field.json", few_false_alarms(seed))
     drift = {"n_drifting": 2, "compared": [{}] * 7, "identical_cutouts": {"n_cutouts": 3}}
     write_json(tmp_path / "drift.json", drift)
     member = write_member(tmp_path / "member", 42, [0.7, 0.87654])
     citation = Path(__file__).parent.parent / "CITATION.cff"
     return [
         *(f"--validation={tmp_path}/val.json", f"--scored=heldout={tmp_path}/heldout.json"),
+        *(f"--field=validation={tmp_path}/val_field.json", f"--field=heldout={tmp_path}/heldout_field.json"),
         *(f"--blind=challenge={csv}", f"--drift=challenge={tmp_path}/drift.json", f"--members={member}"),
         *(f"--citation={citation}", f"--out={tmp_path}/overview.html"),
     ]
@@ -206,6 +218,11 @@ def test_the_overview_says_what_matters(tmp_path: Path, overview_options: list[s
         low, high = heldout[name]["intervals"]["roc_auc"]
         assert f"{heldout[name]['roc_auc']:.4f} [{low:.3f}, {high:.3f}]" in text
     assert f"{scores(1)['global']['recall']:.4f}" in text
+    field = few_false_alarms(2)["global"]
+    for name in ("tpr_at_fpr_0.1", "tpr0", "purity@0.001"):
+        low, high = field["intervals"][name]
+        assert f"<td>{field[name]:.4f} [{low:.3f}, {high:.3f}]</td></tr>" in text
+    assert "completeness at a purity of 0.9, one lens in 1,000" in text
     assert "0.8765" in text and "2 of 2" in text and "0.9123" in text
     # 20 objects, probabilities 0, 0.05, …; 0.6 and more are lenses.
     assert "<td>20</td><td>8</td><td>40.00%</td><td>2 of 7</td><td>3</td>" in text
@@ -222,11 +239,14 @@ def test_the_overview_without_a_blind_set_and_with_undefined_scores(
     undefined = scores(2)
     undefined["global"] |= {"roc_auc": None, "intervals": {"roc_auc": None}}
     write_json(tmp_path / "heldout.json", undefined)
-    options = [one for one in overview_options if not one.startswith(("--blind", "--drift", "--citation"))]
+    options = [
+        one for one in overview_options if not one.startswith(("--blind", "--drift", "--citation", "--field"))
+    ]
     assert write_overview.main([*options, "--ensemble=nano"]) == 0
     text = (tmp_path / "overview.html").read_text()
     assert "undefined" in text
     assert "simulated" not in text and "Test sets without labels" not in text and "cite" not in text
+    assert "Few false alarms" not in text
 
 
 def test_the_page_on_the_data_names_what_could_not_be_read(tmp_path: Path) -> None:

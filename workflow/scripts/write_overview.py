@@ -18,6 +18,8 @@ class WriteOverview(Command):
     """metrics_val_ens.json of the ensemble."""
     scored: dict[str, Path]
     """metrics_test_ens.json of each labelled test set: NAME=FILE."""
+    field: dict[str, Path] = Field(default_factory=dict)
+    """field_metrics.json of validation and of each labelled test set: NAME=FILE."""
     blind: dict[str, Path] = Field(default_factory=dict)
     """test_ens.csv of each test set without labels: NAME=FILE."""
     drift: dict[str, Path] = Field(default_factory=dict)
@@ -40,7 +42,14 @@ def _write(options: WriteOverview) -> None:
     from stronglens.reporting.overview import Results, write_overview  # noqa: PLC0415 - --help need not wait for pandas
 
     write_overview(
-        Results(options.validation, options.scored, options.blind, options.drift, options.members),
+        Results(
+            validation=options.validation,
+            scored=options.scored,
+            blind=options.blind,
+            drift=options.drift,
+            members=options.members,
+            field=options.field,
+        ),
         options.out,
         ensemble=options.ensemble,
         simulated=options.simulated,

@@ -28,6 +28,17 @@ METRICS = {
 }
 """Metrics of the overview, by their keys in `metrics_*.json`."""
 
+FEW_FALSE_ALARMS = {
+    "tpr_at_fpr_0.1": "true positive rate at a false positive rate of 0.1",
+    "tpr_at_fpr_0.01": "at 0.01",
+    "tpr_at_fpr_0.001": "at 0.001",
+    "tpr0": "before the first false positive (TPR0)",
+    "tpr10": "before the tenth false positive (TPR10)",
+    "purity": "purity at t*",
+    "completeness_at_purity": "completeness at a purity of {purity_wanted:g}",
+}
+"""Metrics of the field, by their keys in `field_metrics.json`; the last ones are told for each prevalence."""
+
 MOST_REJECTS = 50
 
 _SIMULATED = "The data are simulated: scores say that the pipeline works, not how well it finds real lenses."
@@ -49,6 +60,8 @@ class Results:
         `drift.json` of each of these.
     members : sequence of Path
         Folders of the members.
+    field : mapping of str to Path
+        `field_metrics.json` of validation and of each labelled test set, by its name.
     """
 
     validation: Path
@@ -56,6 +69,7 @@ class Results:
     blind: Mapping[str, Path]
     drift: Mapping[str, Path]
     members: Sequence[Path]
+    field: Mapping[str, Path]
 
 
 def write_overview(
@@ -84,6 +98,7 @@ def write_overview(
     parts = [
         *([html.paragraph(_SIMULATED, "warning")] if simulated else []),
         *_headline(results),
+        *_few_false_alarms(results.field),
         *_members(results.members),
         *_blind(results),
         *([] if citation is None else _citation(citation)),
@@ -280,6 +295,31 @@ def _headline(results: Results) -> Iterator[str]:
             for name, one in metrics.items()
             for block, values in sorted(one.items(), key=lambda item: item[0] != "global")
         ],
+    )
+
+
+def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
+    """What counts where lenses are rare."""
+    blocks = {name: read_json(path)["global"] for name, path in field.items()}
+    if not blocks:
+        return
+    rows = []
+    some = next(iter(blocks.values()))
+    for key, name in FEW_FALSE_ALARMS.items():
+        for full in (one for one in some if one == key or one.startswith(f"{key}@")):
+            _, _, prevalence = full.partition("@")
+            told = name.format_map(some) + (
+                f", one lens in {1 / float(prevalence):,.0f}" if prevalence else ""
+            )
+            rows.append(
+                (told, *(f"{_value(block.get(full))} {_range(block, full)}" for block in blocks.values()))
+            )
+    yield html.heading("Few false alarms")
+    yield html.table(("", *blocks), rows)
+    yield html.paragraph(
+        "In a real sky one galaxy in 10,000 or fewer is a lens: what counts is how many lenses are found "
+        "before false alarms outnumber them. Where too few objects decide, a value has no range.",
+        "note",
     )
 
 
