@@ -99,7 +99,7 @@ def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
     member = config.member_settings("grizy", 42)
     assert member.bands == config.data.bands
     # As measured, docs/EXPERIMENTS.md.
-    assert member.preprocess.normalisation == "object"
+    assert (member.preprocess.normalisation, member.preprocess.asinh_softening_in_noise) == ("asinh", 12)
     assert member.network.timm == {"patch_size": 3}
     assert member.lens_parameters is not None
     assert config.models["grizy"].predict.test_time_augmentation

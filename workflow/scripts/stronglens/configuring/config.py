@@ -109,6 +109,13 @@ class ModelSettings(MemberSettings):
             raise ValueError(
                 "lens_parameters: a checkpoint does not say in which units it estimates them; leave them out"
             )
+        if self.checkpoints and any(
+            self.of_seed(seed).preprocess.asinh_softening_in_noise for seed in self.member_seeds
+        ):
+            raise ValueError(
+                "preprocess.asinh_softening_in_noise: the noise is measured in training, and a checkpoint is "
+                "trained already; give the softenings in counts"
+            )
         stray = sorted(set(self.seed_overrides) - set(self.member_seeds))
         if stray:
             raise ValueError(

@@ -135,7 +135,14 @@ def stretch_asinh(images: Tensor, bands: Texts, settings: PreprocessSettings) ->
     -----
     The stretch of Lupton et al. (2004), PASP 116, 133, for each band by itself: near 0 it is x / s, far above
     it the logarithm of 2 x / s, so that no bright core has to be clipped.
+
+    Raises
+    ------
+    ValueError
+        The softening is given in units of the noise, which is not known here.
     """
+    if settings.asinh_softening_in_noise is not None:
+        raise ValueError("asinh_softening_in_noise: expected softenings in counts, measured in training")
     own = settings.asinh_softening_of_band
     softening = [own.get(band, settings.asinh_softening) for band in bands]
     return torch.asinh(images / torch.tensor(softening, device=images.device).view(-1, 1, 1))

@@ -39,11 +39,14 @@ class PreprocessSettings(Settings):
     brightness are kept. What `object` and `asinh` gained: docs/EXPERIMENTS.md."""
     asinh_softening: float = Field(0.1, gt=0, le=1e6, examples=[0.1])
     """Softening of the `asinh` normalisation, in counts: well below it the stretch is linear, well above it
-    logarithmic. About the noise of a pixel is usual."""
+    logarithmic."""
     asinh_softening_of_band: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         {}, examples=["{g: 0.05, y: 0.3}"]
     )
     """Softening of single bands, in counts, where it is not `asinh_softening`."""
+    asinh_softening_in_noise: float | None = Field(None, gt=0, le=1e6, examples=[12])
+    """Softening of all bands in units of their noise, instead of counts: training measures the noise on its
+    own cutouts and notes the counts in `best.json`. 10 to 30 did best: docs/EXPERIMENTS.md."""
     clip_quantile: float | None = Field(0.997, gt=0.5, le=1, examples=[0.997])
     """Quantile of a cutout's (or an object's) pixels above which they are clipped; `null` clips nothing. The
     `asinh` normalisation never clips."""
@@ -61,6 +64,21 @@ class PreprocessSettings(Settings):
         if self.smoothing == "psf" and self.psf_target_fwhm_px is None:
             raise ValueError(
                 "smoothing is psf, but psf_target_fwhm_px is missing; for example psf_target_fwhm_px: 4.5"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _softening_in_one_unit(self) -> Self:
+        if self.asinh_softening_in_noise is None:
+            return self
+        if self.asinh_softening_of_band:
+            raise ValueError(
+                "asinh_softening_in_noise and asinh_softening_of_band are both given; remove one of them"
+            )
+        if self.normalisation != "asinh":
+            raise ValueError(
+                f"asinh_softening_in_noise is given, but normalisation is {self.normalisation}; "
+                "for example normalisation: asinh"
             )
         return self
 

@@ -30,6 +30,7 @@ from stronglens.training.fit import SCORING_BATCH_SIZE, EpochRecord, FitResult, 
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
 from stronglens.training.resume import clear_state, code_sha256, load_state, save_state
+from stronglens.training.softening import with_measured_softening
 
 RESUME = "resume"
 
@@ -84,6 +85,7 @@ def train_member(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
+    settings = data.settings
     resume_folder = out_dir / RESUME
     network = make_network(data, settings, seed)
     result = fit_network(network, data, settings, seed, resume_folder, compile_choice=compile_choice)
@@ -132,6 +134,8 @@ class MemberData:
         What is computed on.
     lens : LensTask or None
         Lens parameters that are learnt along.
+    settings : MemberSettings
+        Those that were given, with all that is measured on the training samples.
     """
 
     packed: PackedSet
@@ -140,6 +144,7 @@ class MemberData:
     sha256: dict[str, str]
     device: torch.device
     lens: LensTask | None
+    settings: MemberSettings
 
 
 def load_data(
@@ -180,6 +185,8 @@ def load_data(
         *(name, device_in_words(device)),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
+    measured = with_measured_softening(settings.preprocess, packed, chosen["train"])
+    settings = settings.model_copy(update={"preprocess": measured})
     lens = make_lens_task(packed, chosen, settings.lens_parameters)
     dtype = _kept_in(device, settings)
     loaded = {
@@ -193,7 +200,7 @@ def load_data(
         "objects_sha256": table.description["sha256"][OBJECTS],
         **({} if lens is None else {"parameters_sha256": packed.summary["sha256"][PARAMETERS]}),
     }
-    return MemberData(packed, chosen, loaded, sha256, device, lens)
+    return MemberData(packed, chosen, loaded, sha256, device, lens, settings)
 
 
 def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
