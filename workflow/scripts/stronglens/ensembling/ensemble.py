@@ -289,7 +289,9 @@ def _score_part(
         blind = first.keys.filter(pa.array(n_cutouts == 0))
         log.warning(
             "%s: %d have no readable cutout in a band that a member looks at: %s",
-            *(part.folder, len(blind), ", ".join(blind.slice(0, _MOST_EXAMPLES).to_pylist())),
+            part.folder,
+            len(blind),
+            ", ".join(blind.slice(0, _MOST_EXAMPLES).to_pylist()),
         )
     scores, estimates = [], []
     for number, prediction in enumerate(predictions):

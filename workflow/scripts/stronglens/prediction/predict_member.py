@@ -243,7 +243,9 @@ def _tell_of_blind(
         )
     logging.getLogger("stronglens").warning(
         "%d objects have no readable cutout in the bands %s, and nothing of them is seen: %s",
-        *(len(objects), bands, ", ".join(map(repr, objects[:_MOST_EXAMPLES]))),
+        len(objects),
+        bands,
+        ", ".join(map(repr, objects[:_MOST_EXAMPLES])),
     )
 
 

@@ -39,7 +39,9 @@ def plot_completeness(table: pd.DataFrame) -> Figure:
             middle = (bins["low"] + bins["high"]).to_numpy(float) / 2 + 0.012 * width * (number - 1)
             axes.hlines(value, bins["low"], bins["high"], color=colour, linewidth=1, alpha=0.5)
             axes.errorbar(
-                *(middle, value, np.abs(ends - value)),
+                middle,
+                value,
+                np.abs(ends - value),
                 **{"color": colour, "marker": marker, "linestyle": dashes, "linewidth": 1, "capsize": 3},
                 label=name_shown,
             )

@@ -74,8 +74,10 @@ class Decided(NamedTuple):
         specificities = proportion_interval(independent * self.left, independent * n_others, half)
         worst, best = (
             Decided(
-                *(n_lenses * recall, n_lenses * (1 - recall)),
-                *(n_others * (1 - specificity), n_others * specificity),
+                n_lenses * recall,
+                n_lenses * (1 - recall),
+                n_others * (1 - specificity),
+                n_others * specificity,
             )
             for recall, specificity in zip(recalls, specificities, strict=True)
         )

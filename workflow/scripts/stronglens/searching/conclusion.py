@@ -47,7 +47,8 @@ def conclude_search(
         log.warning(
             "trials are of %d studies, %s: settings, data or code changed between them, and their scores "
             "may not be comparable",
-            *(len(studies), ", ".join(studies)),
+            len(studies),
+            ", ".join(studies),
         )
     best = best_of(trials)
     write_text(out_dir / "trials.csv", trials_table(trials).to_csv(index=False, lineterminator="\n"))

@@ -93,7 +93,10 @@ def run_trial(
     write_json(out, described)
     log.info(
         "trial %d %s after %d epochs: best validation auc %s",
-        *(trial, described["state"], len(described["val_auc"]), described["best_val_auc"]),
+        trial,
+        described["state"],
+        len(described["val_auc"]),
+        described["best_val_auc"],
     )
     shutil.rmtree(folder, ignore_errors=True)  # with the log of all tries: after the last message
 
@@ -133,7 +136,10 @@ class _Job:
             torch.set_num_threads(n_threads)
         try:
             data = load_data(
-                *(packed_folder, splits_folder, member, device),
+                packed_folder,
+                splits_folder,
+                member,
+                device,
                 name=f"trial {self._trial.number}",
                 splits=("train", "val"),
             )
@@ -145,7 +151,11 @@ class _Job:
             except InputError as error:
                 return self._fail(error)
             result = fit_network(
-                *(network, data, member, seed, self._resume_folder),
+                network,
+                data,
+                member,
+                seed,
+                self._resume_folder,
                 compile_choice=compile_choice,
                 observe=lambda state: self._observe(state, member),
             )

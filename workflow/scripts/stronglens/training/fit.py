@@ -170,7 +170,13 @@ def fit(
         )
     )
     learner = Learner(
-        *(network, learning, optimiser, scaler, dtype, settings, seed),
+        network,
+        learning,
+        optimiser,
+        scaler,
+        dtype,
+        settings,
+        seed,
         None if weights is None else weights.to(device),
         average,
         lens,
@@ -210,7 +216,13 @@ def fit(
                 )
             moment = None
             record = EpochRecord(
-                *(epoch + 1, result.loss, result.acc, scores.loss, scores.acc, scores.auc, result.lr)
+                epoch=epoch + 1,
+                train_loss=result.loss,
+                train_acc=result.acc,
+                val_loss=scores.loss,
+                val_acc=scores.acc,
+                val_auc=scores.auc,
+                lr=result.lr,
             )
             records.append(_finite(record, settings))
             lens_losses += [] if result.lens_loss is None else [result.lens_loss]
@@ -225,7 +237,9 @@ def fit(
                 "%s%.1f s, %.0f images/s%s",
                 *(epoch + 1, settings.epochs, *astuple(record)[1:]),
                 "" if result.lens_loss is None else f"lens parameters {result.lens_loss:.4f}, ",
-                *(seconds, len(train) / seconds, " (best)" if improved else ""),
+                seconds,
+                len(train) / seconds,
+                " (best)" if improved else "",
             )
             save()
             if stop.requested and epoch + 1 < settings.epochs:

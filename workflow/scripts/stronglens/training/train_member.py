@@ -102,8 +102,16 @@ def train_member(
         scores["lens_parameters"] = _lens_scores(data.lens, network, loaded, result, precision)
     made_with = {"device": device_in_words(device), "torch": torch.__version__}
     _write(
-        *(out_dir, settings, model, seed, data.sha256 | made_with, data.packed, data.chosen),
-        *(result, scores, more),
+        out_dir,
+        settings,
+        model,
+        seed,
+        data=data.sha256 | made_with,
+        packed=data.packed,
+        chosen=data.chosen,
+        result=result,
+        scores=scores,
+        more=more,
     )
     best = result.records[result.best_epoch - 1]
     logging.getLogger("stronglens").info(
@@ -182,7 +190,8 @@ def load_data(
     chosen = {split: _choose(packed, table, settings, split, fractions[split]) for split in splits}
     logging.getLogger("stronglens").info(
         "%s on %s: %s",
-        *(name, device_in_words(device)),
+        name,
+        device_in_words(device),
         ", ".join(f"{len(samples)} {split} samples" for split, samples in chosen.items()),
     )
     measured = with_measured_softening(settings.preprocess, packed, chosen["train"])
@@ -307,7 +316,8 @@ def _choose(
         complete = np.flatnonzero((samples.rows >= 0).all(axis=1))
         logging.getLogger("stronglens").info(
             "%d of %d training objects lack a band and are left out",
-            *(len(samples) - len(complete), len(samples)),
+            len(samples) - len(complete),
+            len(samples),
         )
         samples = Samples(samples.rows[complete], samples.table.iloc[complete].reset_index(drop=True))
     if len(samples) == 0:
@@ -347,7 +357,10 @@ def _lens_scores(
         if found["n_samples"]:
             logging.getLogger("stronglens").info(
                 "%s of %d test samples of lenses: rms error %.4g, of always answering the mean %.4g",
-                *(name, found["n_samples"], found["rms_error"], found["rms_of_mean"]),
+                name,
+                found["n_samples"],
+                found["rms_error"],
+                found["rms_of_mean"],
             )
     return {"train_losses": result.lens_losses, **errors}
 
@@ -361,6 +374,7 @@ def _write(
     settings: MemberSettings,
     model: str,
     seed: int,
+    *,
     data: dict[str, str],
     packed: PackedSet,
     chosen: dict[str, Samples],
