@@ -221,7 +221,7 @@ def test_the_overview_says_what_matters(tmp_path: Path, overview_options: list[s
     field = few_false_alarms(2)["global"]
     for name in ("tpr_at_fpr_0.1", "tpr0", "purity@0.001"):
         low, high = field["intervals"][name]
-        assert f"<td>{field[name]:.4f} [{low:.3f}, {high:.3f}]</td></tr>" in text
+        assert f"<td>{field[name]:.4f} [{low:.4f}, {high:.4f}]</td></tr>" in text
     assert "completeness at a purity of 0.9, one lens in 1,000" in text
     assert "0.8765" in text and "2 of 2" in text and "0.9123" in text
     # 20 objects, probabilities 0, 0.05, …; 0.6 and more are lenses.

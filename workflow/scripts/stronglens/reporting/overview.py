@@ -312,7 +312,7 @@ def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
                 f", one lens in {1 / float(prevalence):,.0f}" if prevalence else ""
             )
             rows.append(
-                (told, *(f"{_value(block.get(full))} {_range(block, full)}" for block in blocks.values()))
+                (told, *(f"{_value(block.get(full))} {_range(block, full, 4)}" for block in blocks.values()))
             )
     yield html.heading("Few false alarms")
     yield html.table(("", *blocks), rows)
@@ -410,6 +410,6 @@ def _value(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-def _range(values: Mapping[str, Any], key: str) -> str:
+def _range(values: Mapping[str, Any], key: str, decimals: int = 3) -> str:
     interval = values.get("intervals", {}).get(key)
-    return f"[{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"[{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]" if interval else ""
