@@ -362,9 +362,10 @@ def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
         yield ("submission", "testset"), _unknown("a test set", submission.testset, config.testsets)
 
 
-def _unknown(kind: str, name: str, known: Mapping[str, Any]) -> str:
+def _unknown(kind: str, name: str, known: Collection[str], otherwise: str | None = None) -> str:
+    """Say what is meant, perhaps; `otherwise`: what to say where nothing is like it."""
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the config has {', '.join(known)}"
+    hint = f"did you mean {close[0]}?" if close else otherwise or f"the config has {', '.join(known)}"
     return f"found {name}, expected the name of {kind}; {hint}"
 
 
@@ -372,9 +373,8 @@ def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Ite
     data = config.data
     network, known = settings.network.name, timm_names()
     if known and network.partition(".")[0] not in known:
-        close = difflib.get_close_matches(network, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "for example network: convnextv2_nano"
-        yield (*place, "network", "name"), f"found {network}, expected the name of a network in timm; {hint}"
+        otherwise = "for example network: convnextv2_nano"
+        yield (*place, "network", "name"), _unknown("a network in timm", network, known, otherwise)
     stray = [] if settings.bands == "each" else [band for band in settings.bands if band not in data.bands]
     if stray:
         yield (

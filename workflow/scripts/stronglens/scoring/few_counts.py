@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, betaincinv
 
-from stronglens.scoring.operating_points import Counts
+from stronglens.scoring.operating_points import Counts, most_found
 
 CONFIDENCE = 0.95
 
@@ -164,16 +164,12 @@ def tpr_interval_by_rank(true: Counts, false: Counts, rate: float, independent: 
     below = bdtr(numbers, n_drawn, rate)  # probability of so many or fewer above the threshold
     fewest, most = int(np.argmax(below > tail)), int(np.argmax(below >= 1 - tail))
     # Where perhaps no non-lens lies above it, nothing is known of how high it lies.
-    found_at_least = 0 if fewest == 0 else _found(true, false, fewest / n_drawn * n_others - 1)
-    found_at_most = _found(true, false, most / n_drawn * n_others)
+    found_at_least = 0 if fewest == 0 else most_found(true, false, fewest / n_drawn * n_others - 1)
+    found_at_most = most_found(true, false, most / n_drawn * n_others)
     half = (1 + CONFIDENCE) / 2
     low, _ = proportion_interval(independent * found_at_least, independent * n_lenses, half)
     _, high = proportion_interval(independent * found_at_most, independent * n_lenses, half)
     return [low, high]
-
-
-def _found(true: Counts, false: npt.NDArray[np.int64], most_false: float) -> int:
-    return int(np.max(true, where=false <= most_false, initial=0))
 
 
 def ratio(part: float, whole: float) -> float:

@@ -19,7 +19,7 @@ from stronglens.scoring.few_counts import (
     tpr_interval_by_rank,
 )
 from stronglens.scoring.metrics import objects_by_domain
-from stronglens.scoring.operating_points import Counts, fbeta_of, purity_of
+from stronglens.scoring.operating_points import Counts, fbeta_of, most_found, purity_of
 from stronglens.settings.evaluate import EvaluateSettings
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +86,12 @@ def field_metrics(
             "confidence": CONFIDENCE,
             "n_resamples": len(found),
             **{name: interval(np.array([one[name] for one in found])) for name in value},
-            **_intervals_by_few(labels, probs, threshold, settings, independent_share(objects)),
+            **_intervals_by_few(
+                *ranked.counts(once),
+                decided_by(labels, probs, threshold),
+                settings,
+                independent_share(objects),
+            ),
         },
     }
 
@@ -119,7 +124,7 @@ def tpr_with_few_false_positives(true: Counts, false: Counts, most_false: float)
     most_false : float
         Number of false positives that are allowed.
     """
-    return float(np.max(true, where=false <= most_false, initial=0) / true[-1])
+    return most_found(true, false, most_false) / float(true[-1])
 
 
 def completeness_by(
@@ -215,14 +220,9 @@ def _values(
 
 
 def _intervals_by_few(
-    labels: npt.NDArray[np.int64],
-    probs: Floats,
-    threshold: float,
-    settings: EvaluateSettings,
-    independent: float,
+    true: Counts, false: Counts, decided: Decided, settings: EvaluateSettings, independent: float
 ) -> dict[str, list[float] | None]:
     """The intervals that resampling cannot give; those of the other metrics are not among them."""
-    true, false = Ranked(labels, probs).counts(np.ones(len(labels), dtype=np.int64))
     if not len(true) or not true[-1] or not false[-1]:
         return {}
     rates = {f"tpr_at_fpr_{rate:g}": rate for rate in FALSE_POSITIVE_RATES} | {"tpr0": 1 / false[-1]}
@@ -231,7 +231,6 @@ def _intervals_by_few(
         for name, rate in rates.items()
         if name == "tpr0" or rate * false[-1] + 1e-9 < FEW_ALLOWED
     }
-    decided = decided_by(labels, probs, threshold)
     exact = exact_intervals(decided, independent)
     if exact:
         intervals["completeness"] = exact["recall"]

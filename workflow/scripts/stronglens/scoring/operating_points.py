@@ -54,6 +54,11 @@ def highest_youden(true: Counts, false: Counts) -> int:
     return int(np.argmax(true * false[-1] - false * true[-1]))
 
 
+def most_found(true: Counts, false: Counts, most_false: float) -> int:
+    """Most lenses that a threshold finds with no more than so many false positives; 0 where all have more."""
+    return int(np.max(true, where=false <= most_false, initial=0))
+
+
 def purity_of(true: Counts, false: Counts, prevalence: float | None) -> npt.NDArray[np.float64]:
     """Fraction of lenses among what is called a lens.
 
