@@ -28,7 +28,7 @@ from stronglens.networks.forward import logits_of
 from stronglens.networks.member_files import write_member
 from stronglens.networks.samples import make_samples
 from stronglens.packing.packed import open_packed
-from stronglens.prediction.predict_member import predict_samples
+from stronglens.prediction.predict_member import predict_pieces
 from stronglens.settings.member import MemberSettings
 
 BATCH = 512
@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         few = random_samples(min(n, 2 * batch), device)
 
         def predict(run: Forward | None) -> npt.NDArray[np.float64]:
-            return predict_samples(network, packed, samples, settings, device, batch, run)[0]
+            chunks = predict_pieces(network, [(packed, samples)], n, settings, device, batch, run)
+            return np.concatenate([probs for _, probs, _ in chunks])
 
         def naive() -> None:
             with torch.inference_mode(), autocast(device, dtype):

@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stronglens.artefact import sha256_of, write_json
+from stronglens.artefact import read_json, sha256_of, write_json
 
 BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
+
+
+def state_index(folder: Path) -> None:
+    """Let `summary.json` describe the index as it is, after it was written anew."""
+    summary = read_json(folder / "summary.json")
+    summary["sha256"]["index.parquet"] = sha256_of(folder / "index.parquet")
+    write_json(folder / "summary.json", summary)
 
 
 def write_packed(

@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 import torch
 
-from packed_files import write_packed, write_splits
+from packed_files import state_index, write_packed, write_splits
 from predict import main
 from stronglens.artefact import sha256_of, write_json
 from stronglens.networks.member_files import read_member
 from stronglens.networks.symmetries import seen_as
+from stronglens.packing import packed_pieces
 from stronglens.prediction import predict_member
 from train import main as train_main
 
@@ -115,6 +116,45 @@ def test_chunks_and_batches_change_nothing_beyond_rounding(data, members, tmp_pa
     assert np.allclose(whole, cut, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["each", "stack"])
+@pytest.mark.parametrize("split", ["val", None])
+def test_pieces_change_nothing_beyond_rounding(data, members, tmp_path, monkeypatch, name, split):
+    assert predict(members / name, data, tmp_path / "whole", "--which", "test", split=split) == 0
+    monkeypatch.setattr(packed_pieces, "PIECE_ROWS", 13)
+    assert predict(members / name, data, tmp_path / "cut", "--which", "test", split=split) == 0
+    few = ["--which", "test", "--max-samples", "9"]
+    assert predict(members / name, data, tmp_path / "few", *few, split=split) == 0
+    whole, cut, few = (pd.read_csv(tmp_path / folder / "pred_test.csv") for folder in ("whole", "cut", "few"))
+    assert len(whole) == {"each": {"val": 60, None: 239}, "stack": {"val": 12, None: 48}}[name][split]
+    for found in (cut, few):
+        pd.testing.assert_frame_equal(found, whole.head(len(found)), rtol=0, atol=1e-6)
+    assert (len(cut), len(few)) == (len(whole), 9)
+    for array in ("labels", "probs", "preds"):
+        column = {"labels": "label", "probs": "prob", "preds": "pred"}[array]
+        assert np.array_equal(np.load(tmp_path / "cut" / f"{array}_test.npy"), cut[column])
+    described = [
+        json.loads((tmp_path / folder / "pred_test.json").read_text()) for folder in ("whole", "cut")
+    ]
+    assert described[0]["n_objects"] == described[1]["n_objects"] == whole["object"].nunique()
+
+
+@pytest.mark.parametrize("chunk", [10_000, 7])
+def test_a_prediction_that_fails_leaves_nothing(data, members, tmp_path, monkeypatch, caplog, chunk):
+    """Also where it fails after many were written."""
+    monkeypatch.setattr(predict_member, "CHUNK_ON_CPU", chunk)
+    good = predict_member.outputs_of
+
+    def broken(network, loaded, *more, **named):
+        outputs = good(network, loaded, *more, **named)
+        outputs[outputs.shape[0] - 1] = float("nan") if len(loaded) < 7 or chunk > 7 else 0.0
+        return outputs
+
+    monkeypatch.setattr(predict_member, "outputs_of", broken)
+    assert predict(members / "each", data, tmp_path / "out") == 1
+    assert ".fits: expected a probability, found one that is not finite" in caplog.text
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_a_whole_set_needs_no_split_and_can_be_capped(data, members, tmp_path):
     blind = write_packed(tmp_path / "blind", n_per_bucket=2, seed=5)
     assert predict(members / "each", (blind, None), tmp_path / "all", split=None) == 0
@@ -158,7 +198,7 @@ def test_refuses_a_band_that_is_not_there(members, tmp_path, caplog):
     assert "expected some of g, r, i, found z, y" in caplog.text
 
 
-def test_an_object_of_which_a_network_sees_nothing_is_named(data, members, tmp_path, caplog):
+def test_an_object_of_which_a_network_sees_nothing_is_named(members, tmp_path, caplog, monkeypatch):
     nothing = [("hsc_lenses/D_00000001", band) for band in "grizy"[:4]]
     blind = write_packed(tmp_path / "blind", n_per_bucket=2, missing=nothing)
     index = pd.read_parquet(blind / "index.parquet")
@@ -168,6 +208,9 @@ def test_an_object_of_which_a_network_sees_nothing_is_named(data, members, tmp_p
     assert "1 objects have no readable cutout in the bands g, r, i, z, y" in caplog.text
     assert "'hsc_lenses/D_00000001'" in caplog.text
     assert json.loads((tmp_path / "out/pred_test.json").read_text())["bands"] == list("grizy")
+    monkeypatch.setattr(packed_pieces, "PIECE_ROWS", 3)
+    assert predict(members / "stack", (blind, None), tmp_path / "cut", split=None) == 0
+    assert caplog.text.count("1 objects have no readable cutout") == 2
     rewrite_index(blind, index.assign(band="none"))
     assert predict(members / "stack", (blind, None), tmp_path / "none", split=None) == 1
     assert "expected objects with a readable cutout in one of the bands g, r, i, z, y" in caplog.text
@@ -176,9 +219,7 @@ def test_an_object_of_which_a_network_sees_nothing_is_named(data, members, tmp_p
 
 def rewrite_index(packed, index):
     index.to_parquet(packed / "index.parquet")
-    summary = json.loads((packed / "summary.json").read_text())
-    summary["sha256"]["index.parquet"] = sha256_of(packed / "index.parquet")
-    write_json(packed / "summary.json", summary)
+    state_index(packed)
 
 
 @pytest.mark.parametrize(("n_parts", "chosen"), [(1, False), (2, True)])

@@ -1,6 +1,7 @@
 """Preprocessing against a slow version of each step in NumPy and SciPy, and against known values."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -253,6 +254,27 @@ def test_chunks_change_nothing(chunk: int | None) -> None:
     result = preprocess_all(images, rows, settings, Known(domains), torch.device("cpu"), chunk)
     expected = preprocess(torch.from_numpy(images[rows]), settings, domains[rows])
     assert torch.equal(result, expected)
+
+
+@pytest.mark.parametrize("normalisation", ["cutout", "object"])
+def test_chunks_side_by_side_change_no_bit(normalisation: str) -> None:
+    images, rows = make_images(60), np.random.default_rng(2).permutation(60)
+    settings = PreprocessSettings.model_validate({"smoothing": "gaussian", "normalisation": normalisation})
+    known = Known(objects=np.repeat(np.arange(20), 3))
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for n_threads in (1, 3):
+            torch.set_num_threads(n_threads)
+            found.append(preprocess_all(images, rows, settings, known, CPU, 4))
+            assert torch.get_num_threads() == n_threads
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(torch.get_num_threads).result() == n_threads
+        assert torch.equal(*found)
+        with pytest.raises(IndexError):
+            preprocess_all(images, np.append(rows, 60), settings, known, CPU, 4)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_rows_come_from_a_memory_map_in_another_type(tmp_path: Any) -> None:

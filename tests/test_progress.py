@@ -49,3 +49,17 @@ def test_lines_reach_the_log_and_a_bar_the_terminal(
     assert ("reading:   0%" in said) == watched
     assert all((line in said) != watched for line in lines)
     assert said.endswith("read 3\n")
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_items_of_several_units(
+    watched: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    screen = Screen(watched)
+    monkeypatch.setattr(sys, "stderr", screen)
+    caplog.set_level(logging.INFO)
+    words = ["a" * 1000, "b" * 500]
+    assert list(progress(iter(words), 1500, "reading", "letters", 0.0, len)) == words
+    assert ("0/1500" in screen.getvalue()) == watched
+    if not watched:
+        assert caplog.messages == ["reading: 1,000 of 1,500 letters", "reading: 1,500 of 1,500 letters"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from packed_files import write_objects, write_packed, write_splits
+from packed_files import state_index, write_objects, write_packed, write_splits
 from stronglens.artefact import sha256_of
 from stronglens.reporting.status import read_train_log
 from stronglens.training import epoch, fit, train_member
@@ -497,9 +497,7 @@ def test_refuses_what_is_in_two_splits_whatever_the_groups_say(tmp_path, caplog,
     rows = [index.index[index["object"] == f"hsc_lenses/D_{number:08d}"][0] for number in (0, 11)]
     index.loc[rows[0], column] = index.loc[rows[1], column]  # the first is trained on, the last held out
     index.to_parquet(packed / "index.parquet")
-    summary = json.loads((packed / "summary.json").read_text())
-    summary["sha256"]["index.parquet"] = sha256_of(packed / "index.parquet")
-    (packed / "summary.json").write_text(json.dumps(summary))
+    state_index(packed)
     splits = write_splits(tmp_path / "splits", packed)
     assert train((packed, splits), tmp_path / "out") == 1
     said = complain(caplog, tmp_path / "out")
@@ -548,9 +546,7 @@ def test_a_domain_that_is_not_there(tmp_path, caplog):
     packed = write_packed(tmp_path / "packed", n_per_bucket=4)
     index = pd.read_parquet(packed / "index.parquet").assign(domain="slsim")
     index.to_parquet(packed / "index.parquet")
-    summary = json.loads((packed / "summary.json").read_text())
-    summary["sha256"]["index.parquet"] = sha256_of(packed / "index.parquet")
-    (packed / "summary.json").write_text(json.dumps(summary))
+    state_index(packed)
     data = packed, write_splits(tmp_path / "splits", packed)
     assert train(data, tmp_path / "one", SETTINGS | {"domains": ["hsc"]}) == 1
     assert "expected samples in split train of hsc, found none" in caplog.text

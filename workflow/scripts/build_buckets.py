@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import Field
 
 from stronglens.cli import Command, run
-from stronglens.packing.pack import build_buckets
 from stronglens.settings.data import PackSettings
 
 
@@ -32,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _build_buckets(options: BuildBuckets) -> None:
+    # Processes that read begin with this file, and need little of what packing imports.
+    from stronglens.packing.pack import build_buckets  # noqa: PLC0415
+
     build_buckets(
         options.settings,
         options.out_dir,

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -11,7 +11,14 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], total: int, label: str, unit: str, every_s: float = 60.0) -> Iterator[T]:
+def progress(
+    items: Iterable[T],
+    total: int,
+    label: str,
+    unit: str,
+    every_s: float = 60.0,
+    size_of: Callable[[T], int] = lambda item: 1,
+) -> Iterator[T]:
     """Pass items on and show how far they are.
 
     Parameters
@@ -19,12 +26,14 @@ def progress(items: Iterable[T], total: int, label: str, unit: str, every_s: flo
     items : iterable
         What is passed on.
     total : int
-        How many there will be.
+        How many units there will be.
     label, unit : str
         What is done, and to what.
     every_s : float
         Seconds between two lines in the log; a shorter task writes none. On a terminal, where the bar is,
         they stand in the log's file alone: who asks how far a run is reads there that it still runs.
+    size_of : callable
+        How many units an item is.
 
     Notes
     -----
@@ -32,20 +41,24 @@ def progress(items: Iterable[T], total: int, label: str, unit: str, every_s: flo
     last is seen.
     """
     watched = sys.stderr.isatty()
-    if watched:
-        # leave=False: the bar gives way to the line that sums the work up
-        items = tqdm(items, total=total, desc=label, unit=f" {unit}", leave=False, dynamic_ncols=True)
     log = logging.getLogger("stronglens")
     last = time.monotonic()
-    for n_done, item in enumerate(items, start=1):
-        yield item
-        if time.monotonic() - last >= every_s:
-            last = time.monotonic()
-            line = f"{label}: {n_done} of {total} {unit}"
-            if watched:
-                _tell_files(log, line)
-            else:
-                log.info("%s", line)
+    n_done = 0
+    # leave=False: the bar gives way to the line that sums the work up
+    with tqdm(
+        total=total, desc=label, unit=f" {unit}", leave=False, dynamic_ncols=True, disable=not watched
+    ) as bar:
+        for item in items:
+            yield item
+            n_done += size_of(item)
+            bar.update(size_of(item))
+            if time.monotonic() - last >= every_s:
+                last = time.monotonic()
+                line = f"{label}: {n_done:,} of {total:,} {unit}"
+                if watched:
+                    _tell_files(log, line)
+                else:
+                    log.info("%s", line)
 
 
 def _tell_files(log: logging.Logger, line: str) -> None:

@@ -1,7 +1,9 @@
 """From raw pixels to what a network sees: smoothing, normalisation, padding, for many cutouts at once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,7 @@ FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
 TRUNCATE_SIGMAS = 3
 """Smoothing kernels end at this many standard deviations, rounded up to whole pixels."""
 
-CHUNK_ON_CPU, CHUNK_ON_GPU = 512, 8192
+CHUNK_ON_CPU, CHUNK_ON_GPU = 256, 8192
 """Cutouts handled at once: a few MB stay in a CPU's cache, a GPU wants enough to be busy."""
 
 
@@ -101,12 +103,36 @@ def preprocess_all(
     side = settings.pad_to_px or 0
     step = chunk or (CHUNK_ON_CPU if device.type == "cpu" else CHUNK_ON_GPU)
     result = torch.empty((len(rows), max(height, side), max(width, side)), dtype=out_dtype, device=device)
-    for start in range(0, len(rows), step):
+
+    def fill(start: int) -> None:
         some = rows[start : start + step]
         read = known.needed_for(some, settings)
         images = torch.from_numpy(np.ascontiguousarray(cutouts[read], dtype=np.float32)).to(device)
         result[start : start + step] = known.preprocess(images, read, some, settings)
+
+    starts = range(0, len(rows), step)
+    n_threads = min(torch.get_num_threads(), len(starts)) if device.type == "cpu" else 1
+    if n_threads > 1:
+        _each_in_a_thread(fill, starts, n_threads)
+    else:
+        for start in starts:
+            fill(start)
     return result
+
+
+def _each_in_a_thread(work: Callable[[int], None], starts: Sequence[int], n_threads: int) -> None:
+    """Work on whole chunks side by side, each in one thread.
+
+    Operations on a chunk are too short to share: two threads in each of them are 1.25 times as fast as one,
+    two chunks side by side 1.8 times (measured: two AVX-512 cores).
+    """
+    all_threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(n_threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+            # As a list: the first error is raised here.
+            list(pool.map(work, starts))
+    finally:
+        torch.set_num_threads(all_threads)  # what the workers were told is also what new threads are
 
 
 class Known:

@@ -30,6 +30,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def part(self, start: int, end: int) -> "Samples":
+        """Some of them, by their numbers."""
+        return Samples(self.rows[start:end], self.table.iloc[start:end])
+
 
 def make_samples(
     index: pd.DataFrame,
@@ -66,9 +70,7 @@ def make_samples(
     numbers = np.flatnonzero(chosen)
     if isinstance(bands, str):
         return Samples(numbers[:, None], part)
-    unknown = [band for band in bands if band not in known_bands]
-    if unknown:
-        raise InputError(f"bands: expected some of {', '.join(known_bands)}, found {', '.join(unknown)}")
+    _refuse_unknown(bands, known_bands)
     sample, objects = pd.factorize(part["object"])
     channel = part["band"].map({band: number for number, band in enumerate(bands)})
     used = channel.notna().to_numpy()
@@ -80,3 +82,24 @@ def make_samples(
     table = part.iloc[first].reset_index(drop=True)
     table["band"] = "".join(bands)
     return Samples(rows, table)
+
+
+def objects_seen(
+    index: pd.DataFrame, bands: Sequence[str], chosen: npt.NDArray[np.bool_], known_bands: Sequence[str]
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
+    """The objects of which `make_samples` makes samples, and whether each has any of the bands.
+
+    Takes what `make_samples` takes, a list of bands; of the index only `object` and `band`.
+    """
+    _refuse_unknown(bands, known_bands)
+    part = index.loc[chosen, ["object", "band"]]
+    sample, objects = pd.factorize(part["object"])
+    seen = np.zeros(len(objects), dtype=bool)
+    seen[sample[part["band"].isin(bands)]] = True
+    return np.asarray(objects, dtype=object), seen
+
+
+def _refuse_unknown(bands: Sequence[str], known_bands: Sequence[str]) -> None:
+    unknown = [band for band in bands if band not in known_bands]
+    if unknown:
+        raise InputError(f"bands: expected some of {', '.join(known_bands)}, found {', '.join(unknown)}")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.errors import InputError
@@ -74,6 +76,15 @@ def open_packed(folder: Path, *, check: bool = True) -> PackedSet:
     InputError
         A file is missing, or is not the one that `summary.json` describes.
     """
+    cutouts, summary = open_cutouts(folder, check=check)
+    return PackedSet(folder, cutouts, pd.read_parquet(folder / INDEX), summary)
+
+
+def open_cutouts(folder: Path, *, check: bool = True) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+    """Open a packed data set without reading its index: the cutouts and the summary of a `PackedSet`.
+
+    Raises as `open_packed` does, also where there is not a row for each cutout.
+    """
     summary = read_json(folder / SUMMARY)
     if check:
         for name in (CUTOUTS, INDEX):
@@ -82,7 +93,12 @@ def open_packed(folder: Path, *, check: bool = True) -> PackedSet:
         cutouts = np.load(folder / CUTOUTS, mmap_mode="r", allow_pickle=False)
     except ValueError as error:  # also for pickled objects, which are never opened
         raise InputError(f"{folder / CUTOUTS}: expected an NPY file of numbers, found: {error}") from error
-    index = pd.read_parquet(folder / INDEX)
-    if len(index) != len(cutouts):
-        raise InputError(f"{folder}: expected as many rows as cutouts, found {len(index)} and {len(cutouts)}")
-    return PackedSet(folder, cutouts, index, summary)
+    try:
+        n_rows = parquet.read_metadata(folder / INDEX).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(
+            f"{folder / INDEX}: expected a Parquet file, found something else ({error})"
+        ) from error
+    if n_rows != len(cutouts):
+        raise InputError(f"{folder}: expected as many rows as cutouts, found {n_rows} and {len(cutouts)}")
+    return cutouts, summary

@@ -4,17 +4,15 @@ And to estimates of lens parameters, where the member gives some.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from torch import nn
 
-from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import algorithms, arithmetic, choose_device
@@ -22,12 +20,15 @@ from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
-from stronglens.networks.preprocess import known_of
+from stronglens.networks.preprocess import Known, known_of
 from stronglens.networks.resident import load_resident
-from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.samples import Samples
 from stronglens.networks.streamed import stream_samples
 from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
+from stronglens.packing.packed_pieces import PackedPieces, open_pieces
+from stronglens.prediction.prediction_files import prediction_files
+from stronglens.prediction.sample_pieces import SampleCount, SamplePieces
 from stronglens.progress import progress
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
@@ -40,8 +41,6 @@ meanwhile."""
 
 DECIMALS = 6
 """Decimals of estimated parameters: far below their errors, and about the rounding of a network."""
-
-_MOST_EXAMPLES = 10
 
 
 def predict_member(
@@ -61,10 +60,9 @@ def predict_member(
 ) -> None:
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
-    Writes `pred_{which}.csv` (path, domain, label, prob, pred, object, band, and a column for each lens
-    parameter that the member estimates, which holds if the object is a lens), the same but for these as
-    `labels_{which}.npy`, `probs_{which}.npy`, `preds_{which}.npy`, and `pred_{which}.json`, which says what
-    made them. `pred` is prob >= 0.5; `label` is -1 where it is unknown.
+    Writes the files of `stronglens.prediction.prediction_files`: `pred` is prob >= 0.5, `label` is -1 where
+    it is unknown, and a lens parameter holds if the object is a lens. The set is read, predicted and written
+    piece by piece.
 
     Parameters
     ----------
@@ -106,52 +104,39 @@ def predict_member(
         torch.set_num_threads(n_threads)
     description, weights = read_member(member_folder)
     settings = MemberSettings.model_validate(description["settings"])
-    packed = open_packed(packed_folder)
+    packed = open_pieces(packed_folder)
     _check_size(member_folder, description, packed)
-    chosen = np.ones(len(packed.index), dtype=bool)
-    objects_sha256 = None
+    chosen, objects_sha256 = None, None
     if split is not None:
         if splits_folder is None:
             raise InputError(f"split {split!r} is asked for, but no folder of splits is given")
-        splits = open_splits(splits_folder, packed)
+        # Whether a split leaks is seen from the whole index: that of the labelled data, which have no parts.
+        whole = open_packed(packed_folder, check=False)
+        splits = open_splits(splits_folder, whole)
         objects_sha256 = splits.description["sha256"][OBJECTS]
         _check_same_split(member_folder, description, packed, objects_sha256)
-        chosen = splits.choose(packed.index, split)
-    samples = make_samples(packed.index, settings.bands, chosen, packed.summary["bands"])
-    if max_samples is not None:
-        samples = Samples(samples.rows[:max_samples], samples.table.iloc[:max_samples])
-    if len(samples) == 0 and len(packed.index) > 0:  # a part of a small set may be empty
+        chosen = splits.choose(whole.index, split)
+        del whole
+    pieces = SamplePieces(packed, settings.bands, chosen, max_samples)
+    count = pieces.count()
+    if count.n_samples == 0 and len(packed.cutouts) > 0:  # a part of a small set may be empty
         raise InputError(
             f"{packed_folder}: expected samples to predict{f' in split {split}' if split else ''}, found none"
         )
-    blind = (samples.rows < 0).all(axis=1)
-    if blind.any():
-        _tell_of_blind(
-            member_folder, packed_folder, settings, samples.table["object"].to_numpy()[blind], len(samples)
-        )
+    if count.n_blind:
+        _tell_of_blind(member_folder, packed_folder, settings, count)
+    n_channels = 1 if isinstance(settings.bands, str) else len(settings.bands)
     side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
     network = build_network(
-        settings.network.model_copy(update={"pretrained": False}),
-        samples.rows.shape[1],
-        side,
-        settings.n_outputs,
+        settings.network.model_copy(update={"pretrained": False}), n_channels, side, settings.n_outputs
     )
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
     scaling = _scaling(member_folder, description, settings)
+    names = list(scaling.names) if scaling else []
     forward = None
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
-    with algorithms(deterministic=settings.train.deterministic):
-        # All parts of a set make the same choice, and the one that the whole would make.
-        if pays(compile_choice, n_views * len(samples) * int(packed.summary.get("parts", 1))):
-            shape = (batch_size, samples.rows.shape[1], side, side)
-            dtype = arithmetic(device, settings.train.precision)
-            forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
-        probs, outputs = predict_samples(
-            network, packed, samples, settings, device, batch_size, forward, n_views
-        )
-    log.info("%s: %d samples of %d objects", out_dir, len(samples), samples.table["object"].nunique())
     origin = {
         "model": description["model"],
         "seed": description["seed"],
@@ -161,59 +146,90 @@ def predict_member(
         "objects_sha256": objects_sha256,
         "bands": settings.bands,
         **({"test_time_augmentation": True} if augmented else {}),
-        **({"lens_parameters": list(scaling.names)} if scaling else {}),
+        **({"lens_parameters": names} if names else {}),
     }
-    estimates = {}
-    if scaling:
-        values = scaling.from_outputs(outputs).round(DECIMALS)
-        estimates = {name: values[:, number] for number, name in enumerate(scaling.names)}
-    write_predictions(out_dir, which, samples.table, probs, origin, estimates)
+    with algorithms(deterministic=settings.train.deterministic):
+        # All parts of a set make the same choice, and the one that the whole would make.
+        if pays(compile_choice, n_views * count.n_samples * int(packed.summary.get("parts", 1))):
+            shape = (batch_size, n_channels, side, side)
+            dtype = arithmetic(device, settings.train.precision)
+            forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
+        with prediction_files(out_dir, which, count.n_samples, origin, names) as files:
+            for samples, probs, outputs in predict_pieces(
+                network, pieces, count.n_samples, settings, device, batch_size, forward, n_views
+            ):
+                values = scaling.from_outputs(outputs).round(DECIMALS) if scaling else outputs
+                files.add(samples.table, probs, dict(zip(names, values.T, strict=True)))
+    log.info("%s: %d samples of %d objects", out_dir, files.n_samples, files.n_objects)
 
 
-def predict_samples(
+def predict_pieces(
     network: nn.Module,
-    packed: PackedSet,
-    samples: Samples,
+    pieces: Iterable[tuple[PackedSet, Samples]],
+    n_samples: int,
     settings: MemberSettings,
     device: torch.device,
     batch_size: int,
     forward: Forward | None = None,
     n_views: int = 1,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> Iterator[tuple[Samples, npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Probability of being a lens for each sample, and its other outputs, streamed from the memory map.
 
-    `forward` is the network compiled, if it is, for batches of `batch_size`. The first `n_views` of the eight
-    symmetries of the square are shown, and the mean of their probabilities taken; and of the other outputs,
-    since lens parameters stay the same.
+    Parameters
+    ----------
+    network : Module
+        What predicts; lies on the device.
+    pieces : iterable of (PackedSet, Samples)
+        Samples, and where their pixels lie.
+    n_samples : int
+        How many there are in all, for whoever watches.
+    settings : MemberSettings
+        Of the member.
+    device : torch.device
+        Where it runs.
+    batch_size : int
+        Samples that go through the network at once.
+    forward : callable, optional
+        The network compiled, if it is, for batches of `batch_size`.
+    n_views : int
+        The first so many of the eight symmetries of the square are shown, and the mean of their probabilities
+        taken; and of the other outputs, since lens parameters stay the same.
 
-    Returns
-    -------
-    probs : ndarray of float64, shape (n_samples,)
+    Yields
+    ------
+    samples : Samples
+        Some thousands of them, in order.
+    probs : ndarray of float64, shape (len(samples),)
         From 0 to 1.
-    others : ndarray of float64, shape (n_samples, n_outputs - 1)
+    others : ndarray of float64, shape (len(samples), n_outputs - 1)
         What the network gives after the logit.
     """
     dtype = arithmetic(device, settings.train.precision)
-    probs = np.empty(len(samples), dtype=np.float64)
-    others = np.empty((len(samples), settings.n_outputs - 1), dtype=np.float64)
     load, step = (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
-    known = known_of(packed, settings.preprocess)
     run = forward if n_views == 1 else _in_views(forward or network, n_views)
-    starts = range(0, len(samples), step)
-    for start in progress(starts, len(starts), "predict", "chunks"):
-        part = slice(start, start + step)
-        chunk = Samples(samples.rows[part], samples.table.iloc[part])
-        loaded = load(packed, chunk, settings.preprocess, device, known=known)
+    chunks = _chunks(pieces, settings, step)
+    shown = progress(chunks, n_samples, "predict", "samples", size_of=lambda chunk: len(chunk[1]))
+    for packed, samples, known in shown:
+        loaded = load(packed, samples, settings.preprocess, device, known=known)
         outputs = outputs_of(network, loaded, dtype, batch_size, fill=True, forward=run).double()
-        of_views = outputs.view(len(chunk), n_views, settings.n_outputs).unbind(dim=1)
+        of_views = outputs.view(len(samples), n_views, settings.n_outputs).unbind(dim=1)
         of_lens = [torch.sigmoid(outputs[:, 0]) for outputs in of_views]
-        probs[part] = torch.stack(of_lens).mean(dim=0).cpu().numpy()
-        others[part] = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
-    finite = np.isfinite(probs) & np.isfinite(others).all(axis=1)
-    if not finite.all():
-        first = samples.table.iloc[int(np.argmin(finite))]
-        raise InputError(f"{first['path']}: expected a probability, found one that is not finite")
-    return probs, others
+        probs = torch.stack(of_lens).mean(dim=0).cpu().numpy()
+        others = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
+        finite = np.isfinite(probs) & np.isfinite(others).all(axis=1)
+        if not finite.all():
+            first = samples.table.iloc[int(np.argmin(finite))]
+            raise InputError(f"{first['path']}: expected a probability, found one that is not finite")
+        yield samples, probs, others
+
+
+def _chunks(
+    pieces: Iterable[tuple[PackedSet, Samples]], settings: MemberSettings, step: int
+) -> Iterator[tuple[PackedSet, Samples, Known]]:
+    for packed, samples in pieces:
+        known = known_of(packed, settings.preprocess)
+        for start in range(0, len(samples), step):
+            yield packed, samples.part(start, start + step), known
 
 
 def _in_views(forward: Forward, n_views: int) -> Forward:
@@ -222,11 +238,7 @@ def _in_views(forward: Forward, n_views: int) -> Forward:
 
 
 def _tell_of_blind(
-    member_folder: Path,
-    packed_folder: Path,
-    settings: MemberSettings,
-    objects: npt.NDArray[np.object_],
-    n_samples: int,
+    member_folder: Path, packed_folder: Path, settings: MemberSettings, count: SampleCount
 ) -> None:
     """Say which objects have none of the bands that a network looks at.
 
@@ -236,49 +248,16 @@ def _tell_of_blind(
         That is so for all of them.
     """
     bands = ", ".join(settings.bands)
-    if len(objects) == n_samples:
+    if count.n_blind == count.n_samples:
         raise InputError(
             f"{packed_folder}: expected objects with a readable cutout in one of the bands {bands}, which "
-            f"{member_folder} looks at, found none; the first is {objects[0]!r}"
+            f"{member_folder} looks at, found none; the first is {count.blind[0]!r}"
         )
     logging.getLogger("stronglens").warning(
         "%d objects have no readable cutout in the bands %s, and nothing of them is seen: %s",
-        len(objects),
+        count.n_blind,
         bands,
-        ", ".join(map(repr, objects[:_MOST_EXAMPLES])),
-    )
-
-
-def write_predictions(
-    out_dir: Path,
-    which: str,
-    table: pd.DataFrame,
-    probs: npt.NDArray[np.float64],
-    origin: dict[str, Any],
-    estimates: Mapping[str, npt.NDArray[np.float64]],
-) -> None:
-    """Write predictions as CSV and NPY, and the JSON that describes them, last; estimates of lens parameters,
-    by their names, in the CSV alone.
-    """
-    rows = table.assign(prob=probs, pred=(probs >= 0.5).astype(np.int64))
-    rows = rows[["path", "domain", "label", "prob", "pred", "object", "band"]].assign(**estimates)
-    names = {"labels": rows["label"].to_numpy(np.int64), "probs": probs, "preds": rows["pred"].to_numpy()}
-    for name, values in names.items():
-        with write_aside(out_dir / f"{name}_{which}.npy") as aside, aside.open("wb") as binary:
-            np.save(binary, values)
-    csv_path = out_dir / f"pred_{which}.csv"
-    with write_aside(csv_path) as aside:
-        rows.to_csv(aside, index=False, lineterminator="\n")
-    write_json(
-        out_dir / f"pred_{which}.json",
-        origin
-        | {
-            "format": 1,
-            "which": which,
-            "n_samples": len(rows),
-            "n_objects": int(rows["object"].nunique()),
-            "sha256": {csv_path.name: sha256_of(csv_path)},
-        },
+        ", ".join(map(repr, count.blind)),
     )
 
 
@@ -298,7 +277,7 @@ def _scaling(
     return scaling
 
 
-def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedSet) -> None:
+def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedPieces) -> None:
     expected, found = description["size_px"], packed.summary["size_px"]
     if expected != found:
         raise InputError(
@@ -308,7 +287,7 @@ def _check_size(member_folder: Path, description: dict[str, Any], packed: Packed
 
 
 def _check_same_split(
-    member_folder: Path, description: dict[str, Any], packed: PackedSet, objects_sha256: str
+    member_folder: Path, description: dict[str, Any], packed: PackedPieces, objects_sha256: str
 ) -> None:
     if description.get("imported"):
         logging.getLogger("stronglens").warning(
