@@ -138,19 +138,18 @@ def test_pieces_change_nothing_beyond_rounding(data, members, tmp_path, monkeypa
     assert described[0]["n_objects"] == described[1]["n_objects"] == whole["object"].nunique()
 
 
-@pytest.mark.parametrize("chunk", [10_000, 7])
-def test_a_prediction_that_fails_leaves_nothing(data, members, tmp_path, monkeypatch, caplog, chunk):
-    """Also where it fails after many were written."""
-    monkeypatch.setattr(predict_member, "CHUNK_ON_CPU", chunk)
+@pytest.mark.parametrize("batch_size", ["512", "7"])
+def test_a_prediction_that_fails_leaves_nothing(data, members, tmp_path, monkeypatch, caplog, batch_size):
+    """Also where it fails at the end, after many were written."""
+    monkeypatch.setattr(predict_member, "CHUNK_ON_CPU", 7)
     good = predict_member.outputs_of
 
     def broken(network, loaded, *more, **named):
         outputs = good(network, loaded, *more, **named)
-        outputs[outputs.shape[0] - 1] = float("nan") if len(loaded) < 7 or chunk > 7 else 0.0
-        return outputs
+        return outputs * float("nan") if len(loaded) in (59, 59 % 7) else outputs
 
     monkeypatch.setattr(predict_member, "outputs_of", broken)
-    assert predict(members / "each", data, tmp_path / "out") == 1
+    assert predict(members / "each", data, tmp_path / "out", "--batch-size", batch_size) == 1
     assert ".fits: expected a probability, found one that is not finite" in caplog.text
     assert not list((tmp_path / "out").iterdir())
 

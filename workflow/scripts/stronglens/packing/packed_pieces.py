@@ -13,8 +13,8 @@ from pyarrow import parquet
 from stronglens.errors import InputError
 from stronglens.packing.packed import INDEX, PackedSet, open_cutouts
 
-PIECE_ROWS = 2**18
-"""Cutouts of a piece: their rows of the index take some 80 MB."""
+PIECE_ROWS = 2**17
+"""Cutouts of a piece: their rows of the index take some 40 MB."""
 
 
 @dataclass(frozen=True)

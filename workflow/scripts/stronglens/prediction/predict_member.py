@@ -35,9 +35,9 @@ from stronglens.settings.predict import PredictSettings
 from stronglens.splitting.split_table import OBJECTS, open_splits
 
 CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
-"""Samples between two looks at the progress; on a CPU, those that are preprocessed at once. Memory does not
-grow with the number of objects: on a GPU a batch is preprocessed at once, and the next ones are copied to it
-meanwhile."""
+"""Cutouts between two looks at the progress, in whole batches; on a CPU, those that are preprocessed at once.
+Memory does not grow with the number of objects: on a GPU a batch is preprocessed at once, and the next ones
+are copied to it meanwhile."""
 
 DECIMALS = 6
 """Decimals of estimated parameters: far below their errors, and about the rounding of a network."""
@@ -205,7 +205,11 @@ def predict_pieces(
         What the network gives after the logit.
     """
     dtype = arithmetic(device, settings.train.precision)
-    load, step = (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
+    load, n_cutouts = (
+        (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
+    )
+    n_channels = 1 if isinstance(settings.bands, str) else len(settings.bands)
+    step = max(1, n_cutouts // n_channels // batch_size) * batch_size
     run = forward if n_views == 1 else _in_views(forward or network, n_views)
     chunks = _chunks(pieces, settings, step)
     shown = progress(chunks, n_samples, "predict", "samples", size_of=lambda chunk: len(chunk[1]))
