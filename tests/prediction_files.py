@@ -29,8 +29,13 @@ def write_packed_tables(
     labelled: bool = True,
     rejected: Iterable[tuple[str, str]] = (),
     path_of: Callable[[str, str], str] = lambda key, band: f"/data/{key}_{band}.fits",
+    pixels: str | None = None,
 ) -> Path:
-    """Write index, list of rejects and summary of a packed set; `rejected` lists paths and objects."""
+    """Write index, list of rejects and summary of a packed set; `rejected` lists paths and objects.
+
+    There are no pixels: sets have the same ones if `pixels` is the same text, or else if their cutouts have
+    the same names.
+    """
     rows = []
     for key, band in cutouts:
         bucket = key.partition("/")[0] if labelled else ""
@@ -53,8 +58,8 @@ def write_packed_tables(
         writer.writerow(["path", "bucket", "object", "reason"])
         writer.writerows((path, "", key, "truncated") for path, key in rejected)
     hashes = {name: sha256_of(folder / name) for name in ("index.parquet", "rejected.csv")}
-    # There are no pixels; equal sets have equal cutouts, and so have all empty ones.
-    hashes["cutouts.npy"] = sha256(repr([(row["object"], row["band"]) for row in rows]).encode()).hexdigest()
+    pixels = pixels or repr([(row["object"], row["band"]) for row in rows])
+    hashes["cutouts.npy"] = sha256(pixels.encode()).hexdigest()
     write_json(folder / "summary.json", {"labelled": labelled, "n_cutouts": len(rows), "sha256": hashes})
     return folder
 
@@ -90,6 +95,7 @@ def write_prediction(
         "n_objects": rows["object"].nunique(),
         "weights_sha256": sha256(f"{model} {seed}".encode()).hexdigest(),
         "cutouts_sha256": summary["sha256"]["cutouts.npy"],
+        "index_sha256": summary["sha256"]["index.parquet"],
         "objects_sha256": None,
         "sha256": {f"pred_{which}.csv": sha256_of(folder / f"pred_{which}.csv")},
     }

@@ -272,6 +272,27 @@ def test_same_data_twice(tmp_path: Path, packed: Path, capsys: pytest.CaptureFix
     assert "found one twice" in refused(capsys, tmp_path, [one], [packed, empty, packed])
 
 
+def test_parts_with_the_same_pixels(tmp_path: Path) -> None:
+    parts = [
+        write_packed_tables(
+            tmp_path / f"part_{part}", cutouts_of(BLIND[part : part + 1]), labelled=False, pixels="alike"
+        )
+        for part in range(3)
+    ]
+    predictions = [
+        write_prediction(tmp_path / f"{seed}_{part}", packed, some_prob(seed), seed=seed, which="test")
+        for seed in (1, 2)
+        for part, packed in enumerate(parts)
+    ]
+    options = ("--which=test", threshold_option(tmp_path, 0.5))
+    assert run(tmp_path, predictions[::-1], parts, *options) == 0
+    table = read(tmp_path / "out/test_ens.csv")
+    assert table["object"].tolist() == BLIND[:3]
+    assert table["prob"].tolist() == pytest.approx(
+        [np.mean([some_prob(seed)(key, band) for seed in (1, 2) for band in "grizy"]) for key in BLIND[:3]]
+    )
+
+
 def test_part_that_no_member_predicted(
     tmp_path: Path, packed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -284,6 +305,7 @@ def test_part_that_no_member_predicted(
     ("stated", "message"),
     [
         ({"cutouts_sha256": "0" * 64}, "expected predictions from the cutouts of"),
+        ({"index_sha256": "0" * 64}, "that of their index 000000000000"),
         ({"objects_sha256": "0" * 64}, "expected the same split"),
         ({"seed": 1, "weights_sha256": "0" * 64}, "expected nano seed 1 with the weights of"),
         ({"sha256": {"pred_val.csv": "0" * 64}}, "expected sha256 000000000000"),

@@ -196,21 +196,22 @@ def _match_parts(
 ) -> list[tuple[PackedObjects, list[Prediction]]]:
     """Bring together each part of the data and its predictions, one by each member in order of members.
 
-    They know each other by the SHA-256 of the cutouts. Parts without cutouts are left out: a small data set
-    may have several, and they all have the same SHA-256.
+    They know each other by the SHA-256 of the cutouts and of the index: small parts may hold the same pixels
+    under other names. Parts without cutouts are left out: a small data set may have several, all alike.
     """
     filled = [part for part in packed if part.n_cutouts]
-    found: dict[str, dict[Member, Prediction]] = {part.cutouts_sha256: {} for part in packed}
-    if len({part.cutouts_sha256 for part in filled}) < len(filled):
+    found: dict[tuple[str, str], dict[Member, Prediction]] = {part.identity: {} for part in packed}
+    if len({part.identity for part in filled}) < len(filled):
         raise InputError(f"packed: expected different data sets, found one twice in {_names(packed)}")
     for prediction in predictions:
-        if prediction.cutouts_sha256 not in found:
+        if prediction.made_from not in found:
             raise InputError(
                 f"{prediction.stated_in}: expected predictions from the cutouts of {_names(packed)}, "
-                f"found others (sha256 {prediction.cutouts_sha256[:12]}…)"
+                f"found others (sha256 {prediction.cutouts_sha256[:12]}…, "
+                f"that of their index {prediction.index_sha256[:12]}…)"
             )
         if prediction.n_samples:
-            of_part = found[prediction.cutouts_sha256]
+            of_part = found[prediction.made_from]
             if prediction.member in of_part:
                 raise InputError(
                     f"{prediction.stated_in}: expected the predictions of {prediction.member} once for each "
@@ -219,7 +220,7 @@ def _match_parts(
             of_part[prediction.member] = prediction
     parts = []
     for part in filled:
-        of_part = found[part.cutouts_sha256]
+        of_part = found[part.identity]
         lacking = [str(member) for member in members if member not in of_part]
         if lacking:
             raise InputError(

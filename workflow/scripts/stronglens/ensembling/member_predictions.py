@@ -53,8 +53,8 @@ class Prediction:
         What that file states of the table.
     member : Member
         Who made them.
-    cutouts_sha256 : str
-        From which cutouts.
+    cutouts_sha256, index_sha256 : str
+        From which cutouts, and from which index of them.
     objects_sha256 : str or None
         With which split; None where all objects were predicted.
     n_samples : int
@@ -70,10 +70,16 @@ class Prediction:
     csv_sha256: str
     member: Member
     cutouts_sha256: str
+    index_sha256: str
     objects_sha256: str | None
     n_samples: int
     estimated: tuple[str, ...] = ()
     bands: frozenset[str] | None = None
+
+    @property
+    def made_from(self) -> tuple[str, str]:
+        """The packed data set, as `stronglens.packing.packed_objects.PackedObjects.identity` gives it."""
+        return self.cutouts_sha256, self.index_sha256
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,7 @@ def open_prediction(folder: Path, which: Which) -> Prediction:
                 bool(stated.get("test_time_augmentation", False)),
             ),
             cutouts_sha256=stated["cutouts_sha256"],
+            index_sha256=stated["index_sha256"],
             objects_sha256=stated["objects_sha256"],
             n_samples=int(stated["n_samples"]),
             estimated=tuple(stated.get("lens_parameters", ())),

@@ -30,9 +30,13 @@ class PackedObjects:
     summary: dict[str, Any]
 
     @property
-    def cutouts_sha256(self) -> str:
-        """SHA-256 of the cutouts: what predictions made from them state."""
-        return str(self.summary["sha256"][CUTOUTS])
+    def identity(self) -> tuple[str, str]:
+        """SHA-256 of the cutouts and of the index: what predictions made from them state.
+
+        Either alone may be that of another set: parts with the same pixels have the same cutouts, and pixels
+        may change while names stay.
+        """
+        return str(self.summary["sha256"][CUTOUTS]), str(self.summary["sha256"][INDEX])
 
     @property
     def labelled(self) -> bool:

@@ -16,7 +16,7 @@ from stronglens.ensembling.tables import TEXT, read_table
 from stronglens.ensembling.threshold import choose_threshold
 from stronglens.ensembling.threshold_file import read_threshold
 from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS
+from stronglens.packing.packed import CUTOUTS, INDEX
 from stronglens.packing.packed_objects import open_objects
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.submitting.record import THRESHOLD_TXT
@@ -113,14 +113,14 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
     labelled = _stated(root, folders["labelled"], "summary.json")
     split = _stated(root, folders["splits"], "objects.json")
     of_test = {
-        summary["sha256"][CUTOUTS]
+        _identity(summary)
         for summary in (_stated(root, folder, "summary.json") for folder in folders["packed"])
         if summary
     }
     if labelled and split and split["cutouts_sha256"] != labelled["sha256"][CUTOUTS]:
         yield f"{folders['splits']}: expected the split of {folders['labelled']}, found one of other data"
-    for which, places, cutouts in (
-        ("val", folders["val_predictions"], {labelled["sha256"][CUTOUTS]} if labelled else set()),
+    for which, places, packed in (
+        ("val", folders["val_predictions"], {_identity(labelled)} if labelled else set()),
         ("test", folders["test_predictions"], of_test),
     ):
         for folder in places:
@@ -130,7 +130,7 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
             member = weights.get((stated["model"], stated["seed"]))
             if member is None or member["weights_sha256"] != stated["weights_sha256"]:
                 yield f"{folder}: expected predictions by a member of the record, found others"
-            if cutouts and stated["cutouts_sha256"] not in cutouts:
+            if packed and (stated["cutouts_sha256"], stated["index_sha256"]) not in packed:
                 yield f"{folder}: expected predictions from the data of the record, found others"
     for member in record["members"]:
         own = member.get("cutouts_sha256")
@@ -139,6 +139,10 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
                 f"{member['model']} seed {member['seed']}: expected weights trained on "
                 f"{folders['labelled']}, found other data"
             )
+
+
+def _identity(summary: Mapping[str, Any]) -> tuple[str, str]:
+    return summary["sha256"][CUTOUTS], summary["sha256"][INDEX]
 
 
 def _stated(root: Path, folder: str | None, name: str) -> dict[str, Any] | None:
