@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stronglens.networks.input_layers import present
+from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.settings.train import TrainSettings
 
 
@@ -49,7 +50,7 @@ def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
         On the images' device.
     """
     swap, flip_y, flip_x = torch.randint(0, 2, (3, len(images)), generator=generator, device=images.device)
-    sources = _sources(images.shape[2], images.device)[4 * swap + 2 * flip_y + flip_x]
+    sources = _sources(images.shape[2], images.device)[swap + 2 * flip_y + 4 * flip_x]
     # One pass over the pixels, where flips and choices between them would be seven.
     pixels = images.flatten(2).gather(2, sources[:, None, :].expand(-1, images.shape[1], -1))
     return pixels.view(images.shape)
@@ -57,12 +58,9 @@ def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @cache
 def _sources(size_px: int, device: torch.device) -> Tensor:
-    """For each symmetry, the pixel that every pixel is taken from: int64, shape (8, size_px ** 2)."""
-    pixels = torch.arange(size_px**2, device=device).view(size_px, size_px)
-    turned = [pixels, pixels.T]
-    turned = [image for one in turned for image in (one, one.flip(0))]
-    turned = [image for one in turned for image in (one, one.flip(1))]
-    return torch.stack(turned).flatten(1)
+    """For each symmetry by number, the pixel that every pixel is taken from: int64, (8, size_px ** 2)."""
+    pixels = torch.arange(size_px**2, device=device).view(1, 1, size_px, size_px)
+    return torch.cat([seen_as(pixels, number) for number in range(N_SYMMETRIES)]).flatten(1)
 
 
 def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) -> Tensor:
