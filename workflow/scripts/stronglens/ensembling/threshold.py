@@ -18,7 +18,7 @@ from stronglens.ensembling.member_predictions import (
     read_object_probs,
 )
 from stronglens.ensembling.tables import INTEGER, REAL, TEXT, probabilities
-from stronglens.ensembling.threshold_file import write_threshold
+from stronglens.ensembling.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.metrics import metrics_by_domain
@@ -34,7 +34,6 @@ FEW_FALSE_POSITIVES = 10
 """With fewer, their number has a standard error of a third or more."""
 
 METRICS_JSON = "metrics_val_ens.json"
-THRESHOLD_TXT = "threshold.txt"
 
 
 def choose_threshold(

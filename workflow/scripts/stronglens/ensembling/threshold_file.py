@@ -5,6 +5,8 @@ from pathlib import Path
 from stronglens.artefact import write_text
 from stronglens.errors import InputError
 
+THRESHOLD_TXT = "threshold.txt"
+
 
 def write_threshold(path: Path, threshold: float) -> None:
     """Write t* with as many digits as bring back the same number."""

@@ -14,12 +14,11 @@ from stronglens.ensembling.ensemble import combination_of, make_ensemble
 from stronglens.ensembling.ensemble_table import json_name, open_ensemble
 from stronglens.ensembling.tables import TEXT, read_table
 from stronglens.ensembling.threshold import choose_threshold
-from stronglens.ensembling.threshold_file import read_threshold
+from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX
 from stronglens.packing.packed_objects import open_objects
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
-from stronglens.submitting.record import THRESHOLD_TXT
 from stronglens.submitting.submission import (
     check_submission,
     collect_answers,

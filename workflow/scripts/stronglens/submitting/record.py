@@ -7,11 +7,9 @@ from typing import Any
 
 from stronglens.artefact import read_json, sha256_of
 from stronglens.ensembling.ensemble_table import EnsembleTable, csv_name, description_of, json_name
-from stronglens.ensembling.threshold_file import read_threshold
+from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.errors import InputError
 from stronglens.packing.packed import SUMMARY
-
-THRESHOLD_TXT = "threshold.txt"
 
 
 @dataclass(frozen=True)
