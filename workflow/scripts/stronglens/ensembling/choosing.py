@@ -7,15 +7,13 @@ from stronglens.errors import InputError
 from stronglens.scoring.operating_points import (
     Choose,
     Counts,
+    allowed_by,
     fbeta_of,
     highest_youden,
     operating_points,
     purity_of,
 )
 from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
-
-ROUNDING = 1e-9
-"""Objects: a rate times a number of objects may come out below the whole number that it is."""
 
 EQUAL = 1e-12
 """Relative: F-betas that differ by less are equal but for rounding."""
@@ -28,7 +26,7 @@ def chooser(settings: ThresholdSettings) -> Choose:
     if settings.method == "fbeta":
         return lambda true, false: _highest_fbeta(true, false, settings)
     if settings.method == "fpr":
-        return lambda true, false: _most_lenses(true, false <= settings.fpr * false[-1] + ROUNDING)
+        return lambda true, false: _most_lenses(true, false <= allowed_by(settings.fpr, false))
     return lambda true, false: _most_lenses(
         true, purity_of(true, false, settings.prevalence) >= settings.purity
     )

@@ -19,7 +19,7 @@ from stronglens.scoring.few_counts import (
     tpr_interval_by_rank,
 )
 from stronglens.scoring.metrics import objects_by_domain
-from stronglens.scoring.operating_points import Counts, fbeta_of, most_found, purity_of
+from stronglens.scoring.operating_points import Counts, allowed_by, fbeta_of, most_found, purity_of
 from stronglens.settings.evaluate import EvaluateSettings
 
 Floats = npt.NDArray[np.float64]
@@ -203,8 +203,7 @@ def _values(
         return dict.fromkeys(names, float("nan"))
     place = int(np.searchsorted(-probs, -threshold, side="right")) - 1
     completeness = true / true[-1]
-    # A rate times a number of objects may come out below the whole number that it is.
-    most = [rate * false[-1] + 1e-9 for rate in FALSE_POSITIVE_RATES] + [0, 9]
+    most = [allowed_by(rate, false) for rate in FALSE_POSITIVE_RATES] + [0, 9]
     values = [tpr_with_few_false_positives(true, false, one) for one in most]
     values.append(float(completeness[place]) if place >= 0 else 0.0)
     for prevalence in settings.prevalences:
@@ -229,7 +228,7 @@ def _intervals_by_few(
     intervals: dict[str, list[float] | None] = {
         name: tpr_interval_by_rank(true, false, rate, independent)
         for name, rate in rates.items()
-        if name == "tpr0" or rate * false[-1] + 1e-9 < FEW_ALLOWED
+        if name == "tpr0" or allowed_by(rate, false) < FEW_ALLOWED
     }
     exact = exact_intervals(decided, independent)
     if exact:

@@ -14,6 +14,9 @@ Choose = Callable[[Counts, Counts], int | None]
 objects pass; both classes are there. Gives the place of the best threshold, of equals the highest; None if
 none will do."""
 
+_ROUNDING = 1e-9
+"""Objects: far less than one, and more than floats round numbers of up to a million by."""
+
 
 def operating_points(
     labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64]
@@ -52,6 +55,25 @@ def operating_points(
 def highest_youden(true: Counts, false: Counts) -> int:
     """The place of the highest Youden's J (see `stronglens.ensembling.youden.youden_threshold`)."""
     return int(np.argmax(true * false[-1] - false * true[-1]))
+
+
+def allowed_by(rate: float, false: Counts) -> float:
+    """How many false positives a false positive rate allows.
+
+    Parameters
+    ----------
+    rate : float
+        From 0 to 1.
+    false : ndarray of int64, shape (n_thresholds,)
+        See `Choose`.
+
+    Returns
+    -------
+    float
+        Not rounded down. A rate times a number of objects may come out below the whole number that it is, and
+        so this is a very little more.
+    """
+    return float(rate * false[-1] + _ROUNDING)
 
 
 def most_found(true: Counts, false: Counts, most_false: float) -> int:

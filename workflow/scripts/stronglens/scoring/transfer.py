@@ -13,6 +13,7 @@ from stronglens.errors import InputError
 from stronglens.scoring.bootstrap import Ranked, interval, number_of_resamples, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.field_metrics import tpr_with_few_false_positives
+from stronglens.scoring.operating_points import allowed_by
 from stronglens.scoring.scored import Scored
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def _tpr(ranked: Ranked, weights: npt.NDArray[np.int64]) -> float:
     true, false = ranked.counts(weights)
     if not true[-1] or not false[-1]:
         return float("nan")
-    return tpr_with_few_false_positives(true, false, FALSE_POSITIVE_RATE * false[-1] + 1e-9)
+    return tpr_with_few_false_positives(true, false, allowed_by(FALSE_POSITIVE_RATE, false))
 
 
 def _domains(scored: Scored) -> npt.NDArray[np.object_]:
