@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.ensembling.member_predictions import Level, Which
-from stronglens.ensembling.tables import read_table
 from stronglens.errors import InputError
+from stronglens.tables import read_table
 
 COLUMNS = ("object", "path", "bucket", "domain", "label", "prob", "prob_std", "n_members", "n_cutouts")
 """Columns of the table; those of test sets have `pred` too."""
@@ -52,7 +52,7 @@ class EnsembleTable:
         return level
 
     def read(self, types: dict[str, pa.DataType]) -> pa.Table:
-        """Read some columns (see `stronglens.ensembling.tables.read_table`)."""
+        """Read some columns (see `stronglens.tables.read_table`)."""
         return read_table(self.csv, types)
 
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
-from stronglens.ensembling.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.errors import InputError
+from stronglens.tables import INTEGER, REAL, TEXT, probabilities
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from stronglens.ensembling.member_predictions import (
     open_prediction,
     read_object_probs,
 )
-from stronglens.ensembling.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.ensembling.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
+from stronglens.tables import INTEGER, REAL, TEXT, probabilities
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.ensembling.tables import INTEGER, TEXT, read_table
 from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY
+from stronglens.tables import INTEGER, TEXT, read_table
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from stronglens.artefact import read_json, write_aside, write_json
 from stronglens.ensembling.ensemble_table import open_ensemble
-from stronglens.ensembling.tables import INTEGER, REAL, TEXT, finite, probabilities
 from stronglens.errors import InputError
 from stronglens.packing.lens_values import read_lens_values, values_of_lenses
 from stronglens.scoring.bootstrap import interval, resamples
@@ -20,6 +19,7 @@ from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.settings.lens_parameters import LENS_PARAMETERS, in_order
+from stronglens.tables import INTEGER, REAL, TEXT, finite, probabilities
 
 log = logging.getLogger(__name__)
 

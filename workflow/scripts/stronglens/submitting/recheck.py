@@ -12,7 +12,6 @@ from pyarrow import compute
 from stronglens.artefact import read_json, sha256_of
 from stronglens.ensembling.ensemble import combination_of, make_ensemble
 from stronglens.ensembling.ensemble_table import json_name, open_ensemble
-from stronglens.ensembling.tables import TEXT, read_table
 from stronglens.ensembling.threshold import choose_threshold
 from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.errors import InputError
@@ -27,6 +26,7 @@ from stronglens.submitting.submission import (
 )
 from stronglens.submitting.submission_forms import FORMS
 from stronglens.submitting.surroundings import code_state, machine, versions
+from stronglens.tables import TEXT, read_table
 
 log = logging.getLogger(__name__)
 

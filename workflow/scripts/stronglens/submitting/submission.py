@@ -15,7 +15,15 @@ from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
 from stronglens.ensembling.member_predictions import KEY_COLUMN, Level, starts_of_runs
 from stronglens.ensembling.row_ids import row_ids
-from stronglens.ensembling.tables import (
+from stronglens.errors import InputError
+from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
+from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
+from stronglens.settings.lens_parameters import in_order
+from stronglens.submitting.record import Origins, describe_origins
+from stronglens.submitting.submission_forms import FORMS, SubmissionForm
+from stronglens.submitting.surroundings import code_state, machine, versions
+from stronglens.tables import (
     INTEGER,
     REAL,
     TEXT,
@@ -26,14 +34,6 @@ from stronglens.ensembling.tables import (
     read_table,
     write_table,
 )
-from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
-from stronglens.packing.packed_objects import PackedObjects, open_objects
-from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
-from stronglens.settings.lens_parameters import in_order
-from stronglens.submitting.record import Origins, describe_origins
-from stronglens.submitting.submission_forms import FORMS, SubmissionForm
-from stronglens.submitting.surroundings import code_state, machine, versions
 
 log = logging.getLogger(__name__)
 
