@@ -359,6 +359,12 @@ def test_the_raw_config_is_left_alone() -> None:
             "of files; for example level: object",
         ),
         (
+            "ensembles.nano.sky_prevalence",
+            1e-4,
+            "ensembles.nano.sky_prevalence: found 0.0001, but only calibrated probabilities can be corrected "
+            "for it, and calibration is none; for example calibration: temperature",
+        ),
+        (
             "submission.ensemble",
             "atto",
             "submission.ensemble: found atto, expected the name of an ensemble; the config has nano, hybrid",
@@ -397,6 +403,11 @@ def test_the_raw_config_is_left_alone() -> None:
 )
 def test_a_wrong_setting_is_explained(place: str, value: Any, line: str) -> None:
     assert only_problem(small((place, value))) == line
+
+
+def test_a_prevalence_of_the_sky_with_a_calibration() -> None:
+    raw = small(("ensembles.nano.sky_prevalence", 1e-4), ("ensembles.nano.calibration", "platt"))
+    assert check_config(raw, "my.yaml").ensembles["nano"].sky_prevalence == 1e-4
 
 
 def test_the_names_of_networks_are_those_that_timm_knows() -> None:

@@ -334,6 +334,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         for seed, settings in model.seed_overrides.items():
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
     yield from _wrong_levels(config)
+    yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
     yield from _wrong_magnitudes(config)
@@ -418,6 +419,17 @@ def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
                 ("ensembles", name),
                 f"members are not combined by plain means, but threshold.method, {config.threshold.method}, "
                 "takes the thresholds of members for that of their mean; for example method: youden",
+            )
+
+
+def _wrong_prevalences(config: Config) -> Iterator[tuple[Place, str]]:
+    for name, ensemble in config.ensembles.items():
+        # Bayes' rule holds for probabilities; what networks give is one only once it is calibrated.
+        if ensemble.sky_prevalence is not None and ensemble.calibration == "none":
+            yield (
+                ("ensembles", name, "sky_prevalence"),
+                f"found {ensemble.sky_prevalence:g}, but only calibrated probabilities can be corrected for "
+                "it, and calibration is none; for example calibration: temperature",
             )
 
 

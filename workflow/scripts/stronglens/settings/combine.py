@@ -30,8 +30,8 @@ class CombineSettings(Settings):
     `isotonic`, a rising function of steps, which makes some probabilities equal. The uncalibrated one is kept
     as `prob_raw`."""
     sky_prevalence: float | None = Field(None, gt=0, lt=1, examples=[1e-4])
-    """Fraction of lenses in the sky: adds the column `prob_sky`, the probability corrected for it. `prob`
-    itself, t* and the scores stay those of the validation data; `null` adds nothing."""
+    """Fraction of lenses in the sky: adds the column `prob_sky`, the probability corrected for it; needs a
+    calibration. `prob` itself, t* and the scores stay those of the validation data; `null` adds nothing."""
     validation_domains: list[Domain] | None = Field(None, min_length=1, examples=["[slsim]"])
     """Domains whose validation objects take part in fitting and in choosing t*; `null` takes all."""
 
