@@ -1,4 +1,4 @@
-# A fresh machine needs Python 3.11 or later and make; everything else is installed into .venv:
+# A fresh machine needs Python 3.11, 3.12 or 3.13 and make; everything else is installed into .venv:
 #
 #   make submission    the main job on the embedded default, to submission.csv
 #   make report        all results as one file, report.html
@@ -13,7 +13,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements.lock
-PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 
 # Its name follows from what was installed and where: programs in an environment know their own path.
 INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' ' -f 1)
@@ -93,12 +93,12 @@ docs: $(INSTALLED)
 # The environment is made from nothing, and the stamp comes last: an installation that was cut short is none.
 $(INSTALLED):
 	@for python in $(PYTHONS); do \
-	    if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then \
+	    if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	        echo "Installing into $(VENV) with $$($$python --version): 6 GB, some minutes"; \
 	        exec $$python -m venv --clear $(VENV); \
 	    fi; \
 	done; \
-	echo "expected Python 3.11 to 3.14, found none under the names $(PYTHONS);" \
+	echo "expected Python 3.11 to 3.13, found none under the names $(PYTHONS);" \
 	    "install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
