@@ -126,6 +126,7 @@ def take_trial(study: optuna.Study, number: int) -> Trial | FrozenTrial:
         raise AssertionError(number)
     if own.state.is_finished():
         return own
+    # Optuna has no public way to go on with a trial that has begun, nor a public name for its id.
     trial_id = own._trial_id
     return patiently(lambda: Trial(study, trial_id))
 
