@@ -164,8 +164,8 @@ def tpr_interval_by_rank(true: Counts, false: Counts, rate: float, independent: 
     below = bdtr(numbers, n_drawn, rate)  # probability of so many or fewer above the threshold
     fewest, most = int(np.argmax(below > tail)), int(np.argmax(below >= 1 - tail))
     # Where perhaps no non-lens lies above it, nothing is known of how high it lies.
-    found_at_least = 0 if fewest == 0 else most_found(true, false, fewest / n_drawn * n_others - 1)
-    found_at_most = most_found(true, false, most / n_drawn * n_others)
+    found_at_least = 0 if fewest == 0 else most_found(true, false, fewest * n_others / n_drawn - 1)
+    found_at_most = most_found(true, false, most * n_others / n_drawn)
     half = (1 + CONFIDENCE) / 2
     low, _ = proportion_interval(independent * found_at_least, independent * n_lenses, half)
     _, high = proportion_interval(independent * found_at_most, independent * n_lenses, half)
