@@ -20,7 +20,7 @@ from networks_here import (
     timm_network,
     wait_for,
 )
-from watched import run_step
+from watched import Watched, run_step
 
 from stronglens.networks.compiled import Forward
 from stronglens.networks.device import arithmetic, autocast, choose_device
@@ -51,8 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         packed = open_packed(write_packed(Path(folder, "packed"), n), check=False)
         index = packed.index
         samples = make_samples(index, "each", np.ones(len(index), dtype=bool), packed.summary["bands"])
-        random = random_samples(min(n, 8 * batch), device)
-        few = random_samples(min(n, 2 * batch), device)
+        many = 100 if on_gpu else 1
+        random = random_samples(min(n, 8 * many * batch), device)
+        few = random_samples(min(n, 2 * many * batch), device)
+        naive_batch = batch if on_gpu else 128  # what suits each best: smaller batches stay in a CPU's cache
 
         def predict(run: Forward | None) -> npt.NDArray[np.float64]:
             chunks = predict_pieces(network, [(packed, samples)], n, settings, device, batch, run)
@@ -60,17 +62,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def naive() -> None:
             with torch.inference_mode(), autocast(device, dtype):
-                for part in torch.split(few.images[:, None], 128):
+                for part in torch.split(few.images[:, None], naive_batch):
                     twin(part)
             wait_for(device)
 
-        ours, default = "from the packed array, compiled", "timm's default, images in memory"
+        ours, limit = "from the packed array, compiled", "limit: compiled, images in memory"
+        default = "timm's default, images in memory"
         ways = [
             Way(ours, lambda: predict(forward), len(samples)),
             Way("from the packed array, as it is", lambda: predict(None), len(samples)),
             Way(default, naive, len(few)),
             Way(
-                "limit: compiled, images in memory",
+                limit,
                 lambda: logits_of(network, random, dtype, batch, fill=True, forward=forward).cpu(),
                 len(random),
             ),
@@ -86,9 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     harness.print_goal(
         "compiled and as it is agree", f"{off:.1e} apart", met=bool(off < (1e-2 if dtype else 1e-5))
     )
-    for size, found in memory:
-        told = f"{found:.0f} MB for {size:,} cutouts"
-        harness.print_goal("a whole step within 1.5 GB of private memory", told, met=found < 1500)
+    if on_gpu:
+        share = result.ratio(ours, limit)
+        harness.print_goal("within 10 % of images in memory", f"{share:.2f} x", met=share >= 0.9)
+    for size, watched in memory:
+        told = (
+            f"{watched.private_mb:.0f} MB for {size:,} cutouts, {watched.seconds:.1f} s from start to files"
+        )
+        met = watched.private_mb < 1500
+        harness.print_goal("a whole step within 1.5 GB of private memory", told, met=met)
     pays_from = seconds / (1 / result.rate(ways[1].name) - 1 / result.rate(ours))
     print(f"- compiling took {seconds:.0f} s, which is paid back by {pays_from:,.0f} images")
     if on_gpu:
@@ -99,8 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _memory(
     folder: Path, network: torch.nn.Module, settings: MemberSettings, options: harness.Options, n: int
-) -> tuple[int, float]:
-    """Number of cutouts, and the private memory in MB of the step that predicts them."""
+) -> tuple[int, Watched]:
+    """Number of cutouts, and what the step that predicts them took, its files written, not compiled."""
     member, packed = folder / "member", folder / f"packed_{n}"
     description = {"model": "bench", "seed": 1, "settings": settings.model_dump(mode="json")}
     write_member(
@@ -112,7 +121,7 @@ def _memory(
         *("--member", member, "--packed", packed, "--out-dir", folder / "predictions"),
         *("--device", options.device, "--compile", "never"),
     )
-    return n, watched.private_mb
+    return n, watched
 
 
 if __name__ == "__main__":

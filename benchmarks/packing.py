@@ -20,22 +20,19 @@ from stronglens.settings.data import PackSettings
 def main(argv: Sequence[str] | None = None) -> int:
     options = harness.options_of(__doc__, argv)
     n_objects = options.pick(tiny=4, short=4000, full=20_000)
-    n_links = options.pick(tiny=2, short=5, full=5)
     n_cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         paths = write_fits(Path(folder, "files"), n_objects)
-        # Each under several names: starting processes takes a second, which real sets do not notice.
-        many = write_fits(Path(folder, "many"), n_objects, n_links)
+        settings = PackSettings(path=str(Path(folder, "files")))
 
-        def pack(source: str, n_processes: int) -> None:
-            settings = PackSettings(path=str(Path(folder, source)))
+        def pack(n_processes: int) -> None:
             build_buckets(settings, Path(folder, "packed"), n_processes=n_processes)
 
         some, few = paths[:: max(1, len(paths) // 4000)], paths[:: max(1, len(paths) // 400)]
         ours, astropy_loop, raw = "build_buckets, one process", "astropy loop", "limit: raw reads"
         ways = [
-            Way(ours, lambda: pack("files", 1), len(paths)),
-            Way(f"build_buckets, {n_cores} processes", lambda: pack("many", n_cores), len(many)),
+            Way(ours, lambda: pack(1), len(paths)),
+            Way(f"build_buckets, {n_cores} processes", lambda: pack(n_cores), len(paths)),
             Way(astropy_loop, lambda: read_with_astropy(few), len(few)),
             Way("fitsio loop", lambda: read_with_fitsio(some), len(some)),
             Way(raw, lambda: read_raw(paths), len(paths)),

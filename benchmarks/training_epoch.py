@@ -74,6 +74,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             Way(STREAMED, lambda: run_epoch(learner, streamed, 0), len(streamed)),
             Way("data loader on files, timm's default", lambda: _naive_epoch(naive_learner, loader), n_few),
         ]
+        graphs, limit_of_graphs = f"{ours}, CUDA graphs", f"{limit}, CUDA graphs"
+        if device.type == "cuda":
+            replayed = our_network(options.network, twin, device)
+            recorded, _ = compile_anew(
+                replayed, batch, device, dtype, learn=True, size=options.size, graphs=True
+            )
+            other = learner_of(replayed, recorded, dtype, device, settings)
+            ways[2:2] = [
+                Way(graphs, lambda: run_epoch(other, samples, 0), len(samples)),
+                Way(
+                    limit_of_graphs,
+                    lambda: _steps_on_one_batch(other, n_batches, batch, device),
+                    len(samples),
+                ),
+            ]
         result = harness.race(ways, options.n_rounds)
     harness.print_title(
         f"A training epoch: {options.network}, batch {batch}, {n_batches} steps",
@@ -84,7 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = result.ratio(limit, ours)
     harness.print_goal("at most 1.10 x the time of its steps alone", f"{found:.3f} x", met=found <= 1.10)
     gain = result.ratio(ours, ways[-1].name)
-    if device.type != "cuda":
+    if device.type == "cuda":
+        found = result.ratio(limit_of_graphs, graphs)
+        harness.print_goal("the same with CUDA graphs", f"{found:.3f} x", met=found <= 1.10)
+        found = result.ratio(limit, STREAMED)
+        harness.print_goal("the same, streamed", f"{found:.3f} x", met=found <= 1.10)
+    else:
         print(f"- {gain:.1f} x the data loader on files")
         return 0
     harness.print_goal("at least 30 x the data loader on files", f"{gain:.1f} x", met=gain >= 30)
@@ -130,9 +150,10 @@ def _steps_on_one_batch(learner: Learner, n_steps: int, batch: int, device: torc
 
 def _naive_epoch(learner: Learner, loader: DataLoader[tuple[Tensor, Tensor]]) -> None:
     learner.network.train()
+    device = next(learner.network.parameters()).device
     for images, labels in loader:
-        device = next(learner.network.parameters()).device
         _step(learner, images.to(device), labels.to(device))
+    wait_for(device)
 
 
 if __name__ == "__main__":

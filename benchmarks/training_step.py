@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     off = max(abs(a / b - 1) for a, b in zip(losses[ours], losses[naive], strict=True))
     pays_from = seconds / (1 / result.rate("the pipeline's, as it is") - 1 / result.rate(ours))
     harness.print_goal("at least 1.4 x timm's default", f"{gain:.2f} x", met=gain >= 1.4)
-    harness.print_goal("same losses (first 3 steps, relative)", f"{off:.1e} apart", met=off < 1e-3)
+    tolerance = 2e-2 if dtype else 1e-3  # bfloat16 has steps of 4e-3
+    harness.print_goal("same losses (first 3 steps, relative)", f"{off:.1e} apart", met=off < tolerance)
     print(f"- compiling took {seconds:.0f} s, which is paid back by {pays_from:,.0f} images")
     if on_gpu:
         share = 3 * flops_of(eager, device) * result.rate(ours) / matrix_rate(device)
@@ -84,7 +85,8 @@ def _steps(
             optimiser.step()
             losses.append(loss.detach())
         wait_for(device)
-        return [loss.item() for loss in losses]
+        found: list[float] = torch.stack(losses).tolist()
+        return found
 
     return run
 

@@ -154,6 +154,17 @@ def test_a_prediction_that_fails_leaves_nothing(data, members, tmp_path, monkeyp
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_names_of_all_kinds_come_back(members, tmp_path):
+    blind = write_packed(tmp_path / "blind", n_per_bucket=1)
+    index = pd.read_parquet(blind / "index.parquet")
+    paths = ["/a,b.fits", '/"quoted".fits', "/two\nlines.fits", "/ü — 星.fits", "/plain.fits"]
+    index.loc[: len(paths) - 1, "path"] = paths
+    rewrite_index(blind, index)
+    assert predict(members / "each", (blind, None), tmp_path / "out", split=None) == 0
+    assert list(pd.read_csv(tmp_path / "out" / "pred_test.csv")["path"]) == list(index["path"])
+    assert '\n"/""quoted"".fits",slsim,1,' in (tmp_path / "out" / "pred_test.csv").read_text()
+
+
 def test_a_whole_set_needs_no_split_and_can_be_capped(data, members, tmp_path):
     blind = write_packed(tmp_path / "blind", n_per_bucket=2, seed=5)
     assert predict(members / "each", (blind, None), tmp_path / "all", split=None) == 0

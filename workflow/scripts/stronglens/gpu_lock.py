@@ -87,7 +87,7 @@ def claim_gpu(
         return
     # Within an assignment devices may be counted from 0 in every job: one job's locks are not another's.
     folder = _lock_folder(f"-{job_id}" if assigned else "")
-    gpu, lock = _wait_for_gpu(gpus, folder, wait_s, _n_places(), look_for_others=not assigned)
+    gpu, lock = _wait_for_gpu(gpus, folder, wait_s, jobs_per_gpu(), look_for_others=not assigned)
     # Not by number: CUDA counts the fastest first, nvidia-smi, which was asked about it, by place.
     os.environ[_VISIBLE] = gpu.uuid
     try:
@@ -117,6 +117,20 @@ def _uuid(name: str, known: dict[str, str]) -> str:
     return found[0] if len(found) == 1 else name
 
 
+def jobs_per_gpu() -> int:
+    """How many jobs may share a GPU: STRONGLENS_JOBS_PER_GPU, or 1.
+
+    Raises
+    ------
+    InputError
+        It is no positive number.
+    """
+    told = os.environ.get(_JOBS_PER_GPU, "1")
+    if not told.isascii() or not told.isdigit() or int(told) < 1:
+        raise InputError(f"{_JOBS_PER_GPU}: expected a positive number, for example 2, found {told!r}")
+    return int(told)
+
+
 def _wait_for_gpu(
     gpus: Sequence[_Gpu], folder: Path, wait_s: float, n_places: int, *, look_for_others: bool
 ) -> tuple[_Gpu, int]:
@@ -136,14 +150,6 @@ def _wait_for_gpu(
         names = ", ".join(gpu.name for gpu in gpus)
         _say_once(log, f"no GPU is free of {names}: waiting", said)
         time.sleep(wait_s)
-
-
-def _n_places() -> int:
-    """How many jobs may share a GPU."""
-    told = os.environ.get(_JOBS_PER_GPU, "1")
-    if not told.isascii() or not told.isdigit() or int(told) < 1:
-        raise InputError(f"{_JOBS_PER_GPU}: expected a positive number, for example 2, found {told!r}")
-    return int(told)
 
 
 def _say_once(log: logging.Logger, message: str, said: set[str]) -> None:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -182,18 +183,30 @@ def write_table(path: Path, columns: Sequence[str], tables: Iterable[pa.Table]) 
     """
     n_rows = 0
     with path.open("w", encoding="utf-8", newline="") as text:
-        csv.writer(text, lineterminator="\n").writerow(columns)
+        write_names(text, columns)
         for table in tables:
             n_rows += len(table)
-            for batch in table.select(list(columns)).to_batches(max_chunksize=ROWS_AT_ONCE):
-                lines = compute.binary_join_element_wise(*map(_as_text, batch.columns), pa.scalar(",", TEXT))
-                text.writelines(f"{line}\n" for line in lines.to_pylist())
+            write_rows(text, table.select(list(columns)))
     return n_rows
 
 
+def write_names(text: TextIO, columns: Sequence[str]) -> None:
+    """Write the line of column names of a CSV file."""
+    csv.writer(text, lineterminator="\n").writerow(columns)
+
+
+def write_rows(text: TextIO, table: pa.Table) -> None:
+    """Write the rows of a table to a CSV file, as `write_table` does; no nulls."""
+    for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
+        lines = compute.binary_join_element_wise(*map(_as_text, batch.columns), pa.scalar(",", TEXT))
+        text.writelines(f"{line}\n" for line in lines.to_pylist())
+
+
 def _as_text(column: pa.Array) -> pa.Array:
-    if column.type != TEXT:
-        return column.cast(TEXT)
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    column = column.cast(TEXT)
+    if not is_text:
+        return column
     needs_quotes = compute.match_substring_regex(column, '[",\r\n]')
     if not compute.any(needs_quotes).as_py():
         return column

@@ -72,7 +72,7 @@ def compiled(
         network, dynamic=False, options={"fallback_random": True, "triton.cudagraphs": graphs}
     )
     try:
-        _try_out(fast, network, shape, device, dtype, learn=learn)
+        _try_out(fast, network, shape, device, dtype, learn=learn, graphs=graphs)
     except (RuntimeError, OSError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
@@ -103,18 +103,26 @@ def _try_out(
     dtype: torch.dtype | None,
     *,
     learn: bool,
+    graphs: bool,
 ) -> None:
-    """Run one batch of zeros through, so that all is compiled; leave no trace in the network."""
+    """Run a batch of zeros through, so that all is compiled; leave no trace in the network.
+
+    CUDA graphs are recorded in the second run and replayed from the third on.
+    """
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     was_training = network.training
     network.train(learn)
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            # Images as they will be: of the same layout, and made in the same mode.
-            with torch.inference_mode(not learn), autocast(device, dtype):
-                logits = fast(torch.zeros(shape, device=device))
-            if learn:
-                logits.float().sum().backward()  # type: ignore[no-untyped-call]
+            for _ in range(3 if graphs else 1):
+                if graphs:
+                    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+                network.zero_grad(set_to_none=True)
+                # Images as they will be: of the same layout, and made in the same mode.
+                with torch.inference_mode(not learn), autocast(device, dtype):
+                    logits = fast(torch.zeros(shape, device=device))
+                if learn:
+                    logits.float().sum().backward()  # type: ignore[no-untyped-call]
     finally:
         network.zero_grad(set_to_none=True)
         network.load_state_dict(before)  # averages of batch normalisation, where a network has them

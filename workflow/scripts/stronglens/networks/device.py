@@ -38,12 +38,19 @@ def choose_device(name: str) -> torch.device:
 def arithmetic(device: torch.device, precision: str) -> torch.dtype | None:
     """The type that autocast computes in on this device; None for plain float32.
 
-    `auto` means bfloat16 on a GPU that has it. On a CPU it means float32: without hardware for it, bfloat16
-    was ten times slower there (measured: two AVX2 cores).
+    `auto` means bfloat16 on a GPU that has it: compute capability 8.0 and up. PyTorch says that older ones
+    support it, too, but they emulate it. On a CPU it means float32: without hardware for it, bfloat16 was ten
+    times slower there (measured: two AVX2 cores).
     """
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
+        has_it = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if has_it else None
     return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the CPU on the device; for a GPU, without waiting for what it has still to do."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from stronglens.gpu_lock import jobs_per_gpu
 from stronglens.networks.resident import ResidentSamples, load_resident
 from stronglens.networks.samples import Samples
 from stronglens.networks.streamed import StreamedSamples, stream_samples
@@ -18,7 +19,8 @@ LoadedSamples = ResidentSamples | StreamedSamples
 Residence = Literal["auto", "always", "never"]
 
 LARGEST_SHARE = 0.6
-"""Of a GPU's free memory that samples may take: the rest is for the network, and for trainings beside it."""
+"""Of a GPU's free memory that samples may take, in even shares where jobs share the GPU and may all find it
+free: the rest is for the networks."""
 
 
 def load_samples(
@@ -64,4 +66,6 @@ def _n_bytes(packed: PackedSet, samples: Samples, settings: PreprocessSettings, 
 
 def _room_on(device: torch.device) -> float:
     """Memory for samples on a device, in bytes."""
-    return LARGEST_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
+    if device.type != "cuda":
+        return float("inf")
+    return LARGEST_SHARE * torch.cuda.mem_get_info(device)[0] / jobs_per_gpu()

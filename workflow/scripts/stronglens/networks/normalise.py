@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from stronglens.networks.device import sent
 from stronglens.settings.preprocess import PreprocessSettings
 
 Texts = Sequence[str] | npt.NDArray[np.object_]
@@ -112,7 +113,7 @@ def normalise_objects(images: Tensor, objects: npt.NDArray[np.int64], settings: 
     result = torch.empty_like(pixels)
     for size in np.unique(sizes):
         members = order[first[sizes == size][:, None] + np.arange(size)]
-        chosen = torch.from_numpy(members).to(images.device)
+        chosen = sent(torch.from_numpy(members), images.device)
         of_object = pixels[chosen].flatten(1)
         _, scale = _clip_and_measure(of_object, settings)
         result[chosen] = of_object.div_(scale + SCALE_FLOOR).view(*chosen.shape, -1)
@@ -145,7 +146,7 @@ def stretch_asinh(images: Tensor, bands: Texts, settings: PreprocessSettings) ->
         raise ValueError("asinh_softening_in_noise: expected softenings in counts, measured in training")
     own = settings.asinh_softening_of_band
     softening = [own.get(band, settings.asinh_softening) for band in bands]
-    return torch.asinh(images / torch.tensor(softening, device=images.device).view(-1, 1, 1))
+    return torch.asinh(images / sent(torch.tensor(softening), images.device).view(-1, 1, 1))
 
 
 def _clip_and_measure(pixels: Tensor, settings: PreprocessSettings) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from stronglens.networks.device import sent
 from stronglens.networks.normalise import Texts, normalise
 from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
@@ -196,7 +197,7 @@ class Known:
         )
         if read is rows:
             return done
-        return done[torch.from_numpy(np.searchsorted(read, rows)).to(done.device)]
+        return done[sent(torch.from_numpy(np.searchsorted(read, rows)), done.device)]
 
 
 def known_of(packed: PackedSet, settings: PreprocessSettings) -> Known:
@@ -279,10 +280,11 @@ def _smooth_to_psf(images: Tensor, settings: PreprocessSettings, domains: npt.ND
     target = settings.psf_target_fwhm_px or 0.0
     smoothed = images
     for domain, fwhm_px in settings.psf_input_fwhm_px.items():
-        chosen = torch.from_numpy(domains == domain).to(images.device)
-        if fwhm_px < target and bool(chosen.any()):
+        numbers = np.flatnonzero(domains == domain)  # found here: a GPU would have to be waited for
+        if fwhm_px < target and len(numbers):
             sigma_px = math.sqrt(target**2 - fwhm_px**2) / FWHM_PER_SIGMA
             smoothed = smoothed.clone() if smoothed is images else smoothed
+            chosen = sent(torch.from_numpy(numbers), images.device)
             smoothed[chosen] = smooth_gaussian(images[chosen], sigma_px)
     return smoothed
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from stronglens.networks.device import sent
 from stronglens.networks.preprocess import Known, known_of
 from stronglens.networks.samples import Samples
 from stronglens.packing.packed import PackedSet
@@ -98,7 +99,7 @@ class StreamedSamples:
         images = self.known.preprocess(read.raw, read.needed, read.wanted, self.settings)
         images = images.view(*rows.shape, *images.shape[1:])
         if bool((flat < 0).any()):
-            images = images * (rows >= 0).to(images.device)[:, :, None, None]
+            images = images * sent(rows >= 0, images.device)[:, :, None, None]
         return images
 
 

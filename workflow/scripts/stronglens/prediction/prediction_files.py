@@ -8,8 +8,10 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from stronglens.artefact import sha256_of, write_aside, write_json, writing
+from stronglens.tables import write_names, write_rows
 
 _COLUMNS = ("path", "domain", "label", "prob", "pred", "object", "band")
 _ARRAYS = {"labels": "<i8", "probs": "<f8", "preds": "<i8"}
@@ -56,7 +58,7 @@ class PredictionFiles:
         rows = table.assign(prob=probs, pred=(probs >= 0.5).astype(np.int64))[list(_COLUMNS)]
         rows = rows.assign(**estimates)
         with writing(self._csv_path):
-            rows.to_csv(self._text, index=False, header=False, lineterminator="\n")
+            write_rows(self._text, pa.Table.from_pandas(rows, preserve_index=False))
             for name, column in (("labels", "label"), ("probs", "prob"), ("preds", "pred")):
                 self._arrays[name].write(rows[column].to_numpy(_ARRAYS[name]).tobytes())
         objects = rows["object"].to_numpy()
@@ -92,7 +94,7 @@ def prediction_files(
     with ExitStack() as stack:
         aside = stack.enter_context(write_aside(csv_path))
         text = stack.enter_context(aside.open("w", encoding="utf-8", newline=""))
-        text.write(",".join([*_COLUMNS, *estimates]) + "\n")
+        write_names(text, [*_COLUMNS, *estimates])
         arrays: dict[str, BinaryIO] = {}
         for name, kind in _ARRAYS.items():
             aside = stack.enter_context(write_aside(out_dir / f"{name}_{which}.npy"))

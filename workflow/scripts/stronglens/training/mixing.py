@@ -5,6 +5,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from stronglens.networks.device import sent
 from stronglens.settings.train import TrainSettings
 
 _Whole = npt.NDArray[np.int64]
@@ -52,14 +53,16 @@ def mix(
     """
     n, _, height, width = images.shape
     device = images.device
-    others = torch.from_numpy(generator.permutation(n)).to(device)
+    others = sent(torch.from_numpy(generator.permutation(n)), device)
     if settings.cutmix_alpha > 0 and (settings.mixup_alpha == 0 or generator.random() < 0.5):
-        inside = torch.from_numpy(_rectangles(n, height, width, settings.cutmix_alpha, generator)).to(device)
+        inside = sent(
+            torch.from_numpy(_rectangles(n, height, width, settings.cutmix_alpha, generator)), device
+        )
         mixed = torch.where(inside[:, None], images[others], images)
         share = 1 - inside.float().mean(dim=(1, 2))
     else:
         drawn = generator.beta(settings.mixup_alpha, settings.mixup_alpha, n).astype(np.float32)
-        share = torch.from_numpy(drawn).to(device)
+        share = sent(torch.from_numpy(drawn), device)
         mixed = torch.lerp(images[others], images, share[:, None, None, None])
     if weights is None:
         return mixed, torch.lerp(targets[others], targets, share), None
