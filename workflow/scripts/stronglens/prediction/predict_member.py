@@ -110,13 +110,8 @@ def predict_member(
     if split is not None:
         if splits_folder is None:
             raise InputError(f"split {split!r} is asked for, but no folder of splits is given")
-        # Whether a split leaks is seen from the whole index: that of the labelled data, which have no parts.
-        whole = open_packed(packed_folder, check=False)
-        splits = open_splits(splits_folder, whole)
-        objects_sha256 = splits.description["sha256"][OBJECTS]
+        chosen, objects_sha256 = _choose(packed_folder, splits_folder, split)
         _check_same_split(member_folder, description, packed, objects_sha256)
-        chosen = splits.choose(whole.index, split)
-        del whole
     pieces = SamplePieces(packed, settings.bands, chosen, max_samples)
     count = pieces.count()
     if count.n_samples == 0 and len(packed.cutouts) > 0:  # a part of a small set may be empty
@@ -161,6 +156,16 @@ def predict_member(
                 values = scaling.from_outputs(outputs).round(DECIMALS) if scaling else outputs
                 files.add(samples.table, probs, dict(zip(names, values.T, strict=True)))
     log.info("%s: %d samples of %d objects", out_dir, files.n_samples, files.n_objects)
+
+
+def _choose(packed_folder: Path, splits_folder: Path, split: str) -> tuple[npt.NDArray[np.bool_], str]:
+    """The cutouts of a split, as a mask, and the SHA-256 of the table of splits.
+
+    Holds the whole index meanwhile, by which leaks are seen: that of the labelled data, which have no parts.
+    """
+    packed = open_packed(packed_folder, check=False)
+    splits = open_splits(splits_folder, packed)
+    return splits.choose(packed.index, split), splits.description["sha256"][OBJECTS]
 
 
 def predict_pieces(
