@@ -50,7 +50,7 @@ def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
         On the images' device.
     """
     swap, flip_y, flip_x = torch.randint(0, 2, (3, len(images)), generator=generator, device=images.device)
-    sources = _sources(images.shape[2], images.device)[swap + 2 * flip_y + 4 * flip_x]
+    sources = _sources(images.shape[2], images.device)[flip_x, flip_y, swap]
     # One pass over the pixels, where flips and choices between them would be seven.
     pixels = images.flatten(2).gather(2, sources[:, None, :].expand(-1, images.shape[1], -1))
     return pixels.view(images.shape)
@@ -58,9 +58,11 @@ def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
 
 @cache
 def _sources(size_px: int, device: torch.device) -> Tensor:
-    """For each symmetry by number, the pixel that every pixel is taken from: int64, (8, size_px ** 2)."""
+    """For each symmetry, by the bits of its number, the pixel that every pixel is taken from: int64, shape
+    (2, 2, 2, size_px ** 2).
+    """
     pixels = torch.arange(size_px**2, device=device).view(1, 1, size_px, size_px)
-    return torch.cat([seen_as(pixels, number) for number in range(N_SYMMETRIES)]).flatten(1)
+    return torch.stack([seen_as(pixels, number) for number in range(N_SYMMETRIES)]).view(2, 2, 2, -1)
 
 
 def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) -> Tensor:

@@ -23,7 +23,7 @@ PAYS_FROM_SAMPLES = 50_000
 
 Measured: convnextv2_atto, rates are medians of 5. Two AVX2 cores: for learning, compiling takes 71 s and
 gives 244 images/s instead of 170, paid back by 40,000 images; for prediction 35 s, and 1,086 instead of 629,
-by 52,000. Two AVX-512 cores: 44 s, 769 instead of 540, by 81,000; and 21 s, 3,172 instead of 1,074, by 35,000.
+by 52,000. Two AVX-512 cores: 44 s, 769 and 540, by 81,000; 21 s, 3,172 and 1,074, by 35,000.
 One fixed number all the same: equal runs make equal choices and give equal bytes.
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from timm.utils.model_ema import ModelEmaV3
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.networks.augment import augment
@@ -56,7 +56,7 @@ class Learner:
     dtype: torch.dtype | None
     settings: TrainSettings
     seed: int
-    weights: torch.Tensor | None = None
+    weights: Tensor | None = None
     average: ModelEmaV3 | None = None
     lens: LensTargets | None = None
 
@@ -145,7 +145,7 @@ def run_epoch(
     generator = _seed_epoch(learner.seed, epoch, device)
     order = torch.randperm(len(train), generator=generator, device=device)
     batches = torch.split(order, settings.batch_size)
-    sums = _Sums(device)
+    sums = _Sums()
     first = 0
     if moment is not None:
         first = moment["step"]
@@ -172,10 +172,10 @@ def run_epoch(
             outputs = learner.forward(images).float()
         logit = outputs[:, 0]
         loss = learnt = binary_cross_entropy_with_logits(logit, targets, weights)
+        lens_loss = None
         if learner.lens is not None:
-            total, share = learner.lens.loss(outputs[:, 1:], numbers, weights)
-            learnt = loss + learner.lens.weight * mean_of(total, share)
-            sums.lens += torch.stack([total.detach(), share])
+            lens_loss = learner.lens.loss(outputs[:, 1:], numbers, weights)
+            learnt = loss + learner.lens.weight * mean_of(*lens_loss)
         learner.optimiser.zero_grad(set_to_none=True)
         learner.scaler.scale(learnt).backward()  # type: ignore[no-untyped-call]
         if settings.clip_grad_norm is not None:
@@ -185,34 +185,68 @@ def run_epoch(
         learner.scaler.update()
         if learner.average is not None:
             learner.average.update(learner.network, epoch * len(batches) + step + 1)
-        sums.loss += loss.detach().double() * len(numbers)
-        sums.n_right += ((logit.detach() > 0).float() == labels).sum()
+        sums.add(loss, logit, labels, lens_loss)
         if says_stop() and step + 1 < len(batches):
             reached = {"step": step + 1, **sums.so_far(), **_generator_states(generator, device)}
             return CutEpoch(reached, len(batches))
-    lens_loss = None if learner.lens is None else mean_of(*sums.lens).item()
-    return EpochResult(sums.loss.item() / len(train), sums.n_right.item() / len(train), lr, lens_loss)
+    whole = sums.so_far()
+    of_lenses = None if learner.lens is None else mean_of(*whole["lens"]).item()
+    return EpochResult(whole["loss"].item() / len(train), whole["n_right"].item() / len(train), lr, of_lenses)
 
 
 class _Sums:
-    """Sums over the steps of an epoch. They stay on the device: reading them every step would make a GPU wait
-    for the CPU.
+    """Sums over the steps of an epoch.
+
+    A step leaves what it found on the device: to read it there would make a GPU wait for the CPU, and to add
+    it up there takes longer to start than to do.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.loss = torch.zeros((), device=device, dtype=torch.float64)
-        self.n_right = torch.zeros((), device=device, dtype=torch.int64)
-        self.lens = torch.zeros(2, device=device, dtype=torch.float64)
+    def __init__(self) -> None:
+        self._loss, self._n_right, self._lens = 0.0, 0, [0.0, 0.0]
+        self._losses: list[Tensor] = []
+        self._logits: list[Tensor] = []
+        self._labels: list[Tensor] = []
+        self._of_lenses: list[Tensor] = []
 
-    def so_far(self) -> dict[str, torch.Tensor]:
-        return {name: tensor.cpu() for name, tensor in vars(self).items()}
+    def add(
+        self, loss: Tensor, logit: Tensor, labels: Tensor, lens_loss: tuple[Tensor, Tensor] | None
+    ) -> None:
+        """Add a step: its mean loss; logits and labels, shape (n,); what `LensTargets.loss` gave."""
+        self._losses.append(loss.detach())
+        self._logits.append(logit.detach())
+        self._labels.append(labels)
+        if lens_loss is not None:
+            self._of_lenses += [part.detach() for part in lens_loss]
+
+    def so_far(self) -> dict[str, Tensor]:
+        """What `go_on` needs: sums of the loss over images, of right answers, of the lens losses."""
+        self._add_up()
+        return {
+            "loss": torch.tensor(self._loss, dtype=torch.float64),
+            "n_right": torch.tensor(self._n_right),
+            "lens": torch.tensor(self._lens, dtype=torch.float64),
+        }
 
     def go_on(self, moment: dict[str, Any]) -> None:
-        for name, tensor in vars(self).items():
-            tensor.copy_(moment[name])
+        self._loss, self._n_right = moment["loss"].item(), moment["n_right"].item()
+        self._lens = moment["lens"].tolist()
+
+    def _add_up(self) -> None:
+        if not self._losses:
+            return
+        # One after the other, so that an epoch that was cut gives the same last bits as a whole one.
+        sizes = [len(labels) for labels in self._labels]
+        for loss, size in zip(torch.stack(self._losses).tolist(), sizes, strict=True):
+            self._loss += loss * size
+        right = (torch.cat(self._logits) > 0).float() == torch.cat(self._labels)
+        self._n_right += int(right.sum())
+        if self._of_lenses:
+            for pair in torch.stack(self._of_lenses).view(-1, 2).tolist():
+                self._lens = [total + new for total, new in zip(self._lens, pair, strict=True)]
+        self._losses, self._logits, self._labels, self._of_lenses = [], [], [], []
 
 
-def _shown(batches: tuple[torch.Tensor, ...], epoch: int) -> Iterator[torch.Tensor]:
+def _shown(batches: tuple[Tensor, ...], epoch: int) -> Iterator[Tensor]:
     return progress(batches, len(batches), f"epoch {epoch + 1}", "steps")
 
 
@@ -222,7 +256,7 @@ def _seed_epoch(seed: int, epoch: int, device: torch.device) -> torch.Generator:
     return torch.Generator(device).manual_seed(int(own))
 
 
-def _generator_states(generator: torch.Generator, device: torch.device) -> dict[str, torch.Tensor]:
+def _generator_states(generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
     states = {"own": generator.get_state(), "global": torch.get_rng_state()}
     return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
