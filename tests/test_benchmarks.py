@@ -49,6 +49,7 @@ def test_growth_keeps_what_was_measured(tmp_path: Path) -> None:
     assert [line.split(",")[:2] for line in lines[1:]] == [
         ["packing", "7"],
         ["packing", "100"],
+        ["ensemble val", "100"],
         ["threshold", "100"],
         ["ensemble test", "100"],
         ["submission", "100"],
