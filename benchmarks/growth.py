@@ -155,13 +155,13 @@ NAMES = (
 
 def plot(table: pd.DataFrame, path: Path) -> None:
     """Time and memory against the number of cutouts."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for axes, column, label in ((left, "seconds", "time (s)"), (right, "private_mb", "private memory (MB)")):
         for stage, rows in table.groupby("stage", sort=False):
             axes.loglog(rows["n_cutouts"], rows[column], marker="o", label=stage)
         axes.set(xlabel="cutouts", ylabel=label)
         axes.grid(alpha=0.3)
-    left.legend(fontsize="small")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(figure)
 
