@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +14,35 @@ from stronglens.artefact import sha256_of, write_aside, write_json, writing
 from stronglens.tables import write_names, write_rows
 
 _COLUMNS = ("path", "domain", "label", "prob", "pred", "object", "band")
-_ARRAYS = {"labels": "<i8", "probs": "<f8", "preds": "<i8"}
+_ARRAYS = {"labels": ("label", "<i8"), "probs": ("prob", "<f8"), "preds": ("pred", "<i8")}
+"""Column and type of each array."""
 
 
 class PredictionFiles:
-    """Files to which predictions are added: `pred_{which}.csv` and the arrays beside it.
+    """Files to which predictions are added: a table in CSV, and arrays beside it.
 
     Parameters
     ----------
-    csv_path : Path
-        Its final name, for errors.
-    text : text file
-        Where the table goes.
-    arrays : mapping of str to binary file
-        Where `labels`, `probs` and `preds` go.
+    asides : mapping of Path to Path
+        Where to write each file meanwhile, by its final name: the table's first, then those of `_ARRAYS`.
+    n_samples : int
+        How many are going to be added.
+    estimates : sequence of str
+        Names of the lens parameters that are estimated.
     """
 
-    def __init__(self, csv_path: Path, text: TextIO, arrays: Mapping[str, BinaryIO]) -> None:
-        self._csv_path = csv_path
-        self._text = text
-        self._arrays = arrays
+    def __init__(self, asides: Mapping[Path, Path], n_samples: int, estimates: Sequence[str]) -> None:
+        self._asides = asides
+        self._csv_path, *self._npy_paths = asides
         self.n_samples = 0
         self.n_objects = 0
         self._last_object: str | None = None
+        with writing(self._csv_path), asides[self._csv_path].open("w", encoding="utf-8", newline="") as text:
+            write_names(text, [*_COLUMNS, *estimates])
+        for path, (_, kind) in zip(self._npy_paths, _ARRAYS.values(), strict=True):
+            header = {"descr": kind, "fortran_order": False, "shape": (n_samples,)}
+            with writing(path), asides[path].open("wb") as binary:
+                np.lib.format.write_array_header_1_0(binary, header)
 
     def add(
         self,
@@ -57,10 +63,13 @@ class PredictionFiles:
         """
         rows = table.assign(prob=probs, pred=(probs >= 0.5).astype(np.int64))[list(_COLUMNS)]
         rows = rows.assign(**estimates)
-        with writing(self._csv_path):
-            write_rows(self._text, pa.Table.from_pandas(rows, preserve_index=False))
-            for name, column in (("labels", "label"), ("probs", "prob"), ("preds", "pred")):
-                self._arrays[name].write(rows[column].to_numpy(_ARRAYS[name]).tobytes())
+        # Closed each time: what a full disk does not take is told here, with the name of its file.
+        aside = self._asides[self._csv_path]
+        with writing(self._csv_path), aside.open("a", encoding="utf-8", newline="") as text:
+            write_rows(text, pa.Table.from_pandas(rows, preserve_index=False))
+        for path, (column, kind) in zip(self._npy_paths, _ARRAYS.values(), strict=True):
+            with writing(path), self._asides[path].open("ab") as binary:
+                binary.write(rows[column].to_numpy(kind).tobytes())
         objects = rows["object"].to_numpy()
         self.n_samples += len(rows)
         self.n_objects += len(np.unique(objects)) - int(self._last_object in objects[:1])
@@ -89,19 +98,17 @@ def prediction_files(
         What made the predictions, for the JSON.
     estimates : sequence of str
         Names of the lens parameters that are estimated.
+
+    Raises
+    ------
+    InputError
+        A file cannot be written.
     """
     csv_path = out_dir / f"pred_{which}.csv"
+    paths = [csv_path, *(out_dir / f"{name}_{which}.npy" for name in _ARRAYS)]
     with ExitStack() as stack:
-        aside = stack.enter_context(write_aside(csv_path))
-        text = stack.enter_context(aside.open("w", encoding="utf-8", newline=""))
-        write_names(text, [*_COLUMNS, *estimates])
-        arrays: dict[str, BinaryIO] = {}
-        for name, kind in _ARRAYS.items():
-            aside = stack.enter_context(write_aside(out_dir / f"{name}_{which}.npy"))
-            arrays[name] = stack.enter_context(aside.open("wb"))
-            header = {"descr": kind, "fortran_order": False, "shape": (n_samples,)}
-            np.lib.format.write_array_header_1_0(arrays[name], header)
-        files = PredictionFiles(csv_path, text, arrays)
+        asides = {path: stack.enter_context(write_aside(path)) for path in paths}
+        files = PredictionFiles(asides, n_samples, estimates)
         yield files
         if files.n_samples != n_samples:
             raise RuntimeError(f"{csv_path}: expected {n_samples} samples, found {files.n_samples}")
