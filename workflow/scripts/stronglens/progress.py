@@ -50,8 +50,9 @@ def progress(
     ) as bar:
         for item in items:
             yield item
-            n_done += size_of(item)
-            bar.update(size_of(item))
+            size = size_of(item)
+            n_done += size
+            bar.update(size)
             if time.monotonic() - last >= every_s:
                 last = time.monotonic()
                 line = f"{label}: {n_done:,} of {total:,} {unit}"

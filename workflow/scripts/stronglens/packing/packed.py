@@ -1,5 +1,7 @@
 """Reading a packed data set: the cutouts as a memory map, with their index."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,12 +95,32 @@ def open_cutouts(folder: Path, *, check: bool = True) -> tuple[npt.NDArray[np.fl
         cutouts = np.load(folder / CUTOUTS, mmap_mode="r", allow_pickle=False)
     except ValueError as error:  # also for pickled objects, which are never opened
         raise InputError(f"{folder / CUTOUTS}: expected an NPY file of numbers, found: {error}") from error
-    try:
+    with reading_parquet(folder / INDEX):
         n_rows = parquet.read_metadata(folder / INDEX).num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"{folder / INDEX}: expected a Parquet file, found something else ({error})"
-        ) from error
     if n_rows != len(cutouts):
         raise InputError(f"{folder}: expected as many rows as cutouts, found {n_rows} and {len(cutouts)}")
     return cutouts, summary
+
+
+@contextmanager
+def reading_parquet(path: Path) -> Iterator[None]:
+    """Let errors of a reader say which file is no Parquet file.
+
+    Raises
+    ------
+    InputError
+        It is none, or cannot be read.
+    """
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: expected a Parquet file, found something else ({error})") from error
+
+
+def identity_of(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """SHA-256 of the cutouts and of the index of a packed data set: what is made from them states both.
+
+    Either alone may be that of another set: parts with the same pixels have the same cutouts, and pixels may
+    change while names stay.
+    """
+    return str(summary["sha256"][CUTOUTS]), str(summary["sha256"][INDEX])

@@ -10,7 +10,7 @@ from pyarrow import compute, parquet
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY
+from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY, identity_of, reading_parquet
 from stronglens.tables import INTEGER, TEXT, read_table
 
 
@@ -31,12 +31,8 @@ class PackedObjects:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """SHA-256 of the cutouts and of the index: what predictions made from them state.
-
-        Either alone may be that of another set: parts with the same pixels have the same cutouts, and pixels
-        may change while names stay.
-        """
-        return str(self.summary["sha256"][CUTOUTS]), str(self.summary["sha256"][INDEX])
+        """What predictions made from it state (see `stronglens.packing.packed.identity_of`)."""
+        return identity_of(self.summary)
 
     @property
     def labelled(self) -> bool:
@@ -58,10 +54,8 @@ class PackedObjects:
         """
         path = self.folder / INDEX
         check_sha256(path, self.summary["sha256"][INDEX], self.folder / SUMMARY)
-        try:
+        with reading_parquet(path):
             table = parquet.read_table(path, columns=list(columns))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path}: expected a Parquet file, found something else ({error})") from error
         missing = [name for name in columns if name not in table.column_names]
         if missing:
             raise InputError(

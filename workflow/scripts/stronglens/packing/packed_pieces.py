@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.errors import InputError
-from stronglens.packing.packed import INDEX, PackedSet, open_cutouts
+from stronglens.packing.packed import INDEX, PackedSet, open_cutouts, reading_parquet
 
 PIECE_ROWS = 2**17
 """Cutouts of a piece: their rows of the index take some 40 MB."""
@@ -53,20 +52,17 @@ class PackedPieces:
     def _whole_objects(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         path = self.folder / INDEX
         read: pa.Table | None = None
-        try:
-            # Buffered in advance, a whole group of a million rows would be held.
-            with parquet.ParquetFile(path, pre_buffer=False) as index:
-                for batch in index.iter_batches(PIECE_ROWS, columns=columns):
-                    following = pa.Table.from_batches([batch])
-                    if read is None:
-                        read = following
-                        continue
-                    n_whole = _n_before_last(read["object"])
-                    if n_whole:
-                        yield read.slice(0, n_whole)
-                    read = pa.concat_tables([read.slice(n_whole), following])
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path}: expected a Parquet file, found something else ({error})") from error
+        # Buffered in advance, a whole group of a million rows would be held.
+        with reading_parquet(path), parquet.ParquetFile(path, pre_buffer=False) as index:
+            for batch in index.iter_batches(PIECE_ROWS, columns=columns):
+                following = pa.Table.from_batches([batch])
+                if read is None:
+                    read = following
+                    continue
+                n_whole = _n_before_last(read["object"])
+                if n_whole:
+                    yield read.slice(0, n_whole)
+                read = pa.concat_tables([read.slice(n_whole), following])
         if read is not None:
             yield read
 

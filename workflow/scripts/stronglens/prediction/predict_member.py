@@ -120,10 +120,9 @@ def predict_member(
         )
     if count.n_blind:
         _tell_of_blind(member_folder, packed_folder, settings, count)
-    n_channels = 1 if isinstance(settings.bands, str) else len(settings.bands)
     side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
     network = build_network(
-        settings.network.model_copy(update={"pretrained": False}), n_channels, side, settings.n_outputs
+        settings.network.model_copy(update={"pretrained": False}), settings.in_chans, side, settings.n_outputs
     )
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
@@ -146,7 +145,7 @@ def predict_member(
     with algorithms(deterministic=settings.train.deterministic):
         # All parts of a set make the same choice, and the one that the whole would make.
         if pays(compile_choice, n_views * count.n_samples * int(packed.summary.get("parts", 1))):
-            shape = (batch_size, n_channels, side, side)
+            shape = (batch_size, settings.in_chans, side, side)
             dtype = arithmetic(device, settings.train.precision)
             forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
         with prediction_files(out_dir, which, count.n_samples, origin, names) as files:
@@ -213,8 +212,7 @@ def predict_pieces(
     load, n_cutouts = (
         (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
     )
-    n_channels = 1 if isinstance(settings.bands, str) else len(settings.bands)
-    step = max(1, n_cutouts // n_channels // batch_size) * batch_size
+    step = max(1, n_cutouts // settings.in_chans // batch_size) * batch_size
     run = forward if n_views == 1 else _in_views(forward or network, n_views)
     chunks = _chunks(pieces, settings, step)
     shown = progress(chunks, n_samples, "predict", "samples", size_of=lambda chunk: len(chunk[1]))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet
+from stronglens.packing.packed import PackedSet, identity_of
 
 OBJECTS, DESCRIPTION = "objects.parquet", "objects.json"
 SPLITS = ("train", "val", "test")
@@ -62,8 +62,7 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
     """
     description = read_json(folder / DESCRIPTION)
     check_sha256(folder / OBJECTS, description["sha256"][OBJECTS], folder / DESCRIPTION)
-    stated = packed.summary["sha256"]
-    if (description["cutouts_sha256"], description["index_sha256"]) != (stated[CUTOUTS], stated[INDEX]):
+    if (description["cutouts_sha256"], description["index_sha256"]) != identity_of(packed.summary):
         raise InputError(
             f"{folder / DESCRIPTION}: expected the split of {packed.folder}, found one of other data"
         )

@@ -15,7 +15,7 @@ from stronglens.ensembling.ensemble_table import json_name, open_ensemble
 from stronglens.ensembling.threshold import choose_threshold
 from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, INDEX
+from stronglens.packing.packed import CUTOUTS, identity_of
 from stronglens.packing.packed_objects import open_objects
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.submitting.submission import (
@@ -112,14 +112,14 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
     labelled = _stated(root, folders["labelled"], "summary.json")
     split = _stated(root, folders["splits"], "objects.json")
     of_test = {
-        _identity(summary)
+        identity_of(summary)
         for summary in (_stated(root, folder, "summary.json") for folder in folders["packed"])
         if summary
     }
     if labelled and split and split["cutouts_sha256"] != labelled["sha256"][CUTOUTS]:
         yield f"{folders['splits']}: expected the split of {folders['labelled']}, found one of other data"
     for which, places, packed in (
-        ("val", folders["val_predictions"], {_identity(labelled)} if labelled else set()),
+        ("val", folders["val_predictions"], {identity_of(labelled)} if labelled else set()),
         ("test", folders["test_predictions"], of_test),
     ):
         for folder in places:
@@ -138,10 +138,6 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
                 f"{member['model']} seed {member['seed']}: expected weights trained on "
                 f"{folders['labelled']}, found other data"
             )
-
-
-def _identity(summary: Mapping[str, Any]) -> tuple[str, str]:
-    return summary["sha256"][CUTOUTS], summary["sha256"][INDEX]
 
 
 def _stated(root: Path, folder: str | None, name: str) -> dict[str, Any] | None:

@@ -203,18 +203,14 @@ class _Sums:
 
     def __init__(self) -> None:
         self._loss, self._n_right, self._lens = 0.0, 0, [0.0, 0.0]
-        self._losses: list[Tensor] = []
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
+        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
         self._of_lenses: list[Tensor] = []
 
     def add(
         self, loss: Tensor, logit: Tensor, labels: Tensor, lens_loss: tuple[Tensor, Tensor] | None
     ) -> None:
         """Add a step: its mean loss; logits and labels, shape (n,); what `LensTargets.loss` gave."""
-        self._losses.append(loss.detach())
-        self._logits.append(logit.detach())
-        self._labels.append(labels)
+        self._steps.append((loss.detach(), logit.detach(), labels))
         if lens_loss is not None:
             self._of_lenses += [part.detach() for part in lens_loss]
 
@@ -232,18 +228,17 @@ class _Sums:
         self._lens = moment["lens"].tolist()
 
     def _add_up(self) -> None:
-        if not self._losses:
+        if not self._steps:
             return
+        losses, logits, labels = zip(*self._steps, strict=True)
         # One after the other, so that an epoch that was cut gives the same last bits as a whole one.
-        sizes = [len(labels) for labels in self._labels]
-        for loss, size in zip(torch.stack(self._losses).tolist(), sizes, strict=True):
-            self._loss += loss * size
-        right = (torch.cat(self._logits) > 0).float() == torch.cat(self._labels)
-        self._n_right += int(right.sum())
+        for loss, of_step in zip(torch.stack(losses).tolist(), labels, strict=True):
+            self._loss += loss * len(of_step)
+        self._n_right += int(((torch.cat(logits) > 0).float() == torch.cat(labels)).sum())
         if self._of_lenses:
             for pair in torch.stack(self._of_lenses).view(-1, 2).tolist():
                 self._lens = [total + new for total, new in zip(self._lens, pair, strict=True)]
-        self._losses, self._logits, self._labels, self._of_lenses = [], [], [], []
+        self._steps, self._of_lenses = [], []
 
 
 def _shown(batches: tuple[Tensor, ...], epoch: int) -> Iterator[Tensor]:
