@@ -84,7 +84,7 @@ bench: $(INSTALLED)
 	@set -e; for stage in $(BENCHMARKS); do $(WITHIN) python benchmarks/$$stage.py; echo; done
 
 lock: $(INSTALLED)
-	$(WITHIN) uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(WITHIN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(UPGRADE) --output-file $(LOCK)
 
 docs: $(INSTALLED)
@@ -102,4 +102,5 @@ $(INSTALLED):
 	    "install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
