@@ -44,7 +44,7 @@ def reason(content: bytes, folder: Path) -> str:
     return str(caught.value)
 
 
-def table(*columns: fits.Column, **header: str) -> bytes:
+def table(*columns: fits.Column, **header: object) -> bytes:
     hdu = fits.BinTableHDU.from_columns(list(columns))
     hdu.header.update(header)
     return hdus_bytes(fits.PrimaryHDU(), hdu)
@@ -421,6 +421,9 @@ def check_undefined(content: bytes, values: npt.NDArray[np.number], folder: Path
         np.testing.assert_array_equal(image[~UNDEFINED], values[~UNDEFINED].astype(np.float32))
 
 
+UNSIGNED = -1.0
+"""Stands for the zero point by which integers of a size are unsigned, and bytes signed."""
+
 MARKS = [
     ("u1", 0),
     ("u1", 255),
@@ -438,13 +441,13 @@ MARKS = [
 
 
 @pytest.mark.parametrize(("dtype", "mark"), MARKS)
-@pytest.mark.parametrize(("scale", "zero"), [(None, None), (0.5, 100.0), (1.0, "unsigned"), (-2.0, None)])
+@pytest.mark.parametrize(("scale", "zero"), [(None, None), (0.5, 100.0), (1.0, UNSIGNED), (-2.0, None)])
 @pytest.mark.parametrize("where", ["PRIMARY", "IMAGE", "column"])
 def test_pixels_that_blank_or_tnull_marks_are_undefined(
-    dtype: str, mark: int, scale: float | None, zero: float | str | None, where: str, tmp_path: Path
+    dtype: str, mark: int, scale: float | None, zero: float | None, where: str, tmp_path: Path
 ) -> None:
     stored = with_mark(mark, dtype)
-    if zero == "unsigned":
+    if zero == UNSIGNED:
         zero = -128 if dtype == "u1" else 2 ** (8 * stored.dtype.itemsize - 1)
     values = STORED * (1.0 if scale is None else scale) + (0 if zero is None else zero)
     keys = ("TNULL2", "TSCAL2", "TZERO2") if where == "column" else ("BLANK", "BSCALE", "BZERO")
@@ -618,7 +621,7 @@ def with_checksums(*hdus: object, which: str | bool = True) -> bytes:
     return buffer.getvalue()
 
 
-FORMS = {
+FORMS: dict[str, Callable[[], tuple[object, ...]]] = {
     "PRIMARY": lambda: (fits.PrimaryHDU(IMAGE),),
     "IMAGE": lambda: (fits.PrimaryHDU(), fits.ImageHDU(IMAGE)),
     "scaled": lambda: (fits.PrimaryHDU(STORED.astype(np.uint16)),),

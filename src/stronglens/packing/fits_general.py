@@ -35,6 +35,9 @@ _FORMAT = re.compile(r"[0-9]*([PQ]?)([A-Z])")
 _CHECKSUMS = re.compile(rb"(CHECKSUM|DATASUM )= *(?:'([^']*)'|([0-9]+))")
 
 
+_Read = Callable[[], tuple[npt.NDArray[np.float64], str]]
+
+
 class _Image(NamedTuple):
     """An HDU that holds an image, or tries to.
 
@@ -50,7 +53,7 @@ class _Image(NamedTuple):
 
     name: str
     title: str
-    read: Callable[[], tuple[npt.NDArray[np.float64], str]] | Rejected
+    read: _Read | Rejected
 
 
 def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
@@ -94,7 +97,8 @@ def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64],
 
 
 def _read_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
-    images, end = [], 0
+    images: list[_Image] = []
+    end = 0
     for number, hdu in enumerate(hdus):
         name = str(hdu.header.get("EXTNAME", "")).strip()
         title = f"HDU {number} {name}".rstrip()
@@ -103,9 +107,9 @@ def _read_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[np
         try:
             read = _image_in(hdu, content, size_px)
         except Rejected as why:
-            read = why
-        if read is not None:
-            images.append(_Image(name, title, read))
+            images.append(_Image(name, title, why))
+        else:
+            images += [_Image(name, title, read)] if read is not None else []
     if content.startswith(b"XTENSION", end):
         raise Rejected("truncated", f"{len(content)} bytes, in the header of HDU {len(hdus)}")
     chosen = choose_hdu(
@@ -115,16 +119,14 @@ def _read_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[np
     )
     if chosen is None:
         raise Rejected("no image")
-    read = images[chosen].read
-    if isinstance(read, Rejected):
-        raise read
-    pixels, header_id = read()
+    chosen_read = images[chosen].read
+    if isinstance(chosen_read, Rejected):
+        raise chosen_read
+    pixels, header_id = chosen_read()
     return pixels.ravel(), header_id or _id_in(hdus[0].header)
 
 
-def _image_in(
-    hdu: Any, content: bytes, size_px: int
-) -> Callable[[], tuple[npt.NDArray[np.float64], str]] | None:
+def _image_in(hdu: Any, content: bytes, size_px: int) -> _Read | None:
     """What reads the image of an HDU; None if it holds none, and is not meant to.
 
     Raises
@@ -243,9 +245,7 @@ def _number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     return float(value)
 
 
-def _image_in_table(
-    hdu: Any, content: bytes, size_px: int
-) -> Callable[[], tuple[npt.NDArray[np.float64], str]] | None:
+def _image_in_table(hdu: Any, content: bytes, size_px: int) -> _Read | None:
     n_rows = hdu.header["NAXIS2"]
     if n_rows == 0:
         return None

@@ -39,7 +39,7 @@ _COMPRESSED = {
 }
 """Programs by the first bytes of what they write."""
 
-_UNPACKERS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+_UNPACKERS: dict[str, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
     "gzip": lambda packed: gzip.GzipFile(fileobj=packed),
     "bzip2": bz2.BZ2File,
     "xz": lzma.LZMAFile,

@@ -7,11 +7,14 @@ from typing import NamedTuple
 NO_BAND = "single"
 """Band of a file whose name has no band suffix, where several bands are configured."""
 
-# Also what the reader cannot unpack: such a file is a cutout that is rejected, not one that is never seen.
-_FITS_ENDING = re.compile(r"\.((fits|fit|fts)(\.(gz|fz|bz2|xz|z|zip|zst))?|fz)\Z", re.IGNORECASE)
+FITS_ENDING = r"\.((fits|fit|fts)(\.(gz|fz|bz2|xz|z|zip|zst))?|fz)"
+"""Pattern, for any case of letters, of the end of a FITS file's name. Some of these the reader cannot unpack:
+such a file is a cutout that is rejected, not one that is never seen."""
+
+_FITS_ENDING = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
 _FILTERS = frozenset("ugrizy")
 _WORD = re.compile(r"[^\W_]+")
-_FILTER_WORD = re.compile(r"[ugrizyjhk]|ks|vis|w[1-4]|f[0-9]{3,4}(w|m|n|lp)")
+_FILTER_WORD = re.compile(r"(band)?[ugrizyjhk](band)?|ks|vis|w[1-4]|f[0-9]{3,4}(w|m|n|lp)")
 
 
 class CutoutName(NamedTuple):
