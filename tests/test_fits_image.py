@@ -517,6 +517,12 @@ def test_undefined_pixels_of_compressed_floats(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.isnan(pixels).reshape(SIZE, SIZE), UNDEFINED)
 
 
+def test_floats_that_were_compressed_as_integers_are_rejected(tmp_path: Path) -> None:
+    hdu = fits.CompImageHDU(IMAGE.astype(np.float32), compression_type="RICE_1", quantize_level=0)
+    found = reason(hdus_bytes(fits.PrimaryHDU(), hdu), tmp_path)
+    assert found == "inconsistent header (floats in RICE_1 without their scale)"
+
+
 def test_a_blank_that_no_pixel_can_have_marks_none(tmp_path: Path) -> None:
     for content in (
         raw_image(INTEGERS, BLANK=-(2**31)),

@@ -192,6 +192,9 @@ def _image_pixels(hdu: Any) -> npt.NDArray[np.float64]:
     if hasattr(hdu, "compression_type"):
         # The mark in the compressed integers, which need not be that of the image.
         packed = hdu._bintable
+        as_integers = not hdu.compression_type.startswith(("GZIP", "NOCOMPRESS"))
+        if header["BITPIX"] < 0 and as_integers and "ZSCALE" not in packed.columns.names:
+            raise Rejected("inconsistent header", f"floats in {hdu.compression_type} without their scale")
         blanks.append(packed.header.get("ZBLANK"))
         if "ZBLANK" not in packed.columns.names:  # astropy fails at a BLANK that cannot be stored
             header.remove("BLANK", ignore_missing=True)
