@@ -37,8 +37,8 @@ def import_member(
     Raises
     ------
     InputError
-        The checkpoint cannot be read, or its weights do not fit the network; or lens parameters are asked
-        for.
+        The checkpoint cannot be read, or its weights are not finite or do not fit the network; or lens
+        parameters are asked for.
     """
     if settings.lens_parameters is not None:
         raise InputError(
