@@ -87,6 +87,14 @@ def test_weights_that_are_not_finite_are_no_member(
     assert not (tmp_path / "member").exists()
 
 
+def test_a_softening_that_nobody_measured_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(paper_weights(), tmp_path / "old.pt")
+    assert call(tmp_path / "old.pt", tmp_path / "member", {"preprocess": {"normalisation": "asinh"}}) == 1
+    assert "preprocess.asinh_softening: expected the softening in counts" in capsys.readouterr().err
+
+
 def test_the_same_checkpoint_gives_the_same_bytes(tmp_path: Path) -> None:
     torch.save(paper_weights(), tmp_path / "old.pt")
     for name in ("first", "second"):
