@@ -54,9 +54,7 @@ def test_training_measures_the_noise_and_prediction_takes_its_word(
 
 def test_what_was_not_measured_is_not_guessed() -> None:
     settings = PreprocessSettings(normalisation="asinh", asinh_softening_in_noise=12)
-    with pytest.raises(
-        InputError, match="expected softenings in counts, measured in training, found"
-    ):
+    with pytest.raises(InputError, match="expected softenings in counts, measured in training, found"):
         stretch_asinh(torch.zeros(1, 3, 3), ["g"], settings)
     some = PreprocessSettings(normalisation="asinh", asinh_softening_of_band={"g": 1})
     with pytest.raises(InputError, match=r"found none for band r$"):

@@ -254,7 +254,9 @@ def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Inter
 
     Where the ranking of all objects may be by chance, `global` has `warnings`, a list of texts.
     """
-    stated = {name: {**values, "intervals": intervals[name]} for name, values in metrics.items()}
+    stated: dict[str, dict[str, Any]] = {
+        name: {**values, "intervals": intervals[name]} for name, values in metrics.items()
+    }
     warning = chance_warning(stated["global"])
     if warning is not None:
         stated["global"]["warnings"] = [warning]
