@@ -22,7 +22,9 @@ SETTINGS = {
     "padded": PreprocessSettings(scale="mad", pad_to_px=40),
     "psf": PreprocessSettings(smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}),
     "object": PreprocessSettings(normalisation="object", smoothing="gaussian"),
-    "asinh": PreprocessSettings(normalisation="asinh", asinh_softening_of_band={"r": 0.3}),
+    "asinh": PreprocessSettings(
+        normalisation="asinh", asinh_softening=0.1, asinh_softening_of_band={"r": 0.3}
+    ),
 }
 
 

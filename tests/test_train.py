@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from packed_files import state_index, write_objects, write_packed, write_splits
+from packed_files import BUCKETS, state_index, write_objects, write_packed, write_splits
 from stronglens.artefact import sha256_of
 from stronglens.reporting.status import read_train_log
 from stronglens.training import epoch, fit, train_member
@@ -513,6 +513,32 @@ def test_refuses_a_split_with_one_class(tmp_path, caplog):
     write_objects(splits, objects, packed)
     assert train((packed, splits), tmp_path / "out") == 1
     assert "validation split: expected lenses and non-lenses, found 0 samples of lenses" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("unseen", "split", "kind", "refused"),
+    [
+        ("", "train", "lenses", True),
+        ("_lenses", "train", "lenses", True),
+        ("nonlenses", "train", "non-lenses", True),
+        ("D_00000003", "train", "lenses", False),
+    ],
+)
+def test_refuses_objects_of_which_a_network_sees_nothing(tmp_path, caplog, unseen, split, kind, refused):
+    keys = [f"{bucket}/D_{number:08d}" for bucket in BUCKETS for number in range(12)]
+    bare = [key for key in keys if unseen in key]
+    packed = write_packed(tmp_path / "packed", bands="gr", missing=[(key, "r") for key in bare])
+    index = pd.read_parquet(packed / "index.parquet")
+    index.loc[index["object"].isin(bare), "band"] = "single"  # a file whose name says no band
+    index.to_parquet(packed / "index.parquet")
+    state_index(packed)
+    data = packed, write_splits(tmp_path / "splits", packed)
+    assert train(data, tmp_path / "out", SETTINGS | {"bands": ["g", "r"]}) == int(refused)
+    if refused:
+        said = complain(caplog, tmp_path / "out")
+        assert f"{packed}, {kind} of split {split}: expected objects with a readable cutout in one of" in said
+    else:
+        assert "objects have no readable cutout in the bands g, r, and nothing of them is seen" in caplog.text
 
 
 def test_divergence_is_an_error(data, tmp_path, monkeypatch, caplog):

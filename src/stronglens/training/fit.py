@@ -132,7 +132,8 @@ def fit(
     Raises
     ------
     InputError
-        There is nothing to learn from, or a class is absent.
+        There is nothing to learn from, or a class is absent; or batches are of one sample, and the network
+        has batch normalisation.
     DivergedError
         The loss is not finite any more.
     StoppedError

@@ -21,7 +21,7 @@ from stronglens.networks.device import arithmetic, choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
-from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
@@ -78,8 +78,8 @@ def train_member(
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, a class is absent, a lens parameter to be
-        learnt is known of no lens, training diverged, or the device is not there.
+        Data and split do not belong together or were changed, a class is absent or has none of the bands, a
+        lens parameter to be learnt is known of no lens, training diverged, or the device is not there.
     """
     device = choose_device(device_name)
     if n_threads is not None:
@@ -181,7 +181,8 @@ def load_data(
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, or a split has no samples.
+        Data and split do not belong together or were changed, or a split has no samples, or no cutout of a
+        class in the bands.
     """
     packed = open_packed(packed_folder)
     table = open_splits(splits_folder, packed)
@@ -322,6 +323,7 @@ def _choose(
         samples = Samples(samples.rows[complete], samples.table.iloc[complete].reset_index(drop=True))
     if len(samples) == 0:
         raise InputError(f"{packed.folder}: expected samples in split {split}{_of(settings)}, found none")
+    refuse_unseen_classes(packed.folder, split, samples, settings.bands)
     return samples
 
 
