@@ -8,7 +8,6 @@ import torch
 
 from packed_files import write_packed
 from stronglens.networks import loaded
-from stronglens.networks.device import arithmetic
 from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.samples import Samples, make_samples
@@ -103,19 +102,6 @@ def test_jobs_that_share_a_gpu_share_its_room(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("STRONGLENS_JOBS_PER_GPU", "3")
     assert loaded._room_on(gpu) == pytest.approx(2e9)
     assert loaded._room_on(CPU) == float("inf")
-
-
-@pytest.mark.parametrize(
-    ("capability", "dtype"),
-    [((7, 0), None), ((7, 5), None), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
-)
-def test_only_gpus_with_bfloat16_compute_in_it(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype | None
-) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert arithmetic(torch.device("cuda"), "auto") == dtype
-    assert arithmetic(CPU, "auto") is None
-    assert arithmetic(torch.device("cuda"), "float16") == torch.float16
 
 
 def test_what_has_no_room_is_streamed(packed: PackedSet, monkeypatch: pytest.MonkeyPatch) -> None:
