@@ -86,8 +86,9 @@ def test_a_card_that_the_kernels_do_not_fit_is_refused(name: str) -> None:
     told = f"Tesla V100-SXM2-32GB has compute capability 7.0, .*sm_75, .* or install {re.escape(INSTALL)}"
     with pytest.raises(InputError, match=told):
         choose_device(name, replace(WORKING, cards=(V100,)))
-    with pytest.raises(InputError, match=r"capability 13\.0.*install a newer PyTorch"):
-        choose_device(name, replace(WORKING, cards=(Card("Later", (13, 0)),)))
+    for capability in ((3, 7), (13, 0)):
+        with pytest.raises(InputError, match=r"install a PyTorch that has some for it"):
+            choose_device(name, replace(WORKING, cards=(Card("Another", capability),)))
 
 
 @pytest.mark.parametrize(

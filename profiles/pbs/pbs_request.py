@@ -101,7 +101,7 @@ def qsub_arguments(properties: JobProperties, flavour: Flavour, log: Path) -> li
     ----------
     properties : JobProperties
         Understood resources: `gpu` (number), `mem_mb` (MB), `runtime` (minutes), `queue`, `account`,
-        `pbs_node` (properties of the node, as the server writes them: `a100:bigmem` on Torque,
+        `pbs_node` (properties of the node, as the server writes them: `v100:bigmem` on Torque,
         `gpu_model=a100` on OpenPBS), `pbs_extra` (more options of qsub, quoted as for a shell). Others are
         Snakemake's business.
     flavour : Flavour

@@ -18,11 +18,8 @@ _FIRST_DRIVERS = {13: 580, 12: 525, 11: 450}
 https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html
 """
 _OLDER_CUDA = "12.6"
-"""The CUDA of a build for older drivers and cards.
-
-PyTorch publishes 2.11 and 2.14 for it, with kernels for compute capabilities 5.0 to 9.0
-(`torch.cuda.PYTORCH_RELEASES_CODE_CC`).
-"""
+_OLDER_KERNELS = ("sm_50", "sm_60", "sm_70", "sm_80", "sm_90")
+"""A build of PyTorch 2.11 and 2.14 for older drivers and cards: `torch.cuda.PYTORCH_RELEASES_CODE_CC`."""
 _TESTED_CUDA = "13.0"
 _TESTED = "this pipeline is tested with torch 2.14.1 on CPUs and torch 2.11.0 for CUDA 13.0 on an H100"
 _ASSIGNMENTS = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "PBS_GPUFILE")
@@ -197,9 +194,8 @@ def _why_none(name: str, index: int, gpus: Gpus) -> str:
 
 def _no_kernels(card: Card, gpus: Gpus) -> str:
     capability = f"{card.capability[0]}.{card.capability[1]}"
-    known = [int(kernel.rpartition("_")[2].rstrip("abcdefghijklmnopqrstuvwxyz")) for kernel in gpus.kernels]
-    older = 10 * card.capability[0] + card.capability[1] < min(known)
-    todo = f"install {_install(gpus, _OLDER_CUDA)}" if older else "install a newer PyTorch"
+    older = runs_on(_OLDER_KERNELS, card.capability)
+    todo = f"install {_install(gpus, _OLDER_CUDA)}" if older else "install a PyTorch that has some for it"
     return (
         f"device: {card.name} has compute capability {capability}, but this PyTorch holds kernels for "
         f"{', '.join(gpus.kernels)} alone ({gpus.in_words()}); take another card, or {todo}; or compute on "
