@@ -414,7 +414,9 @@ def test_samples_that_are_computed_on_stay_whole(data, tmp_path, monkeypatch):
     assert kept == [torch.float32] * 3
 
 
-@pytest.mark.parametrize("other", ["settings", "seed", "cutouts_sha256", "objects_sha256", "code", "timm"])
+@pytest.mark.parametrize(
+    "other", ["settings", "seed", "cutouts_sha256", "objects_sha256", "code", "timm", "precision"]
+)
 def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, caplog, other):
     packed, splits = data
     settings, seed = with_train(epochs=2), 42
@@ -440,6 +442,8 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
             seed = 43
         if other == "code":
             patch.setattr(train_member, "code_sha256", lambda: "before the edit")
+        if other == "precision":  # chosen for another card
+            patch.setattr(train_member, "resolved", lambda device, precision: "bf16")
         if other == "timm":
             patch.setattr(train_member.timm, "__version__", "0.1")
         train((packed, splits), tmp_path / "a", settings, seed)

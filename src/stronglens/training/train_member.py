@@ -21,7 +21,7 @@ from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
-from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words
+from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, make_samples
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
@@ -264,6 +264,8 @@ def fit_network(
         "torch": torch.__version__,
         "timm": timm.__version__,
         "device": data.device.type,
+        # What `auto` takes depends on the card, and a retry may meet another one.
+        "precision": resolved(data.device, settings.train.precision),
     }
 
     def keep(state: dict[str, Any]) -> None:
