@@ -15,11 +15,12 @@ from torch import nn
 
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
-from stronglens.networks.device import algorithms, arithmetic, choose_device
+from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
+from stronglens.networks.precision import algorithms, autocast_dtype
 from stronglens.networks.preprocess import Known, known_of
 from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, report_unseen
@@ -143,11 +144,11 @@ def predict_member(
         **({"test_time_augmentation": True} if augmented else {}),
         **({"lens_parameters": names} if names else {}),
     }
-    with algorithms(deterministic=settings.train.deterministic):
+    with algorithms(settings.train):
         # All parts of a set make the same choice, and the one that the whole would make.
         if pays(compile_choice, n_views * count.n_samples * int(packed.summary.get("parts", 1))):
             shape = (batch_size, settings.in_chans, side, side)
-            dtype = arithmetic(device, settings.train.precision)
+            dtype = autocast_dtype(device, settings.train.precision)
             forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
         with prediction_files(out_dir, which, count.n_samples, origin, names) as files:
             for samples, probs, outputs in predict_pieces(
@@ -209,7 +210,7 @@ def predict_pieces(
     others : ndarray of float64, shape (len(samples), n_outputs - 1)
         What the network gives after the logit.
     """
-    dtype = arithmetic(device, settings.train.precision)
+    dtype = autocast_dtype(device, settings.train.precision)
     load, n_cutouts = (
         (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
     )

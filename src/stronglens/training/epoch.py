@@ -13,8 +13,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from stronglens.networks.augment import augment
 from stronglens.networks.batch_norm import in_batches
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import autocast
 from stronglens.networks.loaded import LoadedSamples
+from stronglens.networks.precision import autocast
 from stronglens.progress import progress
 from stronglens.settings.train import TrainSettings
 from stronglens.training.lens_task import LensTargets, mean_of
@@ -37,7 +37,7 @@ class Learner:
     scaler : GradScaler
         Does nothing unless `dtype` is float16.
     dtype : torch.dtype or None
-        See `stronglens.networks.device.autocast`.
+        See `stronglens.networks.precision.autocast`.
     settings : TrainSettings
         Batches, learning rates, augmentation.
     seed : int
