@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from stronglens.networks.resident import ResidentSamples
+from stronglens.prediction import batch
+from stronglens.prediction.in_turn import InTurn
 from stronglens.settings.train import TrainSettings
 from stronglens.training import trainer as module
 from stronglens.training.step import unchanged
 from stronglens.training.trainer import WAYS, Trainer
-from stronglens.training.ways import (
+from stronglens.ways import (
     Candidate,
     Choice,
     ChoiceFile,
@@ -202,3 +204,49 @@ def test_what_is_tried_is_put_back_in_place(samples: ResidentSamples) -> None:
     assert all(torch.equal(tensor, before[key]) for key, tensor in learner.network.state_dict().items())
     assert all(not tensor.any() for state in learner.optimiser.state.values() for tensor in state.values())
     assert all(parameter.grad is None for parameter in learner.network.parameters())
+
+
+class Unlike(nn.Module):
+    """A network that knows how large batches may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return images.flatten(1)[:, :1]
+
+
+def test_a_batch_of_prediction_is_measured_within_memory_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "BATCH_SIZES", (4, 16, 64))
+    kept = ChoiceFile(tmp_path, {"card": "any"})
+    arguments = ((1, 3, 3), torch.device("cpu"), None)
+    size, forward = batch.fastest_batch(Unlike(16), *arguments, 10**6, kept, may_compile=False)
+    assert size in (4, 16)
+    assert forward is None
+    monkeypatch.setattr(batch, "choose", None)  # the next job measures nothing
+    assert batch.fastest_batch(Unlike(16), *arguments, 10**6, kept)[0] == size
+
+
+def test_work_in_turn_keeps_its_order_and_raises_what_went_wrong() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        if number == 3:
+            raise OSError("the disk is full")
+        done.append(number)
+
+    with InTurn(work) as call:
+        for number in range(3):
+            call(number)
+    assert done == [0, 1, 2]
+    with pytest.raises(OSError, match="full"), InTurn(work) as call:
+        for number in (5, 3, 6, 7):
+            call(number)
+    assert done == [0, 1, 2, 5]
+    with pytest.raises(OSError, match="full"), InTurn(work) as call:
+        call(3)

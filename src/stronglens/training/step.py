@@ -372,14 +372,6 @@ class WholeSteps(Steps):
             self._at.fill_(step)
         self._graph.replay()
 
-    def _set_rate(self, rate: float) -> None:
-        if self._rate is None:
-            super()._set_rate(rate)
-            return
-        self._rate.fill_(rate)
-        for group in self._learner.optimiser.param_groups:
-            group.update(lr=self._rate, capturable=True)
-
     def _whole(self) -> None:
         if self._rate is not None:
             self._rate.copy_(self._plan.rate_there(self._at))
@@ -390,7 +382,9 @@ class WholeSteps(Steps):
         """The step as a graph: takes some steps for it, and leaves none of their traces."""
         learner = self._learner
         with unchanged(learner):
-            self._set_rate(0.0)
+            groups = learner.optimiser.param_groups
+            for group in groups:
+                group["lr"] = self._rate
             # Warm-up and recording on one stream: gradients are summed up on the stream they began on.
             stream = torch.cuda.Stream(learner.device)  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream(learner.device))
@@ -403,6 +397,8 @@ class WholeSteps(Steps):
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(learner.generator)
             self._at.zero_()
+            for group in groups:
+                group["capturable"] = True
             with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                 self._whole()
             torch.cuda.current_stream(learner.device).wait_stream(stream)

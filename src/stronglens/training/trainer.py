@@ -26,7 +26,7 @@ from stronglens.training.schedule import Watch
 from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
 from stronglens.training.stop_signal import StopSignal
 from stronglens.training.validation import Scores, score, scoring_batch_size
-from stronglens.training.ways import (
+from stronglens.ways import (
     Candidate,
     ChoiceFile,
     DeviceLostError,
