@@ -4,11 +4,14 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# Exactly one config: Snakemake would merge a second one into the first, key by key.
-if not workflow.overwrite_configfiles:
-    own_config = Path("config/local.yaml")
 
-    configfile: own_config if own_config.exists() else "config/config.yaml"
+include: "rules/clone.smk"
+
+
+# Exactly one config: Snakemake would merge a second one into the first, key by key.
+if IS_MODULE or not workflow.overwrite_configfiles:
+
+    configfile: default_config()
 
 
 report: "workflow/report/workflow.rst"
@@ -24,6 +27,7 @@ include: "rules/submission.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/search.smk"
+include: "rules/guard.smk"
 
 
 rule all:

@@ -13,7 +13,7 @@ if CONFIG.simulate:
         benchmark:
             "results/benchmarks/simulate.tsv"
         conda:
-            "../envs/stronglens.yaml"
+            ENVIRONMENT
         threads: 8
         resources:
             mem_mb=doubled_at_retry(8_000),
@@ -36,7 +36,7 @@ rule build_buckets:
     benchmark:
         "results/benchmarks/build_buckets/labelled.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -73,7 +73,7 @@ rule split_objects:
     benchmark:
         "results/benchmarks/split_objects.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -104,7 +104,7 @@ rule inspect_data:
     benchmark:
         "results/benchmarks/inspect_data.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

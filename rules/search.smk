@@ -21,7 +21,7 @@ rule run_trial:
     benchmark:
         "results/benchmarks/run_trial/{search}/trial_{trial}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         **{trials_at_once(search): taken_by_trial(search) for search in CONFIG.searches},
@@ -49,7 +49,7 @@ rule conclude_search:
     log:
         "logs/conclude_search/{search}.log",
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -80,7 +80,7 @@ rule plot_search:
     benchmark:
         "results/benchmarks/plot_search/{search}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
