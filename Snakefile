@@ -4,6 +4,10 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+# At the root of a repository named with `gitfile`, Snakemake would look for "/rules/…".
+if getattr(workflow.included_stack[-1], "repo_path", None) and "/" not in workflow.included_stack[-1].path:
+    workflow.included_stack[-1].path = f"./{workflow.included_stack[-1].path}"
+
 
 include: "rules/clone.smk"
 

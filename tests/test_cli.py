@@ -18,7 +18,6 @@ from stronglens.errors import InputError
 from stronglens.settings.base import Settings
 from stronglens.settings.member import MemberSettings
 
-
 SCRIPTS = sorted((Path(__file__).parent.parent / "workflow" / "scripts").glob("*.py"))
 
 
