@@ -104,6 +104,19 @@ BLIND = [name for name in CONFIG.testsets if name not in SCORED]
 """Test sets without."""
 
 
+TEST_SETS_CHECKED = "results/splits/test_sets.json"
+
+
+def parts_with_labels():
+    """The folder of each part of each labelled test set, by name and part; the held-out one is no part of this."""
+    return {
+        (name, part): folder
+        for name in SCORED
+        if name != HELDOUT
+        for part, folder in enumerate(packed_folders(name))
+    }
+
+
 def one_of(names):
     """A wildcard constraint that only these names meet; none at all if there are none."""
     return "|".join(names) or "(?!)"

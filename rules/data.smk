@@ -85,6 +85,35 @@ rule split_objects:
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 
 
+# Trainings wait for it and are not repeated for it: a labelled test set can be added later.
+rule check_test_sets:
+    input:
+        code=sources("check_test_sets.py"),
+        labelled=f"{LABELLED}/summary.json",
+        index=ancient(f"{LABELLED}/index.parquet"),
+        split=f"{SPLITS}/objects.json",
+        objects=ancient(f"{SPLITS}/objects.parquet"),
+        summary=[f"{folder}/summary.json" for folder in parts_with_labels().values()],
+        indices=ancient([f"{folder}/index.parquet" for folder in parts_with_labels().values()]),
+    output:
+        checked=TEST_SETS_CHECKED,
+    log:
+        "logs/check_test_sets.log",
+    benchmark:
+        "results/benchmarks/check_test_sets.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=" ".join(named("tests", {name: folder}) for (name, _), folder in parts_with_labels().items()),
+    shell:
+        'python {input.code[0]:q} --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
+        " {params.options} --out {output.checked:q} --log {log:q}"
+
+
 rule inspect_data:
     input:
         code=sources("inspect_data.py"),

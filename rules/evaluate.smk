@@ -44,7 +44,7 @@ use rule evaluate_val as evaluate_test with:
         compared=lambda wildcards: (
             []
             if wildcards.testset == HELDOUT
-            else f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json"
+            else [f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json", TEST_SETS_CHECKED]
         ),
     output:
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",

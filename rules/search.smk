@@ -14,6 +14,7 @@ rule run_trial:
             if CONFIG.models[CONFIG.searches[wildcards.search].model].lens_parameters
             else []
         ),
+        test_sets=ancient(TEST_SETS_CHECKED),
     output:
         trial=TRIAL_FILE,
     log:

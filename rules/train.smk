@@ -7,6 +7,7 @@ rule train:
         split=f"{SPLITS}/objects.json",
         objects=ancient(f"{SPLITS}/objects.parquet"),
         parameters=lens_truth,
+        test_sets=ancient(TEST_SETS_CHECKED),
     output:
         best="results/models/{model}/seed_{seed}/best.pt",
         last="results/models/{model}/seed_{seed}/last.pt",

@@ -590,6 +590,19 @@ def test_forcing_build_buckets_packs_test_sets_too(project):
     assert ("build_buckets", "") in found
 
 
+def test_a_labelled_test_set_is_checked_before_training_and_trains_nothing_again(project):
+    labelled = {"buckets": CONFIG["data"]["labelled"], "labelled": True}
+    write_config(project, CONFIG | {"testsets": CONFIG["testsets"] | {"mine": labelled}})
+    found = rules(project)
+    assert {"check_test_sets", "evaluate_test"} <= found
+    assert "train" not in found
+    # One that is trained waits for it.
+    said = snakemake(project, "-n", "--forcerun", "train")
+    block = re.search(r"\nrule train:.*?wildcards", said, re.DOTALL)[0]
+    assert "results/splits/test_sets.json" in block
+    assert said.index("rule check_test_sets:") < said.index("rule train:")
+
+
 def test_the_home_folder_is_found_and_moving_it_packs_nothing_again(project, monkeypatch):
     (project / "home").mkdir()
     (project / "data").rename(project / "home/data")
