@@ -47,9 +47,9 @@ def check_test_sets(labelled: Path, splits: Path, test_sets: Mapping[str, Sequen
                     twin = known["path"][known[column] == first[column]].iloc[0]
                     raise InputError(
                         f"{first['path']}: expected, in the labelled test set {name}, an object that no "
-                        "network learns from and t* is not chosen on, found one in the training or validation "
-                        f"split, {twin}: it has {kind}. So have {len(shared)} cutouts of {folder}; leave them "
-                        "out of the test set, or out of data.labelled"
+                        "network learns from and t* is not chosen on, found one in the training or "
+                        f"validation split, {twin}: it has {kind}. So have {len(shared)} cutouts of "
+                        f"{folder}; leave them out of the test set, or out of data.labelled"
                     )
     write_json(out, {"format": 1, "n_cutouts": n_cutouts})
 
