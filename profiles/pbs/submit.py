@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _read(jobscript: Path) -> str:
-    # Snakemake gives the path in double quotes, in which the shell expands what looks like a variable in its name.
+    # Snakemake gives the path in double quotes, in which a shell expands what looks like a variable.
     if not jobscript.exists():
         jobscript = Path(".snakemake", *jobscript.parts[-2:])
     return jobscript.read_text(encoding="utf-8")
