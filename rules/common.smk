@@ -14,7 +14,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from stronglens.artefact import sha256_of
 from stronglens.configuring.config import check_config, check_sources
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
 from stronglens.settings.domains import DOMAINS
 from stronglens.configuring.sources import sources_of

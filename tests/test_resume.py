@@ -3,7 +3,7 @@ import sys
 
 import torch
 
-from stronglens import errors
+from stronglens.running import errors
 from stronglens.training.resume import STATE, clear_state, code_sha256, load_state, save_state
 
 IDENTITY = {"settings": {"lr": 0.1, "epochs": 3}, "seed": 42, "code": "ab"}
@@ -45,11 +45,11 @@ def test_nothing_to_resume_is_no_fault(tmp_path):
 
 
 def test_the_code_is_the_script_and_the_library(tmp_path, monkeypatch):
-    files = {"__main__": tmp_path / "train.py", "stronglens.errors": tmp_path / "errors.py"}
+    files = {"__main__": tmp_path / "train.py", "stronglens.running.errors": tmp_path / "errors.py"}
     for path in files.values():
         path.write_text("1")
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(files["__main__"]), raising=False)
-    monkeypatch.setattr(errors, "__file__", str(files["stronglens.errors"]))
+    monkeypatch.setattr(errors, "__file__", str(files["stronglens.running.errors"]))
     seen = {code_sha256()}
     for path in files.values():
         path.write_text("2")

@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 import stronglens
 from stronglens.artefact import read_json, write_json
 from stronglens.configuring.sources import sources_of
-from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import computed_on
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS
+from stronglens.running.errors import InputError
 from stronglens.searching.space import in_words, read, settings_with, with_values
 from stronglens.searching.study import open_study, patiently, suggest, take_trial
 from stronglens.settings.member import MemberSettings

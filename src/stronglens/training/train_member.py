@@ -15,7 +15,6 @@ import timm
 import torch
 
 from stronglens.artefact import write_json, write_text
-from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
@@ -24,6 +23,7 @@ from stronglens.networks.network import build_network
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
+from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
