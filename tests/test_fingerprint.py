@@ -412,7 +412,7 @@ def test_all_data_files_of_the_library_count_for_some_step() -> None:
     data = {
         f"stronglens/{path.relative_to(LIBRARY).as_posix()}"
         for path in LIBRARY.rglob("*")
-        if path.is_file() and path.suffix not in {".py", ".pyc"}
+        if path.is_file() and path.suffix not in {".py", ".pyc"} and path.name != "py.typed"
     }
     assert data
     assert data <= set().union(*map(fingerprint, SCRIPTS))
@@ -527,8 +527,8 @@ def test_a_step_may_be_called_from_anywhere(monkeypatch: pytest.MonkeyPatch) -> 
 MAY_IMPORT = {
     *("pydantic", "pydantic_settings", "tqdm", "stronglens"),
     *("ast", "collections", "concurrent", "contextlib", "csv", "dataclasses", "difflib", "errno", "fcntl"),
-    *("functools", "hashlib", "itertools", "json", "logging", "multiprocessing", "os", "pathlib", "signal"),
-    *("subprocess", "sys", "threading", "time", "types", "typing"),
+    *("functools", "hashlib", "itertools", "json", "logging", "multiprocessing", "os", "pathlib", "re"),
+    *("signal", "subprocess", "sys", "threading", "time", "types", "typing"),
 }
 """For exempt modules: nothing of arrays, mathematics, random numbers or tables."""
 
@@ -537,7 +537,7 @@ USED = {
     "errors": {"InputError", "StoppedError"},
     "explain": {"CONTRADICTION", "Place", "dotted", "explain"},
     "fingerprint": {"code_sha256", "step_sha256"},
-    "gpu_lock": {"claim_gpu", "jobs_per_gpu"},
+    "gpu_lock": {"claim_gpu", "jobs_per_gpu", "own_device_files"},
     "progress": {"progress"},
     "threads": {"spin_briefly"},
     "worker_processes": {"worker_processes"},
@@ -655,6 +655,9 @@ def test_which_gpu_is_claimed_is_not_asked() -> None:
     # How many jobs share a GPU decides where samples are kept, and nothing else.
     for _, parent in calls_of("jobs_per_gpu"):
         assert ast.unparse(parent) == "LARGEST_SHARE * torch.cuda.mem_get_info(device)[0] / jobs_per_gpu()"
+    # Which device files there are decides whether a GPU is expected, and is told in errors.
+    assert len(calls_of("own_device_files")) == 1
+    assert users_of("gpu_lock") >= {"networks/device.py", "networks/loaded.py"}
 
 
 def test_threads_are_set_and_nothing_comes_back() -> None:
