@@ -13,7 +13,7 @@ from document_config import main as document_config
 from stronglens.configuring.config import Config, check_config, check_sources
 from stronglens.configuring.config_page import config_page, config_schema
 from stronglens.configuring.timm_names import timm_names
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS
 from stronglens.settings.member import MemberSettings
 

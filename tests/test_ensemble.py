@@ -14,7 +14,7 @@ from stronglens.artefact import sha256_of
 from stronglens.ensembling import merge
 from stronglens.ensembling.merge import sorted_stream
 from stronglens.ensembling.threshold_file import write_threshold
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.tables import TEXT
 
 LENS, OTHER = "slsim_lenses/D1_L_00000000", "hsc_nonlenses/D2_N_00000000"

@@ -188,7 +188,7 @@ class TestLocal:
 
     def test_jobs_run_each_on_its_own_gpu(self, tmp_path: Path) -> None:
         claim = (
-            "import time; from stronglens.gpu_lock import claim_gpu\n"
+            "import time; from stronglens.running.gpu_lock import claim_gpu\n"
             "with claim_gpu() as gpu: print(time.time()); print(gpu); time.sleep(1); print(time.time())"
         )
         (tmp_path / "member.py").write_text(claim)

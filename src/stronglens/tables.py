@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import compute
 from pyarrow import csv as arrow_csv
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 TEXT, INTEGER, REAL = pa.large_string(), pa.int64(), pa.float64()
 """Types of columns. Text has 64-bit offsets: a column of paths may exceed 2 GiB."""

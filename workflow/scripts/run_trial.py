@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from stronglens.cli import Command, run
-from stronglens.gpu_lock import claim_gpu
+from stronglens.running.cli import Command, run
+from stronglens.running.gpu_lock import claim_gpu
+from stronglens.running.threads import spin_briefly
 from stronglens.settings.search import TrialSettings
-from stronglens.threads import spin_briefly
 
 
 class RunTrial(Command):

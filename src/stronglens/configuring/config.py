@@ -12,10 +12,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from stronglens.configuring.searches import canonical_space, wrong_space
 from stronglens.configuring.timm_names import timm_names
 from stronglens.configuring.yaml_keys import repeated_keys
-from stronglens.errors import InputError
-from stronglens.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.packing.listing import list_files
 from stronglens.packing.names import NameParser, NotACutout
+from stronglens.running.errors import InputError
+from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.combine import CombineSettings

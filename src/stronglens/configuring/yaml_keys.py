@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from stronglens.explain import Place, dotted
+from stronglens.running.explain import Place, dotted
 
 
 def repeated_keys(path: Path) -> list[str]:

@@ -28,8 +28,8 @@ from stronglens.ensembling.member_predictions import (
     starts_of_runs,
 )
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.errors import InputError
 from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.running.errors import InputError
 from stronglens.settings.combine import CombineSettings
 from stronglens.tables import TEXT, write_table
 

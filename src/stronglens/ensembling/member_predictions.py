@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
 
 Level = Literal["object", "file"]

@@ -9,8 +9,8 @@ import pandas as pd
 from pyarrow import parquet
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
 from stronglens.packing.packed import PARAMETERS, SUMMARY
+from stronglens.running.errors import InputError
 
 
 def read_lens_values(packed: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:

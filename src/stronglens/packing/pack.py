@@ -14,7 +14,6 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from stronglens.artefact import sha256_of, write_aside, write_json
-from stronglens.errors import InputError
 from stronglens.packing.blocks import BLOCK_FILES, Block, pack_blocks
 from stronglens.packing.find import FoundFile, bands_of, find_cutouts
 from stronglens.packing.names import domain_of, label_of, printable
@@ -22,7 +21,8 @@ from stronglens.packing.pack_summary import RejectedFile, log_summary, object_ba
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters
 from stronglens.packing.rejected import kind_of
-from stronglens.progress import progress
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.data import BUCKETS, PackSettings, located
 
 _LOG = logging.getLogger("stronglens")

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.errors import InputError
 from stronglens.packing.find import places_of
 from stronglens.packing.image_choice import ID_COLUMNS
+from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
 
 FILE_NAME = "parameters.fits"

@@ -15,9 +15,9 @@ from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
 from stronglens.ensembling.member_predictions import KEY_COLUMN, Level, starts_of_runs
 from stronglens.ensembling.row_ids import row_ids
-from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
 from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.running.errors import InputError
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.submitting.record import Origins, describe_origins
