@@ -132,7 +132,8 @@ class _Parent:
                     if self._options.smoke:
                         self._wait()
                 if name.startswith("ways:") and not self._options.smoke:
-                    self._start(f"warm:{name.partition(':')[2]}", 150)
+                    for way in ("compiled", "graphs"):
+                        self._start(f"warm:{name.partition(':')[2]}:{way}", 150)
             self._wait()
             for name in wanted:
                 if name not in (*UNTIMED, "env"):
@@ -245,9 +246,16 @@ class Here:
 
     def random_samples(self, n: int) -> Any:
         """Resident noise, every second a lens, kept in what the network computes in."""
-        from networks_here import random_samples
+        import torch
 
-        return random_samples(n, self.device, self.dtype)
+        from stronglens.networks.resident import ResidentSamples
+
+        generator = torch.Generator(self.device).manual_seed(1)
+        images = torch.empty(n, SIDE_PX, SIDE_PX, dtype=self.dtype, device=self.device)
+        for part in torch.split(images, 50_000):
+            part.copy_(torch.randn(part.shape, generator=generator, device=self.device))
+        rows = torch.arange(n, device=self.device)
+        return ResidentSamples(images, rows[:, None], (rows % 2).float(), has_gaps=False)
 
     def packed(self, n_per_bucket: int, seed: int = 0) -> Any:
         """A packed set with rings, some objects without all bands, and all of its samples."""
@@ -598,11 +606,12 @@ def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
     )
 
 
-def warm(here: Here, kind: str) -> None:
+def warm(here: Here, kind_and_way: str) -> None:
     """Compile what is timed later, so that the cache on the disk has it."""
+    kind, way = kind_and_way.split(":")
     started = time.monotonic()
-    _trainer(here, kind, 128, 128 * 64).measure("compiled")
-    here.book.add(f"compiling {kind}, beside others", time.monotonic() - started, "s")
+    _trainer(here, kind, 128, 128 * 64).measure(way)
+    here.book.add(f"{kind}, {way}, beside others", time.monotonic() - started, "s to compile and try")
 
 
 def ways(here: Here, kind: str) -> None:
@@ -622,8 +631,8 @@ def ways(here: Here, kind: str) -> None:
             with here.book.guard(f"{kind}, batch {batch}, {way}"):
                 module.N_TIMED = here.pick(2, 40 if way in ("eager", "compiled") else 300)
                 one = _trainer(here, kind, batch, batch * here.pick(3, 300 if batch == 128 else 40))
-                found, _ = one.measure(way)
-                del one
+                found, steps = one.measure(way)
+                del one, steps
                 reference = reference or list(found.losses)
                 off = max(abs(a - b) for a, b in zip(found.losses, reference, strict=True))
                 add(
