@@ -90,7 +90,7 @@ gpu: $(INSTALLED)
 	$(WITHIN) python benchmarks/gpu.py
 
 lock: $(INSTALLED)
-	$(WITHIN) uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(WITHIN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(UPGRADE) --output-file $(LOCK)
 
 docs: $(INSTALLED)
@@ -108,4 +108,5 @@ $(INSTALLED):
 	    "install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

@@ -91,6 +91,7 @@ def main() -> int:
     """Run the sections and sum up; give 1 if a check failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
+    parser.add_argument("--ways", default="", help="ways to take a step that are timed; all if not given")
     parser.add_argument("--smoke", action="store_true", help="a handful of samples, on a CPU")
     parser.add_argument("--limit", type=float, default=460, help="seconds for all of it")
     parser.add_argument("--out", type=Path, default=Path("gpu_results"), help="folder of results and log")
@@ -132,7 +133,7 @@ class _Parent:
                     if self._options.smoke:
                         self._wait()
                 if name.startswith("ways:") and not self._options.smoke:
-                    for way in ("compiled", "graphs"):
+                    for way in self._to_compile():
                         self._start(f"warm:{name.partition(':')[2]}:{way}", 150)
             self._wait()
             for name in wanted:
@@ -143,13 +144,24 @@ class _Parent:
             for process, _ in self._running.values():
                 _end(process)
 
+    def _to_compile(self) -> list[str]:
+        """Ways whose networks are compiled beforehand."""
+        wanted = self._options.ways.split(",") if self._options.ways else ["compiled", "graphs"]
+        return [way for way in ("compiled", "graphs") if any(one.endswith(way) for one in wanted)]
+
     def _start(self, name: str, cap_s: float = 0.0) -> None:
         left = self._end - time.monotonic()
         if left < 15:
             self._book.add(f"section {name}", "SKIPPED", note="no time left")
             return
         command = [sys.executable, __file__, "--section", name, "--out", self._options.out]
-        command += ["--work", self._options.work, *(["--smoke"] if self._options.smoke else [])]
+        command += [
+            "--work",
+            self._options.work,
+            "--ways",
+            self._options.ways,
+            *(["--smoke"] if self._options.smoke else []),
+        ]
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(self._options.work / "inductor")}
         process = subprocess.Popen(
             list(map(str, command)), env=environment, stderr=self._log, start_new_session=True
@@ -219,6 +231,7 @@ class Here:
         import torch
 
         self.options, self.smoke, self.work = options, options.smoke, options.work
+        self.ways = [name for name in options.ways.split(",") if name]
         self.gpu = torch.cuda.is_available() and not options.smoke
         self.device = torch.device("cuda" if self.gpu else "cpu")
         self.dtype = torch.bfloat16
@@ -328,8 +341,8 @@ def equal(here: Here) -> None:
     """A CPU against a GPU, resident against streamed samples, each way against the eager one."""
     import torch
 
-    from stronglens.networks.device import algorithms
     from stronglens.networks.forward import logits_of
+    from stronglens.networks.precision import algorithms
     from stronglens.networks.preprocess import known_of, preprocess_all
     from stronglens.networks.resident import load_resident
     from stronglens.networks.streamed import stream_samples
@@ -347,7 +360,7 @@ def equal(here: Here) -> None:
         "guided": {"smoothing": "guided"},
         "mad, clipped below": {"scale": "mad", "low_clip_quantile": 0.01},
         "object": {"normalisation": "object"},
-        "asinh": {"normalisation": "asinh", "asinh_softening_of_band": {"g": 0.5}},
+        "asinh": {"normalisation": "asinh", "asinh_softening": 0.5},
     }
     numbers = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1)).to(device)
     for name, given in variants.items():
@@ -364,9 +377,9 @@ def equal(here: Here) -> None:
                 gap(resident.take(b), s) for b, s in zip(batches, streamed.in_turn(batches), strict=True)
             )
             add(f"float32 images {name}, resident against streamed", off, "apart", ok=off == 0)
-    with guard("resident and streamed"), algorithms(deterministic=True):
+    own = TrainSettings(batch_size=here.pick(16, 64), epochs=1, deterministic=True, precision="bf16")
+    with guard("resident and streamed"), algorithms(own):
         found = []
-        own = TrainSettings(batch_size=here.pick(16, 64), epochs=1, deterministic=True, precision="bfloat16")
         loaded = [
             load_resident(packed, samples, plain, device, here.dtype),
             stream_samples(packed, samples, plain, device),
@@ -418,7 +431,7 @@ def equal(here: Here) -> None:
     weights = torch.rand(len(few), device=device) + 0.5
     for name, more in options.items():
         with guard(f"whole steps, {name}"):
-            own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bfloat16", **more)
+            own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bf16", **more)
             found = [
                 Trainer(here.network("atto", chans=5, drop_path=0.1), few, few, own, 1, way, weights).fit()
                 for way in ("never", "never", "whole")
@@ -442,7 +455,7 @@ def resume(here: Here) -> None:
     """Cut within an epoch, kept, read, gone on with: the same as never cut; in each precision and way."""
     import torch
 
-    from stronglens.networks.device import algorithms
+    from stronglens.networks.precision import algorithms
     from stronglens.networks.resident import load_resident
     from stronglens.settings.preprocess import PreprocessSettings
     from stronglens.settings.train import TrainSettings
@@ -467,7 +480,7 @@ def resume(here: Here) -> None:
 
     packed, samples_of = here.packed(here.pick(8, 40))
     loaded = load_resident(packed, samples_of(), PreprocessSettings(), here.device)
-    cases = [("bfloat16", "never"), ("float32", "never"), ("float16", "never"), ("bfloat16", "whole")]
+    cases = [("bf16", "never"), ("float32", "never"), ("tf32", "never"), ("fp16", "never"), ("bf16", "whole")]
     for precision, way in cases:
         with here.book.guard(f"cut and gone on, {precision}, {way}"):
             deterministic = way == "never"
@@ -484,7 +497,7 @@ def resume(here: Here) -> None:
             def trainer(own: Any = own, way: str = way) -> Any:
                 return Trainer(here.network("atto", drop_path=0.2), loaded, loaded, own, 1, way)
 
-            with algorithms(deterministic=deterministic):
+            with algorithms(own):
                 whole, again, kept = trainer().fit(), trainer().fit(), Kept()
                 with contextlib.suppress(CutError):
                     trainer().fit(kept)
@@ -567,6 +580,7 @@ def train(here: Here) -> None:
 
 def auc(here: Here) -> None:
     """What each precision reaches."""
+    from stronglens.networks.precision import algorithms
     from stronglens.networks.resident import load_resident
     from stronglens.settings.preprocess import PreprocessSettings
     from stronglens.settings.train import TrainSettings
@@ -579,9 +593,10 @@ def auc(here: Here) -> None:
     ]
     for image in loaded:
         image.images.add_(image.images.new_empty(image.images.shape).normal_().mul_(here.pick(0.0, 2.0)))
-    for precision in ("float32", "bfloat16", "float16"):
+    for precision in ("float32", "tf32", "bf16", "fp16"):
         own = TrainSettings(batch_size=here.pick(16, 128), epochs=here.pick(1, 5), precision=precision)
-        found[precision] = Trainer(here.network("atto"), *loaded, own, 1).fit().records[-1].val_auc
+        with algorithms(own):
+            found[precision] = Trainer(here.network("atto"), *loaded, own, 1).fit().records[-1].val_auc
         off = found[precision] - found["float32"]
         here.book.add(f"AUC, {precision}", found[precision], ok=abs(off) < here.pick(1.0, 0.02))
 
@@ -590,7 +605,7 @@ def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
     from stronglens.settings.train import TrainSettings
     from stronglens.training.trainer import Trainer
 
-    own = TrainSettings(batch_size=batch, epochs=80, precision="bfloat16", **more)
+    own = TrainSettings(batch_size=batch, epochs=80, precision="bf16", **more)
     samples = here.random_samples(n)
     return Trainer(
         here.network(kind, drop_path=0.1),
@@ -623,6 +638,8 @@ def ways(here: Here, kind: str) -> None:
     add, n_timed = here.book.add, module.N_TIMED
     if here.smoke:
         module.WAYS = module.WAYS[:2]  # compiling takes minutes
+    if here.ways:
+        module.WAYS = tuple(one for one in module.WAYS if one.name in here.ways)
     names = [one.name for one in module.WAYS]
     for batch in here.pick((8,), (128, 512, 2048)):
         reference: list[float] = []
@@ -686,7 +703,7 @@ def _limit(here: Here, kind: str, batch: int) -> float:
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     from stronglens.networks.compiled import compiled
-    from stronglens.networks.device import autocast
+    from stronglens.networks.precision import autocast
 
     network = here.network(kind, drop_path=0.1).train()
     images = torch.randn(batch, 1, SIDE_PX, SIDE_PX, device=here.device)
@@ -815,7 +832,7 @@ def naive(here: Here) -> None:
     from torch.nn.functional import binary_cross_entropy_with_logits
     from torch.utils.data import DataLoader
 
-    from stronglens.networks.device import autocast
+    from stronglens.networks.precision import autocast
 
     files = write_fits(here.work / "files", here.pick(4, 200), here.pick(1, 5))
     network = here.network("atto")

@@ -10,7 +10,8 @@ from multiprocessing.synchronize import Barrier
 import harness
 from networks_here import Epochs, compile_anew, our_network, random_samples, timm_network
 
-from stronglens.networks.device import arithmetic, choose_device
+from stronglens.networks.device import choose_device
+from stronglens.networks.precision import autocast_dtype
 from stronglens.settings.train import TrainSettings
 
 BATCH = 128
@@ -62,7 +63,7 @@ def _train(
     options: harness.Options, batch: int, n_steps: int, start: Barrier, told: "Queue[list[float]]"
 ) -> None:
     device = choose_device(options.device)
-    dtype = arithmetic(device, "auto")
+    dtype = autocast_dtype(device, "auto")
     network = our_network(options.network, timm_network(options.network, device), device)
     forward, _ = compile_anew(network, batch, device, dtype, learn=True, size=options.size)
     samples = random_samples(n_steps * batch, device, dtype)

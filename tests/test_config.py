@@ -534,7 +534,7 @@ def test_missing_and_empty_folders(on_disk: dict[str, Any], tmp_path: Path) -> N
     first, second, third = sources(on_disk)
     assert first == (
         "data.labelled.hsc_nonlenses: /nowhere: expected a folder of FITS files or a list file, "
-        "found nothing that can be read"
+        "found that it does not exist"
     )
     assert second == (
         f"data.labelled.slsim_lenses: {tmp_path}/slsim_lenses: expected FITS cutouts "

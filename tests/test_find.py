@@ -12,6 +12,7 @@ from stronglens.errors import InputError
 from stronglens.packing.find import bands_of, find_cutouts, part_of
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
 
+BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 NAMES = [f"object_{number:05d}_{band}.fits" for number in range(12) for band in "grizy"]
 
 
@@ -22,20 +23,22 @@ def fill(folder: Path, names: list[str]) -> Path:
     return folder
 
 
-def one(path: Path) -> PackSettings:
-    return PackSettings(dataset="blind", path=str(path))
+def one(path: Path, bands: str = "grizy") -> PackSettings:
+    return PackSettings(dataset="blind", path=str(path), bands=list(bands))
 
 
 def four(folders: dict[str, Path]) -> PackSettings:
     return PackSettings(dataset="blind", buckets=LabelledSettings(**{b: str(p) for b, p in folders.items()}))
 
 
-def labelled(folder: Path, names: Callable[[str], list[str]] | None = None) -> PackSettings:
+def labelled(
+    folder: Path, names: Callable[[str], list[str]] | None = None, bands: str = "gr"
+) -> PackSettings:
     places = {}
     for bucket in BUCKETS:
         inner = [f"{bucket}_{number}_{band}.fits" for number in range(2) for band in "gr"]
         places[bucket] = str(fill(folder / bucket, names(bucket) if names else inner))
-    return PackSettings(labelled=LabelledSettings(**places))
+    return PackSettings(labelled=LabelledSettings(**places), bands=list(bands))
 
 
 def write_list(path: Path, lines: list[str]) -> Path:
@@ -138,7 +141,7 @@ def test_files_that_a_content_store_keeps_bear_the_name_of_the_link(tmp_path: Pa
 def test_two_names_for_one_file_are_two_objects(tmp_path: Path) -> None:
     fill(tmp_path, ["a_g.fits"])
     (tmp_path / "b_g.fits").symlink_to("a_g.fits")
-    assert [file.object for file in find_cutouts(one(tmp_path)).files] == ["a", "b"]
+    assert [file.object for file in find_cutouts(one(tmp_path, "g")).files] == ["a", "b"]
 
 
 def test_names_of_all_kinds(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_names_of_all_kinds(tmp_path: Path) -> None:
         "new\nline_g.fits",
         "$(touch x)_g.fits",
     ]
-    found = find_cutouts(one(fill(tmp_path, names)))
+    found = find_cutouts(one(fill(tmp_path, names), "g"))
     assert {Path(file.path).name for file in found.files} == set(names)
 
 
@@ -165,7 +168,7 @@ def test_labelled_objects_are_named_by_bucket_and_come_in_its_order(tmp_path: Pa
 
 
 def test_the_same_name_in_two_buckets_is_two_objects(tmp_path: Path) -> None:
-    found = find_cutouts(labelled(tmp_path, lambda _: ["object_0_g.fits"]))
+    found = find_cutouts(labelled(tmp_path, lambda _: ["object_0_g.fits"], "g"))
     assert [file.object for file in found.files] == [f"{bucket}/object_0" for bucket in BUCKETS]
 
 
@@ -235,10 +238,144 @@ def test_a_list_that_is_no_text(tmp_path: Path) -> None:
         find_cutouts(one(tmp_path / "list"))
 
 
-def test_a_list_from_windows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n", "\t\n", " \t \r\n", "\n\n", "\n  \n# a_g.fits\n"])
+@pytest.mark.parametrize("start", ["", "  ", "\t", BYTE_ORDER_MARK])
+def test_blanks_line_ends_and_comments_of_a_list_lose_no_file(start: str, end: str, tmp_path: Path) -> None:
     fill(tmp_path, NAMES)
-    (tmp_path / "list").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(NAMES).encode())
-    assert len(find_cutouts(one(tmp_path / "list")).files) == len(NAMES)
+    lines = [
+        start.replace(BYTE_ORDER_MARK, "" if number else BYTE_ORDER_MARK) + n
+        for number, n in enumerate(NAMES)
+    ]
+    (tmp_path / "list").write_bytes((end.join(lines) + end).encode())
+    found = find_cutouts(one(tmp_path / "list"))
+    assert [Path(file.path).name for file in found.files] == NAMES
+    assert found.leftovers == []
+
+
+def test_a_file_whose_name_begins_like_a_comment_is_no_comment(tmp_path: Path) -> None:
+    fill(tmp_path, ["#1_g.fits"])
+    (tmp_path / "list").write_text("#1_g.fits\n#2_g.fits\n", encoding="utf-8")
+    assert [file.object for file in find_cutouts(one(tmp_path / "list", "g")).files] == ["#1"]
+
+
+@pytest.mark.parametrize("rest", [" 1", "\tlens", ",0", ";", " # good", " a_g.fits", "\0", "\r" + NAMES[1]])
+def test_a_line_with_more_than_a_path_is_an_error_that_names_it(rest: str, tmp_path: Path) -> None:
+    fill(tmp_path, NAMES)
+    for number in (0, 7, len(NAMES) - 1):
+        lines = [*NAMES]
+        lines[number] += rest
+        with pytest.raises(InputError, match=rf"list\.txt: expected .*(line {number + 1}: |null)"):
+            find_cutouts(one(write_list(tmp_path / "list.txt", lines)))
+
+
+@pytest.mark.parametrize("name", ["a_g.png", "a_g.fits.txt", "_manifest.txt", "a_g"])
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_a_line_that_names_no_cutout_is_an_error_that_names_it(
+    name: str, n_parts: int, tmp_path: Path
+) -> None:
+    fill(tmp_path, [*NAMES, name])
+    source = write_list(tmp_path / "list.txt", [*NAMES, name])
+    for part in range(n_parts):
+        with pytest.raises(InputError, match=rf"FITS cutout in every line, found 1 that .*line 61: .*{name}"):
+            find_cutouts(one(source), part, n_parts)
+
+
+def test_a_list_of_all_that_a_folder_holds_may_name_what_lies_beside_cutouts(tmp_path: Path) -> None:
+    names = [*NAMES, "parameters.fits", ".DS_Store"]
+    fill(tmp_path, names)
+    found = find_cutouts(one(write_list(tmp_path / "list.txt", names)))
+    assert (len(found.files), len(found.leftovers)) == (len(NAMES), 2)
+
+
+@pytest.mark.parametrize("ending", ["gz", "fz", "bz2", "xz", "Z", "zip", "zst"])
+def test_a_compressed_file_is_a_cutout_whatever_compressed_it(ending: str, tmp_path: Path) -> None:
+    names = [f"{name}.{ending}" for name in NAMES]
+    fill(tmp_path / "data", names)
+    for source in (tmp_path / "data", write_list(tmp_path / "list.txt", [f"data/{name}" for name in names])):
+        found = find_cutouts(one(source))
+        assert [Path(file.path).name for file in found.files] == names
+        assert found.leftovers == []
+
+
+# bands
+
+
+FORMS_OF_SURVEYS = [
+    "obj{}_{}_sci",
+    "cutout-HSC-{1}-{0}",
+    "skycell.{}.stk.{}.unconv",
+    "image{}SDSS_{}-1",
+    "{1}_obj{0}",
+    "J{}_f{}.{}.x",
+    "{0}_{1}-band",
+    "{0}_{1}band",
+    "{0}.{1}",
+]
+
+
+@pytest.mark.parametrize("form", FORMS_OF_SURVEYS)
+@pytest.mark.parametrize("upper", [False, True])
+def test_names_that_state_a_band_elsewhere_are_refused(form: str, upper: bool, tmp_path: Path) -> None:
+    bands = "GRIZY" if upper else "grizy"
+    names = [form.format(number, band, band) + ".fits" for number in range(4) for band in bands]
+    message = (
+        r"blind: expected names that end in a configured band \(g, r, i, z, y\).*found 20 of 20 that do not"
+    )
+    with pytest.raises(InputError, match=message) as caught:
+        find_cutouts(one(fill(tmp_path, names)))
+    assert sum(repr(name.removesuffix(".fits")) in str(caught.value) for name in names) == 3
+
+
+@pytest.mark.parametrize("ending", ["_VIS", "_g_sci", "-HSC-G-1", "_F814W", "_err", ""])
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_bare_names_among_names_with_a_band_are_refused(ending: str, part: int, tmp_path: Path) -> None:
+    names = [f"object_{number:05d}{ending}.fits" for number in range(4)]
+    with pytest.raises(InputError, match=r"found 4 of 64 that do not, such as '.*', '.*', '.*'; rename"):
+        find_cutouts(one(fill(tmp_path, [*NAMES, *names])), part, 3)
+
+
+def test_bare_names_in_one_bucket_are_refused(tmp_path: Path) -> None:
+    settings = labelled(tmp_path, lambda b: ["a.fits"] if b == "hsc_lenses" else ["a_g.fits", "a_r.fits"])
+    with pytest.raises(InputError, match=r"labelled: expected names .* found 1 of 7 .*such as 'a'"):
+        find_cutouts(settings)
+
+
+def test_a_set_of_bare_names_alone_is_one_of_single_cutouts(tmp_path: Path) -> None:
+    fill(tmp_path, [f"OBJID_{number:04d}.fits" for number in range(5)])
+    settings = one(tmp_path)
+    assert {bands_of(settings)[file.band] for file in find_cutouts(settings).files} == {"single"}
+
+
+def test_the_only_band_is_not_taken_for_another_that_a_name_states(tmp_path: Path) -> None:
+    fill(tmp_path, [f"obj1_{band}_sci.fits" for band in "gr"])
+    with pytest.raises(InputError, match=r"bands alone \(r\), found 1 of others, such as 'obj1_g_sci.fits'"):
+        find_cutouts(one(tmp_path, "r"))
+    (tmp_path / "obj1_g_sci.fits").unlink()
+    assert [file.object for file in find_cutouts(one(tmp_path, "r")).files] == ["obj1_r_sci"]
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_files_of_a_band_that_is_not_configured_are_an_error(
+    n_parts: int, as_lines: bool, tmp_path: Path
+) -> None:
+    source = fill(tmp_path / "data", [*NAMES, "object_00000_u.fits", "object_00001_U.fits.fz"])
+    if as_lines:
+        source = write_list(tmp_path / "list.txt", [str(path) for path in sorted(source.iterdir())])
+    for part in range(n_parts):
+        with pytest.raises(InputError, match=r"files of the configured bands alone .*found 2"):
+            find_cutouts(one(source), part, n_parts)
+    with pytest.raises(InputError, match=r"found 14 of others, such as 'object_0000._.\.fits"):
+        find_cutouts(one(source, "griz"))
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_a_configured_band_that_no_file_has_is_an_error(n_parts: int, tmp_path: Path) -> None:
+    fill(tmp_path, [name for name in NAMES if not name.endswith(("_i.fits", "_y.fits"))])
+    for part in range(n_parts):
+        with pytest.raises(InputError, match=r"each configured band \(.*\), found none of i, y among 36"):
+            find_cutouts(one(tmp_path), part, n_parts)
+    assert len(find_cutouts(one(tmp_path, "grz")).files) == 36
 
 
 def test_two_files_for_one_band_of_an_object(tmp_path: Path) -> None:
@@ -263,7 +400,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_leftovers_are_listed_with_reasons(tmp_path: Path) -> None:
-    fill(tmp_path, [*NAMES, "_manifest.txt", ".DS_Store", "parameters.fits", "object_00000_u.fits"])
+    fill(tmp_path, [*NAMES, "_manifest.txt", ".DS_Store", "parameters.fits"])
     fill(tmp_path / "one" / "two", ["deep_g.fits"])
     fill(tmp_path / ".hidden", ["hidden_g.fits"])
     found = find_cutouts(one(tmp_path))
@@ -273,11 +410,10 @@ def test_leftovers_are_listed_with_reasons(tmp_path: Path) -> None:
         "_manifest.txt",
         ".DS_Store",
         "parameters.fits",
-        "object_00000_u.fits",
         "one/two/",
         ".hidden/",
     }
-    assert "not configured" in reasons["object_00000_u.fits"]
+    assert reasons["parameters.fits"] == "table of parameters"
 
 
 def test_broken_links_are_found_and_left_to_the_reader(tmp_path: Path) -> None:

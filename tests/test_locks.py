@@ -1,5 +1,6 @@
 """What is installed: the lock meets pyproject.toml, and every other statement of a version meets the lock."""
 
+import itertools
 import re
 import sys
 import sysconfig
@@ -16,8 +17,11 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
-DEVELOPMENT = [Requirement(text) for text in PROJECT["dependency-groups"]["dev"]]
+LIBRARY = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+EXTRAS = {
+    extra: [Requirement(text) for text in texts]
+    for extra, texts in PROJECT["project"]["optional-dependencies"].items()
+}
 LOCK = (ROOT / "requirements.lock").read_text()
 PYTHONS = ["3.11", "3.12", "3.13"]
 
@@ -44,7 +48,7 @@ def locked(python: str) -> dict[str, str]:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_has_what_the_project_asks_for(python: str) -> None:
     versions = locked(python)
-    for requirement in RUNTIME + DEVELOPMENT:
+    for requirement in [*LIBRARY, *itertools.chain(*EXTRAS.values())]:
         version = versions[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), f"{requirement}: the lock has {version}; make lock"
 
@@ -111,8 +115,8 @@ def test_the_conda_environment_has_the_locked_versions(conda: dict[str, str]) ->
 
 def test_the_conda_environment_has_what_the_steps_need(conda: dict[str, str]) -> None:
     # Snakemake itself runs outside of it.
-    needed = {canonicalize_name(requirement.name) for requirement in RUNTIME}
-    assert set(conda) == {name for name in needed if not name.startswith("snakemake")}
+    needed = [*LIBRARY, *EXTRAS["sim"], *EXTRAS["search"]]
+    assert set(conda) == {canonicalize_name(requirement.name) for requirement in needed}
 
 
 def test_the_citation_is_of_this_version() -> None:

@@ -10,7 +10,7 @@ from stronglens.packing.names import NO_BAND, NameParser, NotACutout, domain_of,
 from stronglens.settings.data import BUCKETS
 
 BANDS = ["g", "r", "i", "z", "y"]
-ENDINGS = [".fits", ".fit", ".fts", ".FITS", ".Fits.gz", ".fits.fz", ".fit.GZ"]
+ENDINGS = [".fits", ".fit", ".fts", ".FITS", ".Fits.gz", ".fits.fz", ".fit.GZ", ".fits.bz2", ".fits.Z", ".fz"]
 # Names of objects as a file system allows them; not ones that would be read as hidden.
 STEMS = st.text(st.characters(exclude_characters="/\0"), min_size=1).filter(lambda text: text[0] != ".")
 

@@ -331,6 +331,22 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_in_parts_too(tmp_path: Pa
             build_buckets(settings, tmp_path / "out", part=part, n_parts=2)
 
 
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_a_set_of_which_nothing_can_be_read_is_refused_whatever_share_is_allowed(
+    n_parts: int, tmp_path: Path
+) -> None:
+    write_test_set(tmp_path / "set", 10)
+    for path in (tmp_path / "set").iterdir():
+        path.write_bytes(b"no")
+    settings = PackSettings(dataset="blind", path=str(tmp_path / "set"), max_rejected=1)
+    for part in range(n_parts):
+        with pytest.raises(
+            InputError, match=r"expected less than all .*\(100\.000%\): \d+ x not FITS, such as"
+        ):
+            build_buckets(settings, tmp_path / "out", part=part, n_parts=n_parts)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_max_rejected_is_the_share_that_is_allowed(tmp_path: Path) -> None:
     write_test_set(tmp_path / "set", 4)
     (tmp_path / "set" / "object_00000_g.fits").write_bytes(b"")

@@ -245,7 +245,7 @@ def test_number_of_parts_changes_nothing(tmp_path: Path, level: str) -> None:
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("ending", [".fits", ".FITS", ".fits.gz", ".fit"])
+@pytest.mark.parametrize("ending", [".fits", ".FITS", ".fits.gz", ".fit", ".fits.Z", ".fz"])
 def test_level_file_has_a_row_for_each_stem(tmp_path: Path, ending: str) -> None:
     write_test_set(
         tmp_path,

@@ -20,7 +20,7 @@ from stronglens.ways import (
     Candidate,
     Choice,
     ChoiceFile,
-    DeviceLostError,
+    LostDeviceError,
     Measured,
     choose,
     in_words,
@@ -86,8 +86,8 @@ def test_where_all_fail_the_first_is_taken() -> None:
 
 
 def test_a_lost_gpu_ends_the_job() -> None:
-    with pytest.raises(DeviceLostError):
-        chosen(10**6, whole=DeviceLostError("an illegal memory access"))
+    with pytest.raises(LostDeviceError):
+        chosen(10**6, whole=LostDeviceError("an illegal memory access"))
 
 
 def test_a_way_that_a_faster_one_makes_needless_is_not_tried() -> None:

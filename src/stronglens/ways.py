@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stronglens.errors import InputError
+from stronglens.networks.device import LostDeviceError, first_line
 
 FURTHEST = 5e-3
 """A way whose losses are further than that from those of the first is not taken. Measured: H100, bfloat16, 20
@@ -24,10 +24,6 @@ LARGEST_GAIN = 0.6
 long to set up is worth it. Measured there: compiled against eager, both as recorded steps, 0.45."""
 
 log = logging.getLogger("stronglens")
-
-
-class DeviceLostError(InputError):
-    """A GPU does not answer any more: nothing can be computed in this process."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def choose(
             continue
         try:
             found = measure(candidate.name)
-        except DeviceLostError:
+        except LostDeviceError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a way, there are others
             refused[candidate.name] = f"{type(error).__name__}: {first_line(error)}"
@@ -122,11 +118,6 @@ def _fault(found: Measured, reference: Sequence[float], furthest: float) -> str:
         return "a loss or a time is not finite"
     off = max((abs(a - b) for a, b in zip(found.losses, reference, strict=False)), default=0.0)
     return f"its losses are {off:.1e} from those of the first way" if off > furthest else ""
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its kind."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def in_words(choice: Choice, candidates: Sequence[Candidate], unit: str, units_a_step: int) -> str:

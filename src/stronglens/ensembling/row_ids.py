@@ -4,8 +4,9 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.ensembling.member_predictions import KEY_COLUMN, Level
+from stronglens.packing.names import FITS_ENDING
 
-_FOLDERS_AND_ENDING = r"(?i)^.*/|\.(fits|fit|fts)(\.(gz|fz))?$"
+_FOLDERS_AND_ENDING = rf"(?i)^.*/|{FITS_ENDING}$"
 
 
 def row_ids(table: pa.Table, level: Level) -> pa.Array:

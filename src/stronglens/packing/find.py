@@ -14,10 +14,18 @@ from typing import NamedTuple
 from stronglens.errors import InputError
 from stronglens.packing.links import LinkFollower
 from stronglens.packing.listing import Listed, list_files
-from stronglens.packing.names import NO_BAND, NameParser, NotACutout
+from stronglens.packing.names import (
+    NO_BAND,
+    Companion,
+    CutoutName,
+    NameParser,
+    NotACutout,
+    UnknownBand,
+)
 from stronglens.settings.data import BUCKETS, PackSettings
 
 _MOST_EXAMPLES = 10
+_NAMES_SHOWN = 3
 
 
 class FoundFile(NamedTuple):
@@ -103,18 +111,20 @@ def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Fou
     ------
     InputError
         A source is missing or unreadable; a labelled bucket, or the whole set, holds no cutouts; a list file
-        names files that are not there; two files claim to be the same band of the same object; the same
-        file lies in two labelled buckets.
+        names files that are not there or no cutouts; a file has a band that is not configured, or none where
+        others have one or its name seems to state one; no file has a configured band; two files claim to be
+        the same band of the same object; the same file lies in two labelled buckets.
     """
     parser = NameParser(settings.bands)
     rank = {band: number for number, band in enumerate(bands_of(settings))}
+    bands = _BandsFound(settings, parser)
     keys: dict[str, str] = {}  # one text an object, not one a file
     files: list[FoundFile] = []
     leftovers: list[Leftover] = []
     folders: list[list[str]] = []
     n_cutouts = []
     for number, (bucket, source) in enumerate(places_of(settings)):
-        links, inside, missing = LinkFollower(), set(), _MissingLines(source)
+        links, inside, lines = LinkFollower(), set(), _WrongLines(source)
         n_cutouts.append(0)
         for listed in list_files(source):
             try:
@@ -122,13 +132,18 @@ def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Fou
                     raise NotACutout("folder, hidden or too deep")
                 name = parser.parse(listed.name)
             except NotACutout as why:
+                if listed.line and lines.is_wrong(listed, why):
+                    continue
+                if isinstance(why, UnknownBand):
+                    bands.count_unknown(listed.name)
                 leftovers.append(Leftover(f"{listed.folder}/{listed.name}", bucket, str(why)))
                 continue
             n_cutouts[-1] += 1
+            bands.count(name)
             key = f"{bucket}/{name.object}" if bucket else name.object
             if n_parts > 1 and part_of(key, n_parts) != part:
                 continue
-            if listed.line and missing.check(listed):
+            if listed.line and lines.is_wrong(listed):
                 continue
             path = real_path = f"{listed.folder}/{listed.name}"
             if listed.is_link:
@@ -139,9 +154,11 @@ def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Fou
                     number if bucket else 0, keys.setdefault(key, key), rank[name.band], path, real_path
                 )
             )
-        missing.report()
+        lines.report()
         folders.append(sorted(inside))
+    bands.refuse_unknown()
     _refuse_empty(settings, n_cutouts, leftovers)
+    bands.refuse_missing()
     files.sort()
     once = list(_once(files))
     if settings.labelled is not None:
@@ -156,32 +173,101 @@ def part_of(key: str, n_parts: int) -> int:
     return int.from_bytes(digest, "big") % n_parts
 
 
-class _MissingLines:
-    """Lines of a list file that name no file."""
+class _Counted:
+    """How many there are of something, and the first of them."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.first: list[str] = []
+
+    def add(self, text: str) -> None:
+        self.n += 1
+        if len(self.first) < _MOST_EXAMPLES:
+            self.first.append(text)
+
+    def shown(self) -> str:
+        return ", ".join(repr(name) for name in self.first[:_NAMES_SHOWN])
+
+
+class _WrongLines:
+    """Lines of a list file that name no file, or one that is no cutout."""
 
     def __init__(self, source: Path) -> None:
         self._source = source
-        self._examples: list[str] = []
-        self._n = 0
+        self._missing, self._others = _Counted(), _Counted()
 
-    def check(self, listed: Listed) -> bool:
-        """Whether a line names no file; if so, remember it."""
+    def is_wrong(self, listed: Listed, no_cutout: NotACutout | None = None) -> bool:
+        """Whether a line is wrong, the name of its file being no cutout's or right; if so, remember it."""
         path = f"{listed.folder}/{listed.name}"
-        if os.path.isfile(path):
+        if not os.path.isfile(path):
+            self._missing.add(f"line {listed.line}: {path!r}")
+        elif no_cutout is not None and not isinstance(no_cutout, UnknownBand | Companion):
+            self._others.add(f"line {listed.line}: {path!r} ({no_cutout})")
+        else:
             return False
-        self._n += 1
-        if len(self._examples) < _MOST_EXAMPLES:
-            self._examples.append(f"line {listed.line}: {path!r}")
         return True
 
     def report(self) -> None:
-        if self._n:
-            more = f" and {self._n - len(self._examples)} more" if self._n > len(self._examples) else ""
+        for expected, found, lines in (
+            ("file", "name none", self._missing),
+            ("FITS cutout", "name something else", self._others),
+        ):
+            if lines.n:
+                more = f" and {lines.n - _MOST_EXAMPLES} more" if lines.n > _MOST_EXAMPLES else ""
+                raise InputError(
+                    f"{self._source}: expected a {expected} in every line, found {lines.n} that {found}: "
+                    + "; ".join(lines.first)
+                    + more
+                )
+
+
+class _BandsFound:
+    """The bands that the names in all places of a set state: too many, too few, or none."""
+
+    def __init__(self, settings: PackSettings, parser: NameParser) -> None:
+        self._settings = settings
+        self._parser = parser
+        self._n_of_band = dict.fromkeys(bands_of(settings), 0)
+        self._unknown, self._bare, self._bare_with_band = _Counted(), _Counted(), _Counted()
+
+    def count(self, name: CutoutName) -> None:
+        self._n_of_band[name.band] += 1
+        if name.band == NO_BAND:
+            self._bare.add(name.object)
+            if self._parser.bands_within(name.object):
+                self._bare_with_band.add(name.object)
+
+    def count_unknown(self, name: str) -> None:
+        self._unknown.add(name)
+
+    def refuse_unknown(self) -> None:
+        if self._unknown.n:
             raise InputError(
-                f"{self._source}: expected a file in every line, found {self._n} that name none: "
-                + "; ".join(self._examples)
-                + more
+                f"{self._wanted('files of the configured bands alone')}, found {self._unknown.n} of others, "
+                f"such as {self._unknown.shown()}; add their band to data.bands, or give a list file or a "
+                "folder of links without them"
             )
+
+    def refuse_missing(self) -> None:
+        """Refuse a set of several bands in which some files have none, or no file has some of them."""
+        n_bare, n = self._bare.n, sum(self._n_of_band.values())
+        if n_bare and (n_bare < n or self._bare_with_band.n):
+            examples = self._bare_with_band if n_bare == n else self._bare
+            raise InputError(
+                f"{self._wanted('names that end in a configured band')}, such as "
+                f"NAME_{self._settings.bands[0]}.fits, found {n_bare} of {n} that do not, such as "
+                f"{examples.shown()}; rename or link the files so, or, if all are in one band, configure "
+                "that band alone (data.bands)"
+            )
+        missing = [band for band in self._settings.bands if not self._n_of_band[band]]
+        if missing and not n_bare:
+            raise InputError(
+                f"{self._wanted('files of each configured band')}, found none of {', '.join(missing)} among "
+                f"{n}; add files (NAME_{missing[0]}.fits), or take the band out of data.bands"
+            )
+
+    def _wanted(self, what: str) -> str:
+        return f"{self._settings.dataset}: expected {what} ({', '.join(self._settings.bands)})"
 
 
 def _refuse_empty(settings: PackSettings, n_cutouts: list[int], leftovers: list[Leftover]) -> None:

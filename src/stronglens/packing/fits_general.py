@@ -1,27 +1,63 @@
-"""Reading an image from any FITS file, with astropy: slow, and at home with all that the standard allows."""
+"""Reading an image from any FITS file, with astropy: slow, and at home with all that the standard allows.
+
+astropy finds the HDUs and unpacks compressed images. What stored numbers mean (BLANK, TNULL, scales, arrays
+of variable length) and whether checksums match is judged here: astropy 8.0 ignores `BLANK = 0`, BLANK of
+unsigned integers, and TNULL in columns of arrays.
+
+Source: FITS Standard 4.0, sections 4.4.2 (BSCALE, BZERO, BLANK, checksums), 7.3 (binary tables), appendix J.
+"""
 
 import io
+import math
+import re
 import warnings
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.packing.fits_layout import BLOCK
+from stronglens.packing.fits_layout import BLOCK, CARD
 from stronglens.packing.image_choice import (
     ID_KEYWORDS,
     Column,
+    choose_hdu,
     choose_id,
     choose_image,
     clean_id,
-    without_unit_axes,
+    has_size,
     wrong_shape,
 )
 from stronglens.packing.rejected import Rejected
 
+_ELEMENTS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+_FORMAT = re.compile(r"[0-9]*([PQ]?)([A-Z])")
+_CHECKSUMS = re.compile(rb"(CHECKSUM|DATASUM )= *(?:'([^']*)'|([0-9]+))")
+
+
+_Read = Callable[[], tuple[npt.NDArray[np.float64], str]]
+
+
+class _Image(NamedTuple):
+    """An HDU that holds an image, or tries to.
+
+    Attributes
+    ----------
+    name : str
+        Its EXTNAME, or "".
+    title : str
+        What to call it in a message.
+    read : callable, or Rejected
+        Gives pixels and id; or why it can not.
+    """
+
+    name: str
+    title: str
+    read: _Read | Rejected
+
 
 def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
-    """Read the image of a FITS file: the first in it, in an image or in a table of one row.
+    """Read the image of a FITS file, from an image or from a table of one row.
 
     Parameters
     ----------
@@ -33,14 +69,16 @@ def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64],
     Returns
     -------
     pixels : ndarray of float64, shape (size_px * size_px,)
-        Rows of the image, one after the other; scaled as the header says. May hold NaN and infinities.
+        Rows of the image, one after the other; scaled as the header says, NaN where it says that the value is
+        undefined (BLANK, TNULL). May hold NaN and infinities.
     header_id : str
         The object's id in the file, or "".
 
     Raises
     ------
     Rejected
-        The file holds no such image, or is broken.
+        The file holds no such image, or several of which not one alone has the name SCI or IMAGE; or it is
+        broken, or not what its checksums say.
     """
     from astropy.io import fits  # noqa: PLC0415 - only the unusual file needs it, and it takes long to load
 
@@ -50,64 +88,174 @@ def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64],
         # What astropy mends with a warning is checked here, or is harmless.
         warnings.simplefilter("ignore")
         try:
-            with fits.open(io.BytesIO(content), memmap=False) as hdus:
-                return _first_image(hdus, content, size_px)
+            with fits.open(io.BytesIO(content), memmap=False, do_not_scale_image_data=True) as hdus:
+                return _read_image(hdus, content, size_px)
         except Rejected:
             raise
         except Exception as error:  # a broken file can break a parser in any way
             raise Rejected("unreadable", f"{type(error).__name__}: {error}".splitlines()[0][:200]) from error
 
 
-def _first_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
-    for hdu in hdus:
-        if hdu.is_image:
-            if hdu.header["NAXIS"] == 0:
-                continue
-            _refuse_truncated(hdu, content)
-            pixels = np.asarray(hdu.data)
-            if without_unit_axes(pixels.shape) != (size_px, size_px):
-                raise wrong_shape(pixels.shape, size_px)
-            found = pixels, ""
-        elif hdu.header.get("XTENSION", "").strip() == "BINTABLE":
-            _refuse_truncated(hdu, content)
-            image = _in_table(hdu, content, size_px)
-            if image is None:
-                continue
-            found = image
+def _read_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
+    images: list[_Image] = []
+    end = 0
+    for number, hdu in enumerate(hdus):
+        name = str(hdu.header.get("EXTNAME", "")).strip()
+        title = f"HDU {number} {name}".rstrip()
+        end = _end_of(hdu, content)
+        _refuse_changed(hdu, content, title)
+        try:
+            read = _image_in(hdu, content, size_px)
+        except Rejected as why:
+            images.append(_Image(name, title, why))
         else:
-            continue
-        _refuse_rest(hdu, content)
-        pixels, header_id = found
-        if pixels.dtype.kind not in "iuf":
-            raise Rejected("no image", f"values of type {pixels.dtype}")
-        header_id = header_id or _id_in(hdu.header) or _id_in(hdus[0].header)
-        return pixels.astype(np.float64).ravel(), header_id
-    if len(content) % BLOCK:
-        raise Rejected("truncated", f"{len(content)} bytes, not whole blocks of {BLOCK}")
-    raise Rejected("no image")
+            images += [_Image(name, title, read)] if read is not None else []
+    if content.startswith(b"XTENSION", end):
+        raise Rejected("truncated", f"{len(content)} bytes, in the header of HDU {len(hdus)}")
+    chosen = choose_hdu(
+        [image.name for image in images],
+        [image.title for image in images],
+        [not isinstance(image.read, Rejected) for image in images],
+    )
+    if chosen is None:
+        raise Rejected("no image")
+    chosen_read = images[chosen].read
+    if isinstance(chosen_read, Rejected):
+        raise chosen_read
+    pixels, header_id = chosen_read()
+    return pixels.ravel(), header_id or _id_in(hdus[0].header)
 
 
-def _refuse_truncated(hdu: Any, content: bytes) -> None:
+def _image_in(hdu: Any, content: bytes, size_px: int) -> _Read | None:
+    """What reads the image of an HDU; None if it holds none, and is not meant to.
+
+    Raises
+    ------
+    Rejected
+        It holds an image of another shape, or several.
+    """
+    if hdu.is_image:
+        if hdu.header["NAXIS"] == 0:
+            return None
+        shape = tuple(hdu.header[f"NAXIS{axis}"] for axis in range(hdu.header["NAXIS"], 0, -1))
+        if not has_size(shape, size_px, flat=False):
+            raise wrong_shape(shape, size_px)
+        return lambda: (_image_pixels(hdu), _id_in(hdu.header))
+    if str(hdu.header.get("XTENSION", "")).strip() == "BINTABLE":
+        return _image_in_table(hdu, content, size_px)
+    return None
+
+
+def _end_of(hdu: Any, content: bytes) -> int:
+    """Where an HDU ends: there the file does, but for empty blocks, or another HDU begins."""
     place = hdu.fileinfo()
-    end = place["datLoc"] + place["datSpan"]
+    end: int = place["datLoc"] + place["datSpan"]
     if end > len(content):
         raise Rejected("truncated", f"{len(content)} of {end} bytes")
+    if not content.startswith(b"XTENSION", end):
+        rest = content[end:]
+        if len(rest) % BLOCK or rest.strip(b"\0 "):
+            raise Rejected("inconsistent header", f"{len(rest)} bytes more than it states")
+    return end
 
 
-def _refuse_rest(hdu: Any, content: bytes) -> None:
-    """What follows an image are whole blocks of another extension; anything else means a wrong header."""
+def _refuse_changed(hdu: Any, content: bytes, title: str) -> None:
+    """Compare an HDU, as it stands in the file, with the checksums that its header states."""
     place = hdu.fileinfo()
-    rest = content[place["datLoc"] + place["datSpan"] :]
-    if len(rest) % BLOCK or (rest.strip(b"\0 ") and not rest.startswith(b"XTENSION")):
-        raise Rejected("inconsistent header", f"{len(rest)} bytes more than it states")
+    start, data_at = place["hdrLoc"], place["datLoc"]
+    end = data_at + place["datSpan"]
+    stated: dict[bytes, set[bytes]] = {b"CHECKSUM": set(), b"DATASUM ": set()}
+    for at in range(start, data_at, CARD):
+        card = _CHECKSUMS.match(content, at, at + CARD)
+        if card:
+            stated[card[1]].add((card[2] or card[3] or b"").strip())
+    # An empty text means: not known. Of different values, as in a header that a cutout service has pieced
+    # together from those of other files, the standard (4.1.2.1) knows none.
+    (checksum,), (datasum,) = (values if len(values) == 1 else [b""] for values in stated.values())
+    if datasum and not (datasum.isdigit() and _sum(content[data_at:end]) == int(datasum) % _MODULUS):
+        raise Rejected("checksum does not match", f"DATASUM of {title}")
+    if checksum and _sum(content[start:end]):
+        raise Rejected("checksum does not match", f"CHECKSUM of {title}")
 
 
-def _in_table(hdu: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[Any], str] | None:
+_MODULUS = 2**32 - 1
+
+
+def _sum(blocks: bytes) -> int:
+    """The ones' complement sum of 32-bit words: with carries added back, their sum modulo 2^32 - 1."""
+    return int(np.frombuffer(blocks, ">u4").sum(dtype=np.uint64)) % _MODULUS
+
+
+def _image_pixels(hdu: Any) -> npt.NDArray[np.float64]:
+    header = hdu.header
+    blanks = [header.get("BLANK")]
+    if hasattr(hdu, "compression_type"):
+        # The mark in the compressed integers, which need not be that of the image.
+        packed = hdu._bintable
+        as_integers = not hdu.compression_type.startswith(("GZIP", "NOCOMPRESS"))
+        if header["BITPIX"] < 0 and as_integers and "ZSCALE" not in packed.columns.names:
+            raise Rejected("inconsistent header", f"floats in {hdu.compression_type} without their scale")
+        blanks.append(packed.header.get("ZBLANK"))
+        if "ZBLANK" not in packed.columns.names:  # astropy fails at a BLANK that cannot be stored
+            header.remove("BLANK", ignore_missing=True)
+    scale, zero = _number(header, "BSCALE", 1.0), _number(header, "BZERO", 0.0)
+    return _physical(np.asarray(hdu.data), blanks, scale, zero)
+
+
+def _physical(
+    stored: npt.NDArray[Any], blanks: list[Any], scale: float, zero: float
+) -> npt.NDArray[np.float64]:
+    """Values from stored numbers: scaled, and NaN where an integer is one of those that mean "undefined"."""
+    if stored.dtype.kind not in "iuf":
+        raise Rejected("no image", f"values of type {stored.dtype}")
+    if stored.dtype.kind == "f":
+        return _scaled(stored, scale, zero)
+    if stored.dtype.itemsize == 8 and (scale, zero) == (1, 2.0**63):  # of unsigned integers; exact as such
+        values = (stored.astype(np.uint64) ^ np.uint64(2**63)).astype(np.float64)
+    else:
+        values = _scaled(stored, scale, zero)
+    limits = np.iinfo(stored.dtype)
+    for mark in (_integer(blank) for blank in blanks):
+        if mark is None:
+            continue
+        # The standard means the stored integer. Of unsigned integers, which are stored less an offset, some
+        # writers state the value itself: where that cannot be stored, there is no doubt.
+        stored_mark = mark if limits.min <= mark <= limits.max or scale != 1 else mark - int(zero)
+        if limits.min <= stored_mark <= limits.max:
+            values[stored == stored_mark] = np.nan
+    return values
+
+
+def _scaled(stored: npt.NDArray[Any], scale: float, zero: float) -> npt.NDArray[np.float64]:
+    values = stored.astype(np.float64)
+    # Not where it changes nothing but the sign of a zero, by which the same image would have another hash.
+    return values if (scale, zero) == (1, 0) else values * scale + zero
+
+
+def _integer(value: Any) -> int | None:
+    """An integer of a header, also one written as text or with a decimal point; None if it is none."""
+    try:
+        number = float(value) if not isinstance(value, int) else value
+        return int(number) if number == int(number) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _number(header: Mapping[str, Any], keyword: str, default: float) -> float:
+    value = header.get(keyword, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Rejected("inconsistent header", f"{keyword} is no number")
+    return float(value)
+
+
+def _image_in_table(hdu: Any, content: bytes, size_px: int) -> _Read | None:
+    n_rows = hdu.header["NAXIS2"]
+    if n_rows == 0:
+        return None
+    cells = [_cell(hdu, content, number) for number in range(len(hdu.columns))]
     columns = [
-        Column(
-            column.name, hdu.data.dtype[n].shape or (1,), column.format.strip("0123456789")[:1] in "BIJKED"
-        )
-        for n, column in enumerate(hdu.columns)
+        Column(column.name, shape, code in _ELEMENTS)
+        for column, (shape, code, _) in zip(hdu.columns, cells, strict=True)
     ]
     chosen = choose_image(columns, size_px)
     if chosen is None:
@@ -115,10 +263,38 @@ def _in_table(hdu: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[Any],
     width = sum(hdu.columns.dtype[n].itemsize for n in range(len(columns)))
     if width != hdu.header["NAXIS1"]:
         raise Rejected("inconsistent header", f"columns of {width} bytes in rows of {hdu.header['NAXIS1']}")
-    if len(hdu.data) != 1:
-        raise Rejected("several images", f"{len(hdu.data)} rows")
-    pixels = np.asarray(hdu.data.field(chosen)[0])
-    return pixels, _id_in_table(hdu, content)
+    if n_rows != 1:
+        raise Rejected("several images", f"{n_rows} rows")
+    shape, code, offset = cells[chosen]
+
+    def read() -> tuple[npt.NDArray[np.float64], str]:
+        stored = np.frombuffer(content, _ELEMENTS[code], math.prod(shape), offset)
+        keys = [f"{keyword}{chosen + 1}" for keyword in ("TNULL", "TSCAL", "TZERO")]
+        scale, zero = _number(hdu.header, keys[1], 1.0), _number(hdu.header, keys[2], 0.0)
+        pixels = _physical(stored, [hdu.header.get(keys[0])], scale, zero)
+        return pixels, _id_in_table(hdu, content) or _id_in(hdu.header)
+
+    return read
+
+
+def _cell(hdu: Any, content: bytes, number: int) -> tuple[tuple[int, ...], str, int]:
+    """Shape, letter of the format, and offset in the file of a column's cell in the first row."""
+    raw = hdu.data.dtype
+    offset = hdu.fileinfo()["datLoc"] + raw.fields[raw.names[number]][1]
+    form = _FORMAT.match(hdu.columns[number].format)
+    variable, code = form.groups() if form else ("", "")
+    if not variable:
+        return raw[number].shape or (1,), code, offset
+    # The cell holds length and place of an array in the heap that follows the rows.
+    length, place = (int(n) for n in np.frombuffer(content, ">i4" if variable == "P" else ">i8", 2, offset))
+    header, info = hdu.header, hdu.fileinfo()
+    start = info["datLoc"] + header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]) + place
+    end = start + length * np.dtype(_ELEMENTS.get(code, "u1")).itemsize
+    if length < 0 or place < 0 or end > info["datLoc"] + info["datSpan"]:
+        raise Rejected(
+            "inconsistent header", f"an array of variable length of {length} values beyond the data"
+        )
+    return (length,), code, start
 
 
 def _id_in_table(hdu: Any, content: bytes) -> str:

@@ -3,12 +3,15 @@
 # os.open and os.read are several times faster than pathlib, and there may be a million files.
 # ruff: noqa: PTH114
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import zlib
+from collections.abc import Callable
 from stat import S_ISREG
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +24,26 @@ from stronglens.packing.rejected import Rejected
 LARGEST_FILE = 64 * 2**20
 """Bytes beyond which no file is a cutout, also when unpacked: keeps one odd file from filling the memory."""
 
-LARGEST_VALUE = 1e15
-"""Counts beyond which a pixel is no measurement: integers read as floats, floats in the wrong byte order."""
+LARGEST_VALUE = 1e18
+"""Beyond which a pixel is no measurement in any unit: floats read as integers or in the wrong byte order."""
 
 NonFinite = Literal["reject", "fill"]
+
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x1f\x9d": "compress",
+    b"PK\x03\x04": "zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+"""Programs by the first bytes of what they write."""
+
+_UNPACKERS: dict[str, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
+    "gzip": lambda packed: gzip.GzipFile(fileobj=packed),
+    "bzip2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+}
 
 _FIRST_READ = 65_536  # holds an ordinary file; one call of the system for most files
 _MOST_LAYOUTS = 256
@@ -70,8 +89,9 @@ class CutoutReader:
     def read(self, path: str) -> Cutout:
         """Read the cutout in a file.
 
-        The image is the file's first: in the PRIMARY HDU or an image extension, or in a table of one row, in
-        a column named `image`, else `band_*`, else any of the right size. The file may be gzip-compressed.
+        The image is in an HDU named SCI or IMAGE, else in the only one that holds an image of the right size:
+        PRIMARY, an image extension, or a table of one row, in a column named `image`, else `band_*`, else any
+        of the right size. The file may be compressed as a whole, with gzip, bzip2 or xz.
 
         Raises
         ------
@@ -154,7 +174,7 @@ def _read_bytes(path: str) -> bytes:
         raise Rejected("unreadable", error.strerror or type(error).__name__) from error
     if not content:
         raise Rejected("empty file")
-    return _unpacked(content) if content.startswith(b"\x1f\x8b") else content
+    return content if content.startswith(b"SIMPLE") else _unpacked(content)
 
 
 def _read_on(descriptor: int, content: bytes) -> bytes:
@@ -171,11 +191,17 @@ def _read_on(descriptor: int, content: bytes) -> bytes:
 
 
 def _unpacked(content: bytes) -> bytes:
+    """The content of a file that is compressed as a whole; that of any other as it is."""
+    program = next((name for start, name in _COMPRESSED.items() if content.startswith(start)), None)
+    if program is None:
+        return content
+    if program not in _UNPACKERS:
+        raise Rejected("unreadable", f"compressed with {program}: unpack it, or compress it with gzip")
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+        with _UNPACKERS[program](io.BytesIO(content)) as packed:
             unpacked = packed.read(LARGEST_FILE + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise Rejected("unreadable", f"gzip: {error}") from error
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise Rejected("unreadable", f"{program}: {error}") from error
     if len(unpacked) > LARGEST_FILE:
         raise Rejected("too large", f"more than {LARGEST_FILE} bytes unpacked")
     return unpacked

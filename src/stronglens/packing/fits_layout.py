@@ -30,9 +30,11 @@ _TEXT = re.compile(rb" *'([^']*)' *(/.*)?\Z")
 _TRUE = re.compile(rb" {19}T *(/.*)?\Z")
 _FORMAT = re.compile(rb"([0-9]*)([LBIJKAEDCM])\Z")
 _DIMENSIONS = re.compile(rb"\(([0-9]+(?:,[0-9]+)*)\)\Z")
-# Keywords that change what the bytes mean, and ones that continue others.
+# Keywords that change what the bytes mean or say what they must be, and ones that continue others. Not
+# EXTNAME: in these layouts there is one image, which is the cutout whatever its name.
 _BEYOND = re.compile(
-    rb"BSCALE|BZERO|BLANK|GROUPS|CONTINUE|HIERARCH|THEAP|TSCAL|TZERO|TNULL|Z(IMAGE|TABLE|CMPTYPE|BITPIX|NAXIS)"
+    rb"BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|GROUPS|CONTINUE|HIERARCH|THEAP|TSCAL|TZERO|TNULL"
+    rb"|Z(IMAGE|TABLE|CMPTYPE|BITPIX|NAXIS)"
 )
 _BYTES = {b"L": 1, b"B": 1, b"I": 2, b"J": 4, b"K": 8, b"A": 1, b"E": 4, b"D": 8, b"C": 8, b"M": 16}
 _REAL = {b"E": ">f4", b"D": ">f8"}

@@ -1,10 +1,11 @@
-"""Which column of a table holds the image and which the object's id: the same for every reader."""
+"""Which HDU or column of a table holds the image and which the object's id: the same for every reader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stronglens.packing.rejected import Rejected
 
+HDU_NAMES = frozenset({"sci", "image"})
 ID_COLUMNS = frozenset({"object id", "lens id"})
 ID_KEYWORDS = ("OBJECTID", "OBJ_ID", "OBJID", "LENSID", "LENS_ID")
 """Header keywords that can hold the id, the first that is there. Not OBJECT: often the name of a field."""
@@ -29,11 +30,6 @@ class Column:
     number: bool
 
 
-def without_unit_axes(shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape less its axes of length 1."""
-    return tuple(length for length in shape if length != 1)
-
-
 def choose_image(columns: Sequence[Column], size_px: int) -> int | None:
     """The column that holds the image: `image`, else `band_*`, else any of the right size.
 
@@ -54,18 +50,47 @@ def choose_image(columns: Sequence[Column], size_px: int) -> int | None:
     Rejected
         Several columns could be meant, or the one that is named as an image has another shape.
     """
-    fits = [column.number and _fits(column.shape, size_px) for column in columns]
+    fits = [column.number and has_size(column.shape, size_px) for column in columns]
     named = [n for n, column in enumerate(columns) if _plain(column.name) == "image"]
     named = named or [n for n, column in enumerate(columns) if _plain(column.name).startswith("band ")]
-    candidates = [n for n in named if fits[n]] or named or [n for n, right in enumerate(fits) if right]
-    if len(candidates) > 1:
-        raise Rejected("several images", ", ".join(columns[n].name for n in candidates))
-    if not candidates:
-        return None
-    chosen = candidates[0]
-    if not fits[chosen]:
+    chosen = _choose(named, fits, [column.name for column in columns])
+    if chosen is not None and not fits[chosen]:
         raise wrong_shape(columns[chosen].shape, size_px)
     return chosen
+
+
+def choose_hdu(names: Sequence[str], titles: Sequence[str], fits: Sequence[bool]) -> int | None:
+    """The HDU that holds the image: the one named SCI or IMAGE, else the only one of the right size.
+
+    Parameters
+    ----------
+    names : sequence of str
+        EXTNAME of each HDU with an image or a table that should hold one.
+    titles : sequence of str
+        What to call each in a message.
+    fits : sequence of bool
+        Whether its image has the right size.
+
+    Returns
+    -------
+    int or None
+        Its number. It may be one that does not fit: the one that is named, or for want of others the first.
+        None if there are no HDUs.
+
+    Raises
+    ------
+    Rejected
+        Several could be meant.
+    """
+    chosen = _choose([n for n, name in enumerate(names) if _plain(name) in HDU_NAMES], fits, titles)
+    return 0 if chosen is None and names else chosen
+
+
+def _choose(named: Sequence[int], fits: Sequence[bool], titles: Sequence[str]) -> int | None:
+    candidates = [n for n in named if fits[n]] or named or [n for n, right in enumerate(fits) if right]
+    if len(candidates) > 1:
+        raise Rejected("several images", ", ".join(titles[n] for n in candidates))
+    return candidates[0] if candidates else None
 
 
 def choose_id(names: Sequence[str]) -> int | None:
@@ -84,8 +109,10 @@ def wrong_shape(shape: Sequence[int], size_px: int) -> Rejected:
     return Rejected("wrong shape", f"expected {size_px} x {size_px}, found {found}")
 
 
-def _fits(shape: Sequence[int], size_px: int) -> bool:
-    return without_unit_axes(shape) in {(size_px, size_px), (size_px * size_px,)}
+def has_size(shape: Sequence[int], size_px: int, *, flat: bool = True) -> bool:
+    """Whether an array is an image of this side, or (`flat`) one of as many pixels in one row."""
+    squeezed = tuple(length for length in shape if length != 1)
+    return squeezed == (size_px, size_px) or (flat and squeezed == (size_px * size_px,))
 
 
 def _plain(name: str) -> str:

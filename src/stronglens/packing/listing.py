@@ -37,7 +37,8 @@ def list_files(source: Path) -> Iterator[Listed]:
     """List a source: the files of a folder and of the folders in it, or the lines of a list file.
 
     Links to folders are followed. Hidden folders, and folders more than one level down, are listed but not
-    looked into. Relative paths in a list file start at the folder of the list file; empty lines are skipped.
+    looked into. Relative paths in a list file start at the folder of the list file. Blanks around a path are
+    no part of it. Empty lines are skipped, and so are those that begin with `#`, unless a file has that name.
     Whether a line names a file is for the caller to find out.
 
     Raises
@@ -50,9 +51,8 @@ def list_files(source: Path) -> Iterator[Listed]:
     elif os.path.isfile(source):
         yield from _read_list(source)
     else:
-        raise InputError(
-            f"{source}: expected a folder of FITS files or a list file, found nothing that can be read"
-        )
+        found = "something else" if os.path.lexists(source) else "that it does not exist"
+        raise InputError(f"{source}: expected a folder of FITS files or a list file, found {found}")
 
 
 def _list_folder(folder: str, *, deeper: bool) -> Iterator[Listed]:
@@ -82,11 +82,12 @@ def _read_list(source: Path) -> Iterator[Listed]:
     try:
         with source.open(encoding="utf-8-sig", newline="\n") as lines:
             for number, line in enumerate(lines, start=1):
-                text = line.rstrip("\r\n")
-                if text:
-                    folder, name = os.path.split(os.path.join(base, text))
-                    yield Listed(real_folder(folder), name, number, True)
-    except (OSError, UnicodeDecodeError) as error:
+                path = os.path.join(base, line.strip())
+                if not line.strip() or (line.lstrip().startswith("#") and not os.path.isfile(path)):
+                    continue
+                folder, name = os.path.split(path)
+                yield Listed(real_folder(folder), name, number, True)
+    except (OSError, ValueError) as error:  # no UTF-8, or a NUL in a path
         raise InputError(
             f"{source}: expected a list file (text, one path a line), found something else ({error})"
         ) from error

@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
 
 _MOST_LOGGED = 1000
 _MOST_EXAMPLES = 10
+_MANY_FILES = 10
 
 
 def build_buckets(
@@ -68,8 +69,8 @@ def build_buckets(
     Raises
     ------
     InputError
-        The set is not as `stronglens.packing.find.find_cutouts` wants it, or more of its files are rejected
-        than `max_rejected` allows; then nothing is left behind.
+        The set is not as `stronglens.packing.find.find_cutouts` wants it, more of its files are rejected than
+        `max_rejected` allows, or, whatever that allows, all of them; then nothing is left behind.
     """
     if not 0 <= part < n_parts:
         raise InputError(f"part: expected 0 to {n_parts - 1}, found {part}")
@@ -189,7 +190,9 @@ def _refuse_many(
     if n_parts > 1:
         # Chance spreads the bad files of a set over its parts: what the whole may have, a part may exceed.
         allowed += 5 * math.sqrt(allowed) + 1
-    if len(rejected) <= allowed:
+    # A set of which nothing is left is no set, whatever share is allowed; a small part may be so by chance.
+    all_rejected = len(rejected) == n_files >= (1 if n_parts == 1 else _MANY_FILES)
+    if len(rejected) <= allowed and not all_rejected:
         return
     for file in islice(rejected.values(), _MOST_LOGGED):
         _LOG.warning("%r: %s", file.path, file.reason)
@@ -198,9 +201,10 @@ def _refuse_many(
     reasons = "; ".join(
         f"{n} x {kind}, such as {first[kind].path!r}: {first[kind].reason}" for kind, n in kinds.most_common()
     )
+    share = "less than all" if len(rejected) <= allowed else f"at most {settings.max_rejected:.3%}"
     raise InputError(
-        f"{settings.dataset}: expected at most {settings.max_rejected:.3%} of the files to be unreadable "
-        f"(max_rejected), found {len(rejected)} of {n_files} ({len(rejected) / n_files:.3%}): {reasons}"
+        f"{settings.dataset}: expected {share} of the files to be unreadable (max_rejected), "
+        f"found {len(rejected)} of {n_files} ({len(rejected) / n_files:.3%}): {reasons}"
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stronglens.networks.compiled import Forward, compiled
-from stronglens.networks.device import autocast
+from stronglens.networks.precision import autocast
 from stronglens.ways import Candidate, ChoiceFile, Measured, choose, in_words
 
 BATCH_SIZE = 512

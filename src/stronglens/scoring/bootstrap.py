@@ -17,6 +17,7 @@ from stronglens.scoring.few_counts import (
 )
 from stronglens.scoring.metrics import N_CALIBRATION_BINS, Metrics, objects_by_domain
 from stronglens.scoring.operating_points import Choose, highest_youden
+from stronglens.scoring.separation import chance_warning
 
 N_RESAMPLES = 1000
 FEWEST_RESAMPLES = 150
@@ -53,6 +54,7 @@ class Ranked:
         self._is_lens = (labels[self.order] == 1).astype(np.int64)
         # Only between different probabilities can a threshold lie.
         self._ends = np.flatnonzero(np.append(self.probs[1:] != self.probs[:-1], True))
+        self._starts = np.append(0, self._ends[:-1] + 1)
         self._rising = -self.thresholds
         edges = np.linspace(0, 1, N_CALIBRATION_BINS + 1)[1:-1]
         bins = np.digitize(self.probs, edges, right=True)
@@ -60,6 +62,10 @@ class Ranked:
         self._bins = [slice(*pair) for pair in pairwise(bounds)]  # those that are not empty
         self._excess = self.probs - self._is_lens
         self._squares = self._excess**2
+        # Written anew by each resample: memory that is freed and got again costs more than the sums.
+        self._ordered, self._lenses = np.empty_like(self.order), np.empty_like(self.order)
+        self._steps, self._called_steps, self._true, self._called = np.empty((4, len(self._ends)), np.int64)
+        self._precisions = np.empty(len(self._ends))
 
     @property
     def thresholds(self) -> npt.NDArray[np.float64]:
@@ -68,19 +74,19 @@ class Ranked:
 
     def counts(self, weights: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """True and false positives at each distinct probability, falling, if each object counts `weights`
-        times (in the objects' own order).
+        times (in the objects' own order). The next call overwrites both.
         """
-        lenses, called = self._drawn(weights[self.order])
-        true = np.cumsum(lenses)
-        return true, np.cumsum(called) - true
+        self._draw(weights)
+        return self._true, np.subtract(self._called, self._true, out=self._called)
 
-    def _drawn(self, ordered: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Lenses, and all objects, at each distinct probability, from weights in falling order."""
-        lenses = ordered * self._is_lens
-        if len(self._ends) == len(ordered):
-            return lenses, ordered
-        starts = np.append(0, self._ends[:-1] + 1)
-        return np.add.reduceat(lenses, starts), np.add.reduceat(ordered, starts)
+    def _draw(self, weights: npt.NDArray[np.int64]) -> None:
+        """Count lenses, and all objects, at each distinct probability, and sum both up from the highest."""
+        np.take(weights, self.order, out=self._ordered, mode="clip")
+        np.multiply(self._ordered, self._is_lens, out=self._lenses)
+        np.add.reduceat(self._lenses, self._starts, out=self._steps)
+        np.add.reduceat(self._ordered, self._starts, out=self._called_steps)
+        np.cumsum(self._steps, out=self._true)
+        np.cumsum(self._called_steps, out=self._called)
 
     def threshold(self, weights: npt.NDArray[np.int64], choose: Choose) -> float:
         """The threshold chosen on the objects so counted; NaN for one class, or where none will do."""
@@ -94,9 +100,8 @@ class Ranked:
 
     def metrics(self, weights: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
         """Each of `HEADLINE` for the objects so counted; NaN where it is undefined."""
-        ordered = weights[self.order]
-        steps, called_steps = self._drawn(ordered)
-        true, called = np.cumsum(steps), np.cumsum(called_steps)
+        self._draw(weights)
+        steps, called_steps, true, called = self._steps, self._called_steps, self._true, self._called
         n_lenses, n = float(true[-1]), float(called[-1])
         n_others = n - n_lenses
         place = int(np.searchsorted(self._rising, -threshold, side="right")) - 1
@@ -111,13 +116,13 @@ class Ranked:
             - (_dot(steps, called_steps) - _dot(steps, steps)) / 2
         )
         first = int(np.searchsorted(called, 1))  # before it nothing is called
-        precisions = _dot(steps[first:], true[first:] / called[first:])
-        too_sure = [_dot(ordered[inside], self._excess[inside]) for inside in self._bins]
+        precisions = np.divide(true[first:], called[first:], out=self._precisions[first:])
+        too_sure = [_dot(self._ordered[inside], self._excess[inside]) for inside in self._bins]
         return {
             **decided.metrics(),
-            "brier": ratio(_dot(ordered, self._squares), n),
+            "brier": ratio(_dot(self._ordered, self._squares), n),
             "roc_auc": ratio(area, n_lenses * n_others),
-            "pr_auc": ratio(precisions, n_lenses) if n_others else float("nan"),
+            "pr_auc": ratio(_dot(steps[first:], precisions), n_lenses) if n_others else float("nan"),
             "ece": ratio(float(np.abs(too_sure).sum()), n),
         }
 
@@ -147,7 +152,6 @@ def resamples(
     ndarray of int64, shape (n_rows,)
         How often each row was drawn.
     """
-    _keep_freed_memory()
     generator = np.random.default_rng(seed)
     n_objects = n_rows if objects is None else int(objects.max(initial=-1)) + 1
     for _ in range(number_of_resamples(n_objects) if n_resamples is None else n_resamples):
@@ -249,8 +253,17 @@ def intervals_by_domain(
 
 
 def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Intervals]) -> dict[str, Any]:
-    """Metrics as they stand in JSON: the intervals of each block under its key `intervals`."""
-    return {name: {**values, "intervals": intervals[name]} for name, values in metrics.items()}
+    """Metrics as they are in JSON: the intervals of each block under its key `intervals`.
+
+    Where the ranking of all objects may be by chance, `global` has `warnings`, a list of texts.
+    """
+    stated: dict[str, dict[str, Any]] = {
+        name: {**values, "intervals": intervals[name]} for name, values in metrics.items()
+    }
+    warning = chance_warning(stated["global"])
+    if warning is not None:
+        stated["global"]["warnings"] = [warning]
+    return stated
 
 
 def _intervals(found: Mapping[str, npt.NDArray[np.float64]]) -> Intervals:
@@ -278,13 +291,3 @@ def interval(values: npt.NDArray[np.float64]) -> list[float] | None:
 
 def _dot(left: npt.NDArray[np.int64 | np.float64], right: npt.NDArray[np.int64 | np.float64]) -> float:
     return float(np.einsum("i,i", left, right))
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep the memory of arrays of some MB that are freed, for the next ones.
-
-    By default glibc gives it back to the system, and each resample of 200,000 objects gets it anew page by
-    page: measured, twice to four times as long. Freeing one array of just under 32 MB, which is never
-    touched, tells it otherwise (mallopt(3), M_MMAP_THRESHOLD).
-    """
-    np.empty(2**25 - 2**16, dtype=np.uint8)

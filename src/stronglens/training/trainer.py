@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from stronglens.errors import InputError, StoppedError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
-from stronglens.networks.device import arithmetic
+from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.loaded import LoadedSamples
+from stronglens.networks.precision import autocast_dtype, gradient_scaler
 from stronglens.progress import progress
-from stronglens.settings.train import TrainSettings
+from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.progress_file import EndedEpoch, ProgressFile, TrainProgress
 from stronglens.training.resume import StateKeeper
@@ -29,7 +30,6 @@ from stronglens.training.validation import Scores, score, scoring_batch_size
 from stronglens.ways import (
     Candidate,
     ChoiceFile,
-    DeviceLostError,
     Measured,
     card_of,
     choose,
@@ -118,7 +118,8 @@ class Trainer:
     Raises
     ------
     InputError
-        There is nothing to learn from, or a class is absent.
+        There is nothing to learn from, or a class is absent; or batches are of one sample, and the network
+        has batch normalisation.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class Trainer:
         _check_classes(val, "validation")
         self.settings, self._train, self._val = settings, train, val
         self._device = device = train.rows.device
-        dtype = arithmetic(device, settings.precision)
+        dtype = autocast_dtype(device, settings.precision)
         average = None
         if settings.ema_decay is not None:
             average = ModelEmaV3(network, decay=settings.ema_decay, use_warmup=True)
@@ -147,7 +148,7 @@ class Trainer:
             torch.optim.AdamW(
                 network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
             ),
-            torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
+            gradient_scaler(device, dtype),
             dtype,
             settings,
             train,
@@ -399,7 +400,7 @@ class Trainer:
 
         Raises
         ------
-        DeviceLostError
+        LostDeviceError
             The GPU does not answer any more.
         Exception
             The way does not work here.
@@ -407,8 +408,9 @@ class Trainer:
         try:
             with unchanged(self._learner):
                 return self._measure(way)
-        finally:
-            _check_alive(self._device, way)
+        except Exception as error:
+            check_after(error, self._device, compute_a_little)
+            raise
 
     def _measure(self, way: str) -> tuple[Measured, Steps]:
         settings, n_whole = self.settings, self._plan.n_whole
@@ -459,19 +461,6 @@ def _words(way: str) -> str:
     return next((one.words for one in WAYS if one.name == way), way)
 
 
-def _check_alive(device: torch.device, way: str) -> None:
-    """See that a GPU still answers after a way was tried: some errors leave it dead for the whole process."""
-    if device.type != "cuda":
-        return
-    try:
-        torch.cuda.synchronize(device)
-    except RuntimeError as error:
-        raise DeviceLostError(
-            f"{torch.cuda.get_device_name(device)}: expected a GPU that answers, found {error}; trying "
-            f"{_words(way)} has left it unusable for this job: run again with --compile never"
-        ) from error
-
-
 def _finite(record: EpochRecord, settings: TrainSettings) -> EpochRecord:
     """The record, unless training has diverged."""
     if not (math.isfinite(record.train_loss) and math.isfinite(record.val_loss)):
@@ -483,7 +472,7 @@ def _finite(record: EpochRecord, settings: TrainSettings) -> EpochRecord:
 
 
 def _score_until(
-    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: str, forward: Forward
+    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: Precision, forward: Forward
 ) -> Scores | None:
     """The scores; None if it was to stop before they were there, which may take longer than servers wait."""
 
