@@ -5,6 +5,7 @@ What is compiled for the sections that are timed is compiled before them, beside
 runs all of it on a CPU with a handful of samples: whether the script works, and nothing else.
 """
 
+# mypy: disable-error-code="no-untyped-call,arg-type,call-arg,operator,assignment,var-annotated"
 # ruff: noqa: PLC0415, PLR0915 - each section imports what it checks: what is broken there breaks it alone
 
 import argparse

@@ -186,11 +186,12 @@ class EpochPlan:
 
     def _draw(self, epoch: int) -> list[Mixing]:
         # Of each step alone: a training that goes on within an epoch needs no state for it.
-        _, *size = self._learner.samples.image_shape
+        _, height, width = self._learner.samples.image_shape
         return [
             draw_mixing(
                 len(self.numbers(step)),
-                *size,
+                height,
+                width,
                 self._learner.settings,
                 np.random.default_rng([self._seed, epoch, step, 1]),
             )
@@ -205,7 +206,7 @@ class EpochPlan:
                 joined[field.name] = torch.stack(parts) if field.name == "cut" else torch.cat(parts)
         if self._drawn is None:
             there = {name: sent(tensor, self._learner.device) for name, tensor in joined.items()}
-            self._drawn = Mixing(**({"share": None, "corners": None} | there))
+            self._drawn = Mixing(there["others"], there.get("share"), there.get("corners"), there["cut"])
         else:
             for name, tensor in joined.items():
                 getattr(self._drawn, name).copy_(tensor)
@@ -328,11 +329,13 @@ class Steps:
         samples = self._learner.samples
         if isinstance(samples, ResidentSamples):
             for number in numbers:
-                yield self.take(number)
+                self.take(number)
+                yield
         else:
             batches = [self._plan.numbers(number) for number in numbers]
             for number, images in zip(numbers, samples.in_turn(batches), strict=True):
-                yield self.take(number, images)
+                self.take(number, images)
+                yield
 
     def take(self, step: int, images: Tensor | None = None) -> None:
         """Take the step of that number; its images, if they have been taken already."""
