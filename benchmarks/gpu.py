@@ -838,7 +838,7 @@ def naive(here: Here) -> None:
     files = write_fits(here.work / "files", here.pick(4, 200), here.pick(1, 5))
     network = here.network("atto")
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    loader = DataLoader(FitsFiles(files), batch_size=128, shuffle=True, num_workers=here.pick(0, 8))  # type: ignore[arg-type]
+    loader = DataLoader(FitsFiles(files), batch_size=128, shuffle=True, num_workers=here.pick(0, 8))
 
     def epoch() -> None:
         for images, labels in loader:
