@@ -195,7 +195,9 @@ def test_what_is_tried_is_put_back_in_place(samples: ResidentSamples) -> None:
     trainer = Trainer(network(), samples, samples, SETTINGS["all"], 1)
     learner = trainer._learner
     before = copy.deepcopy(learner.network.state_dict())
-    with unchanged(learner):
+    # Of steps that were taken before a training was cut: what is tried begins at step 0, too.
+    trainer._sums.losses.fill_(0.5)
+    with unchanged(learner, trainer._sums):
         steps = trainer._made("whole")
         trainer._plan.fill(0, 0)
         for step in range(3):
@@ -204,6 +206,7 @@ def test_what_is_tried_is_put_back_in_place(samples: ResidentSamples) -> None:
     assert all(torch.equal(tensor, before[key]) for key, tensor in learner.network.state_dict().items())
     assert all(not tensor.any() for state in learner.optimiser.state.values() for tensor in state.values())
     assert all(parameter.grad is None for parameter in learner.network.parameters())
+    assert torch.equal(trainer._sums.losses, torch.full_like(trainer._sums.losses, 0.5))
 
 
 class Unlike(nn.Module):

@@ -23,7 +23,7 @@ from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMM
 from stronglens.packing.parameters import match_parameters
 from stronglens.packing.rejected import kind_of
 from stronglens.progress import progress
-from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.settings.data import BUCKETS, PackSettings, located
 
 _LOG = logging.getLogger("stronglens")
 
@@ -104,6 +104,7 @@ def build_buckets(
             "n_pixels": sum(filled.values()),
             "first": [printable(path) for path in islice(filled, _MOST_EXAMPLES)],
         },
+        "lists": {path: sha256_of(located(path)) for path in settings.paths if located(path).is_file()},
         "part": part,
         "parts": n_parts,
         "parameters": parameter_counts,

@@ -398,7 +398,7 @@ class WholeSteps(Steps):
     def _recorded(self) -> torch.cuda.CUDAGraph:
         """The step as a graph: takes some steps for it, and leaves none of their traces."""
         learner = self._learner
-        with unchanged(learner):
+        with unchanged(learner, self._sums):
             groups = learner.optimiser.param_groups
             for group in groups:
                 group["lr"] = self._rate
@@ -423,14 +423,15 @@ class WholeSteps(Steps):
 
 
 @contextmanager
-def unchanged(learner: Learner) -> Iterator[None]:
-    """Put weights, average, optimiser, scaler and generators back after the block, where they lay.
+def unchanged(learner: Learner, sums: Sums) -> Iterator[None]:
+    """Put weights, average, optimiser, scaler, generators and figures back after the block, where they lay.
 
     In place, since recorded steps go on reading and writing there. An optimiser that had taken no step has a
     state of zeros afterwards, which is the same.
     """
     networks = [learner.network] + ([] if learner.average is None else [learner.average.module])
     tensors = [tensor for network in networks for tensor in network.state_dict().values()]
+    tensors += [sums.losses, sums.n_right, sums.lens]
     kept = [tensor.clone() for tensor in tensors]
     moments = {parameter: _clones(state) for parameter, state in learner.optimiser.state.items()}
     scaler = learner.scaler.state_dict()

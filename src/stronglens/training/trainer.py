@@ -406,7 +406,7 @@ class Trainer:
             The way does not work here.
         """
         try:
-            with unchanged(self._learner):
+            with unchanged(self._learner, self._sums):
                 return self._measure(way)
         except Exception as error:
             check_after(error, self._device, compute_a_little)
