@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
@@ -38,7 +38,7 @@ from stronglens.ways import (
 
 log = logging.getLogger("stronglens")
 
-WAYS = (
+WAYS: tuple[Candidate, ...] = (
     Candidate("eager", "eager"),
     Candidate("whole", "the whole step as one CUDA graph", 2.0),
     # Measured: H100, slow CPU cores: 40 to 80 s, the more the more trainings begin at once.
@@ -118,7 +118,8 @@ class Trainer:
     Raises
     ------
     InputError
-        There is nothing to learn from, or a class is absent.
+        There is nothing to learn from, or a class is absent; or batches are of one sample, and the network
+        has batch normalisation.
     """
 
     def __init__(
@@ -311,7 +312,7 @@ class Trainer:
         mean = mean_of(*torch.tensor([total, share], dtype=torch.float64)).item()
         return loss / len(self._train), acc, mean
 
-    def _stop(self, told: str) -> None:
+    def _stop(self, told: str) -> NoReturn:
         if self._keeper is not None:
             self._keeper.keep(self.state_dict())
         raise StoppedError(f"stopped by SIGTERM {told}")
@@ -434,7 +435,8 @@ class Trainer:
 
     def _made(self, way: str, *, strict: bool = False) -> Steps:
         """The steps of a way; where the network cannot be compiled it runs as it is, or `strict`: raises."""
-        network, forward = self._learner.network, self._learner.network
+        network = self._learner.network
+        forward: Forward = network
         if way in ("compiled", "graphs", "whole_compiled"):
             forward = self._compiled(
                 network, self._train, self.settings.batch_size, learn=True, graphs=way == "graphs"
