@@ -1,5 +1,6 @@
 """Tables in CSV files, read strictly and written so that every float comes back as it was."""
 
+import codecs
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,20 +17,26 @@ from stronglens.errors import InputError
 TEXT, INTEGER, REAL = pa.large_string(), pa.int64(), pa.float64()
 """Types of columns. Text has 64-bit offsets: a column of paths may exceed 2 GiB."""
 
+_MOST_SHOWN = 20
+
 ROWS_AT_ONCE = 65_536
 """Rows that are turned into Python objects at a time: bounds the memory of writing."""
 
 
-def read_header(path: Path) -> list[str]:
-    """Names of the columns of a CSV file.
+def read_header(path: Path, encoding: str = "utf-8-sig") -> list[str]:
+    """Names of the columns of a CSV file, without a byte-order mark before them, unless `encoding` is utf-8.
 
     Raises
     ------
     InputError
-        The file is missing, is no text, or has no first line.
+        The file is missing, is no text in UTF-8, has no first line, or no commas between columns.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as text:
+        with path.open("rb") as content:
+            start = content.read(2)
+        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InputError(f"{path}: expected a CSV file in UTF-8, found UTF-16; save it as CSV UTF-8")
+        with path.open(encoding=encoding, newline="") as text:
             header = next(csv.reader(text), None)
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected a CSV file, found none") from error
@@ -37,6 +44,12 @@ def read_header(path: Path) -> list[str]:
         raise InputError(f"{path}: expected a CSV file, found something else ({error})") from error
     if not header:
         raise InputError(f"{path}: expected a CSV file with a line of column names, found an empty one")
+    for character, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and character in header[0]:
+            raise InputError(
+                f"{path}: expected commas between columns, found {name}: {header[0]!r}; "
+                "save it with commas, and with points in numbers"
+            )
     return header
 
 
@@ -58,15 +71,19 @@ def read_table(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     Raises
     ------
     InputError
-        The file is missing, empty or no CSV; a column is missing; a value is missing, NaN or of another
-        type.
+        The file is missing, empty or no CSV; a column is missing or given twice; a value is missing, NaN or
+        of another type.
     """
     header = read_header(path)
     missing = [name for name in types if name not in header]
     if missing:
         raise InputError(
             f"{path}: expected columns {', '.join(types)}; found none named {', '.join(missing)}"
+            f" among {', '.join(map(repr, header[:_MOST_SHOWN]))}"
         )
+    twice = [name for name in types if header.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: expected each column once, found {', '.join(twice)} more than once")
     try:
         table = arrow_csv.read_csv(
             path,
