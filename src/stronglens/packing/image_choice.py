@@ -97,8 +97,10 @@ def id_text(value: object) -> str:
     """A value as an id: text, or a number, 7.0 being 7; "" for all else: a card without value, T or F."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number):
         return ""
-    whole = isinstance(value, float | np.floating) and abs(value) < 2**53 and float(value).is_integer()
-    return str(int(value) if whole else value).strip()
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return str(int(number) if number.is_integer() and abs(number) < 2**53 else value)
+    return str(value).strip()
 
 
 def is_given(text: str) -> bool:

@@ -255,8 +255,8 @@ def _numbers(values: npt.NDArray[np.float64]) -> pa.Array:
 
 def _match(ids: Sequence[str], index: pa.Table) -> dict[str, int]:
     """Row of each object's parameters, in the order of the index."""
-    pairs = dict.fromkeys(zip(index["object"].to_pylist(), index["header_id"].to_pylist(), strict=True))
-    pairs = [(name, header_id) for name, header_id in pairs if header_id]
+    rows = zip(index["object"].to_pylist(), index["header_id"].to_pylist(), strict=True)
+    pairs = [(name, header_id) for name, header_id in dict.fromkeys(rows) if header_id]
     if all(_stay_apart(set(own)) for own in (ids, [header_id for _, header_id in pairs])):
         ids = [_as_number(one) for one in ids]
         pairs = [(name, _as_number(header_id)) for name, header_id in pairs]

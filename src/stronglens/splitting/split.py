@@ -113,7 +113,7 @@ def _refuse_large_groups(objects: pd.DataFrame, index: pd.DataFrame, path: Path)
     large = sizes[(sizes > largest) & (sizes > 2)]
     if large.empty:
         return
-    bucket, group = large.idxmax()
+    bucket, group = large.index[int(large.argmax())]
     members = index[index["object"].isin(objects.loc[objects["group"] == group, "object"])]
     links = []
     for column, kind in (("header_id", "id"), ("pixel_hash", "image")):
