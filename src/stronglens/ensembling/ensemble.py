@@ -393,7 +393,8 @@ def _rows_of(
             f"{prediction.csv}: expected objects of {part.folder}, found {unknown}, which it lacks"
         )
     place = places.to_numpy()
-    rows = index.select(["object", "path", "bucket", "domain", "label"]).take(in_index.first()[place])
+    first = in_index.order[in_index.starts[place]]
+    rows = index.select(["object", "path", "bucket", "domain", "label"]).take(first)
     return rows, in_index.sums(seen.astype(np.int64))[place]
 
 

@@ -84,7 +84,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class RowsByKey:
-    """The rows of a table by their keys. Sorting them is avoided where those of a key lie together.
+    """The rows of a table by their keys.
 
     Attributes
     ----------
@@ -92,57 +92,41 @@ class RowsByKey:
         Key of each row.
     keys : Array of large_string, shape (n_keys,)
         In ascending order of their characters' code points, each once.
-    order : ndarray of int64, shape (n_rows,), or slice
-        The rows, those of a key together and as they were.
-    starts : ndarray of int64, shape (n_keys,)
-        Where in that order the rows of another key begin.
-    rank : ndarray of int64, shape (n_keys,)
-        Which of these runs belongs to each of `keys`.
+    order : ndarray of int64, shape (n_rows,)
+        The rows in ascending order of their keys, those of a key as they were.
+    starts, n_rows : ndarray of int64, shape (n_keys,)
+        Where in that order the rows of each key begin, and how many there are.
     """
 
     names: pa.ChunkedArray
     keys: pa.Array
-    order: npt.NDArray[np.int64] | slice
+    order: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
-    rank: npt.NDArray[np.int64]
+    n_rows: npt.NDArray[np.int64]
 
     def sums(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The sum over the rows of each key."""
-        return np.add.reduceat(values[self.order], self.starts)[self.rank]
-
-    def means(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The mean over the rows of each key."""
-        return self.sums(values) / np.diff(self.starts, append=len(values))[self.rank]
-
-    def first(self) -> npt.NDArray[np.int64]:
-        """The first row of each key."""
-        starts = self.starts if isinstance(self.order, slice) else self.order[self.starts]
-        return starts[self.rank]
-
-    def numbers(self) -> npt.NDArray[np.int64]:
-        """For each row, in `order`, the number of its key."""
-        number_of_run = np.empty_like(self.rank)
-        number_of_run[self.rank] = np.arange(len(self.rank))
-        return np.repeat(number_of_run, np.diff(self.starts, append=len(self.names)))
+        return np.add.reduceat(values[self.order], self.starts)
 
 
 def rows_by_key(names: pa.ChunkedArray, known: Sequence[RowsByKey] = ()) -> RowsByKey:
-    """Bring the rows of each key together; `known` may hold the answer: members' tables are mostly alike."""
+    """Sort rows by their keys; `known` may hold the answer, for members' tables are mostly alike.
+
+    Rows of a key mostly lie together, too: runs of them are sorted instead of rows.
+    """
     for rows in known:
         if rows.names.equals(names):
             return rows
     texts = names.combine_chunks()
-    order: npt.NDArray[np.int64] | slice = slice(None)
     starts = starts_of_runs(texts)
     runs = texts.take(starts)
-    rank = compute.sort_indices(runs).to_numpy().astype(np.int64)
-    keys = runs.take(rank)
-    if len(starts_of_runs(keys)) < len(keys):  # rows of a key lie apart
-        order = compute.sort_indices(texts).to_numpy().astype(np.int64)  # stable
-        texts = texts.take(order)
-        starts = starts_of_runs(texts)
-        keys, rank = texts.take(starts), np.arange(len(starts))
-    return RowsByKey(names, keys, order, starts, rank)
+    rank = compute.sort_indices(runs).to_numpy()  # stable
+    runs, lengths = runs.take(rank), np.diff(starts, append=len(texts))[rank]
+    ends = np.cumsum(lengths)
+    order = np.repeat(starts[rank] - ends + lengths, lengths) + np.arange(len(texts))
+    of_keys = starts_of_runs(runs)
+    starts = (ends - lengths)[of_keys]
+    return RowsByKey(names, runs.take(of_keys), order, starts, np.diff(starts, append=len(texts)))
 
 
 @dataclass(frozen=True)
@@ -298,10 +282,10 @@ def read_object_probs(
     bands = table["band"].combine_chunks().dictionary_encode()
     found = bands.dictionary.to_pylist()
     band_of = bands.indices.to_numpy()[rows.order]
-    numbers = rows.numbers()
+    numbers = np.repeat(np.arange(len(rows.keys)), rows.n_rows)
     repeated = _first_repeated(numbers * len(found) + band_of if level == "object" else numbers)
     if repeated is not None:
-        row = int(np.arange(len(table))[rows.order][repeated])
+        row = int(rows.order[repeated])
         raise InputError(
             f"{csv}: line {line_of(row)}: expected each {key_column} and band once, found "
             f"{table[key_column][row].as_py()}, band {table['band'][row].as_py()}, again"
@@ -315,9 +299,9 @@ def read_object_probs(
         rows=rows,
         band_names=band_names,
         band_probs=band_probs,
-        probs=rows.means(probs),
-        estimates={name: rows.means(finite(csv, table, name)) for name in prediction.estimated},
-        labels=table["label"].to_numpy()[rows.first()],
+        probs=rows.sums(probs) / rows.n_rows,
+        estimates={name: rows.sums(finite(csv, table, name)) / rows.n_rows for name in prediction.estimated},
+        labels=table["label"].to_numpy()[rows.order[rows.starts]],
         bands=frozenset(found),
     )
 
