@@ -304,7 +304,7 @@ def check_submission(path: Path, form: SubmissionForm, ids: pa.Array, estimated:
         Columns or their order differ; an id is missing, additional, repeated or out of place; an answer is
         not 0 or 1, or no probability; an estimate is not finite, or one is given for what is no lens.
     """
-    header = read_header(path)
+    header = read_header(path, "utf-8")  # a submission has no byte-order mark
     if header != list(form.columns):
         raise InputError(f"{path}: expected the columns {','.join(form.columns)}; found {','.join(header)}")
     table = read_table(path, {"id": TEXT, form.answer: INTEGER if form.answer == "preds" else REAL})
