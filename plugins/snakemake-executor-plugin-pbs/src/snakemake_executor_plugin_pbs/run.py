@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-PID_VARIABLE = "STRONGLENS_SNAKEMAKE_PID"
-"""Set by the profile's config.yaml, which Snakemake itself reads."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -26,10 +23,11 @@ class Run:
     started: str
 
     @classmethod
-    def current(cls) -> Self | None:
-        """The run that has started this process, or None if none has."""
-        pid = os.environ.get(PID_VARIABLE, "")
-        return cls.of(int(pid)) if pid.isdigit() else None
+    def current(cls) -> Self:
+        """The run that this process is."""
+        run = cls.of(os.getpid())
+        assert run is not None  # noqa: S101 - it is running this line
+        return run
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
