@@ -30,17 +30,18 @@ _FULL = re.compile(
 """What they say when a user has as many jobs as the server lets one have: there is room again later."""
 
 _ADVICE = (
-    (r"[Uu]nknown queue|[Qq]ueue is not enabled|invalid partition|[Nn]o default queue", "queue"),
-    (r"max walltime|walltime|[Tt]ime ?limit", "runtime, or queue for one that allows more"),
-    (r"[Aa]ccount|[Pp]roject", "account, or pbs_extra: '-P my-project'"),
-    (r"resource: mem|[Mm]emory|\bmem\b", "mem_mb"),
-    (r"resource: n?gpus|Unknown resource: gpus", "gpu, or the executor's pbs-flavour"),
-    (r"resource: ncpus", "set-threads"),
-    (r"specification error|[Uu]nknown resource|Illegal attribute", "pbs_node, pbs_extra, or pbs-flavour"),
-    (r"no nodes have the requested feature|feasible nodes", "pbs_node, set-threads, gpu or mem_mb"),
-    (r"resource limits", "runtime, mem_mb, set-threads or gpu, or queue for one that allows more"),
-    (r"[Hh]eld by|job_state = H", "nothing here: `qrls` releases a held job"),
+    ("unknown queue|queue is not enabled|invalid partition|no default queue", "queue"),
+    ("walltime|time ?limit", "runtime, or queue for one that allows more"),
+    ("account|project", "account, or pbs_extra: '-P my-project'"),
+    (r"resource: mem|memory|\bmem\b", "mem_mb"),
+    ("resource: n?gpus|unknown resource: gpus", "gpu, or the executor's pbs-flavour"),
+    ("resource: ncpus", "set-threads"),
+    ("specification error|unknown resource|illegal attribute", "pbs_node, pbs_extra, or pbs-flavour"),
+    ("no nodes have the requested feature|feasible nodes", "pbs_node, set-threads, gpu or mem_mb"),
+    ("resource limits", "runtime, mem_mb, set-threads or gpu, or queue for one that allows more"),
+    ("held by", "nothing here: `qrls` releases a held job"),
 )
+"""What to change in a profile after words of the server; the first that fits."""
 
 QSTAT_TIMEOUT_S = 30
 QSUB_TIMEOUT_S = 120
@@ -177,7 +178,7 @@ def submit(arguments: Sequence[str], id_file: Path) -> str:
 
 def advice(words: str) -> str:
     """The key of the profile to change after what the server has said; nothing if its words point to none."""
-    return next((key for pattern, key in _ADVICE if re.search(pattern, words)), "")
+    return next((key for pattern, key in _ADVICE if re.search(pattern, words, flags=re.IGNORECASE)), "")
 
 
 def ask(job_ids: Iterable[str]) -> dict[str, Answer]:
