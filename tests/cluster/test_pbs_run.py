@@ -25,7 +25,7 @@ class Member:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone whose name needs quotes."""
-    return tmp_path_factory.mktemp("five") / "it's a clone"
+    return tmp_path_factory.mktemp("five") / "a {clone} of $HOME"
 
 
 @pytest.fixture(scope="module")

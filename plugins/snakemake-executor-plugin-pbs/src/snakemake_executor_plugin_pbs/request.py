@@ -55,12 +55,12 @@ class JobProperties:
     @classmethod
     def of(cls, job: JobExecutorInterface) -> Self:
         """Read what Snakemake knows."""
+        label: tuple[Any, ...]
         if job.is_group():
-            # The id tells two groups of one name apart; the files do not always.
-            label = (str(job.groupid), str(job.jobid)[:8])
+            label = (job.groupid, str(job.jobid)[:8])  # the id tells two groups of one name apart
         else:
-            label = (str(job.rule.name), *(str(value) for value in job.wildcards_dict.values()))
-        return cls(label, all_outputs(job), int(job.threads), dict(job.resources.items()))
+            label = (job.rule.name, *job.wildcards_dict.values())
+        return cls(tuple(map(str, label)), all_outputs(job), int(job.threads), dict(job.resources.items()))
 
     @property
     def name(self) -> str:
