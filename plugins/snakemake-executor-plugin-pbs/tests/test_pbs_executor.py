@@ -18,7 +18,6 @@ from conftest import UNKNOWN
 from snakemake_executor_plugin_pbs import executor as executor_module
 from snakemake_executor_plugin_pbs import records, sidecar
 from snakemake_executor_plugin_pbs.judging import GRACE_S
-from snakemake_executor_plugin_pbs.run import Run
 
 RUNNING = "printf 'Job Id: 35.vm\\n    job_state = R\\n'"
 FULL = "would exceed queue generic's per-user limit"
@@ -292,7 +291,7 @@ class TestLook:
         executor.look()
         assert len(executor.failed) == 1
         executor.cancel()
-        assert sidecar.cancel_run(Run.current().name) == []
+        assert sidecar.cancel_run(run_of(os.getpid()).name) == []
         assert commands.calls("qdel") == []
 
 
@@ -335,7 +334,7 @@ class TestLeftovers:
         self, commands: Commands, caplog: pytest.LogCaptureFixture, mine: bool
     ) -> None:
         other = run_of(os.getppid())
-        record = submitted(run=(Run.current() if mine else other).name)
+        record = submitted(run=(run_of(os.getpid()) if mine else other).name)
         job = FakeJob()
         executor = start(job)
         assert (executor.failed == [job]) != mine
@@ -421,6 +420,10 @@ class TestCancel:
 
 
 class TestPaths:
+    def test_a_folder_for_logs_that_qsub_would_take_apart(self) -> None:
+        with pytest.raises(WorkflowError, match="pbs-logdir: expected letters"):
+            start(FakeJob(), logdir="my logs")
+
     @pytest.mark.parametrize("name", ["a $HOME", "{braces}", "it's a clone", "$(x)`y`", 'a "b"'])
     def test_most_names_serve(self, name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (workdir / name).mkdir()

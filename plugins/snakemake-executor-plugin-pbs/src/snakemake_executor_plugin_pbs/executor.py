@@ -1,13 +1,13 @@
 """The executor: what Snakemake calls."""
 
 import asyncio
+import os
+import re
 import shlex
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -17,7 +17,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from . import records, server, sidecar
 from .judging import Cause, Judgement, Tracked, Verdict, judge
 from .records import Record
-from .request import Flavour, JobProperties, RequestError, all_outputs, qsub_arguments
+from .request import Flavour, JobProperties, RequestError, all_outputs, plain, qsub_arguments
 from .run import Run
 from .script import job_script, write_job_shell
 from .server import Answer, Seen, ServerError, ServerFullError, ServerSilentError
@@ -36,31 +36,31 @@ class LeftoverError(ServerError):
     """The same job goes on elsewhere; it may end."""
 
 
-@dataclass
-class Asked:
-    """What the last try of a job asked for, and why it failed."""
-
-    mem_mb: int | None
-    runtime: int | None
-    cause: Cause
-
-
 class Executor(RemoteExecutor):
     """Submits jobs with qsub, looks at them with qstat, deletes them with qdel."""
 
     def __post_init__(self) -> None:
-        self._run = Run.current()
+        run = Run.of(os.getpid())
+        if run is None:
+            raise WorkflowError(
+                "pbs: expected Linux on the submission host, found no /proc with its processes"
+            )
+        self._run = run
         self._begun = self._cancelled = False
         self._flavour = Flavour.TORQUE
         self._shell = "/bin/sh"
         self._waiting: list[SubmittedJobInfo] = []
         self._next_try = 0.0
         self._said: set[str] = set()
-        self._tries: dict[tuple[str, ...], Asked] = {}
+        # What the last try of a job asked for, and why it failed.
+        self._tries: dict[tuple[str, ...], tuple[JobProperties, Cause]] = {}
         # Beside Snakemake's list, which is empty while it asks for states; Ctrl-C may come then.
         self._tracked: dict[str, Tracked] = {}
         for path in (Path.cwd(), Path(self.workflow.workdir_init), Path(self.workflow.main_snakefile)):
             _refuse_unquotable(str(path))
+        logdir = self.workflow.executor_settings.logdir
+        if not re.fullmatch(r"[\w./+-]+", logdir, flags=re.ASCII):  # qsub takes others apart
+            raise WorkflowError(f"pbs-logdir: expected letters, digits and . / + - _ only, found {logdir!r}")
 
     # Submission
 
@@ -128,14 +128,13 @@ class Executor(RemoteExecutor):
     def _properties(self, job: JobExecutorInterface) -> JobProperties:
         """What to ask for: more memory or walltime than before only if there may have been too little."""
         properties = JobProperties.of(job)
-        last = self._tries.get(properties.outputs)
-        if last is None or job.attempt == 1:
+        if properties.outputs not in self._tries:
             return properties
+        last, cause = self._tries[properties.outputs]
         resources = dict(properties.resources)
-        if last.mem_mb is not None and not last.cause.may_be_memory:
-            resources["mem_mb"] = last.mem_mb
-        if last.runtime is not None and not last.cause.may_be_walltime:
-            resources["runtime"] = last.runtime
+        for name, may_lack in (("mem_mb", cause.may_be_memory), ("runtime", cause.may_be_walltime)):
+            if not may_lack and name in last.resources:
+                resources[name] = last.resources[name]
         return replace(properties, resources=resources)
 
     def _submit(self, job: JobExecutorInterface, properties: JobProperties) -> Tracked:
@@ -152,7 +151,7 @@ class Executor(RemoteExecutor):
         """
         self._end_leftovers(properties.outputs, timeout_s=0)
         uid = records.new_uid()
-        logs = Path(self.workflow.executor_settings.logdir, properties.label[0])
+        logs = Path(self.workflow.executor_settings.logdir, plain(properties.label[0]))
         record = Record(
             uid=uid,
             run=self._run.name,
@@ -298,9 +297,8 @@ class Executor(RemoteExecutor):
             del self._waiting[:1]
 
     def _fail(self, info: SubmittedJobInfo, judgement: Judgement) -> None:
-        properties: JobProperties = info.aux["properties"] if info.aux else JobProperties.of(info.job)
-        asked = {name: properties.resources.get(name) for name in ("mem_mb", "runtime")}
-        self._tries[properties.outputs] = Asked(**_whole(asked), cause=judgement.cause)
+        properties: JobProperties = info.aux["properties"]
+        self._tries[properties.outputs] = properties, judgement.cause
         if judgement.cause is Cause.HOPELESS:
             self._refuse(info, f"pbs: {properties.name} is not tried again")
         else:
@@ -349,10 +347,6 @@ def _is_over(answer: Answer) -> bool:
     return answer.seen in (Seen.ENDED, Seen.GONE)
 
 
-def _whole(numbers: dict[str, Any]) -> dict[str, int | None]:
-    return {name: value if isinstance(value, int) else None for name, value in numbers.items()}
-
-
 def _refuse_unquotable(path: str) -> None:
     """Snakemake quotes what it writes into a job's command as Python does, which a shell reads differently.
 
@@ -367,7 +361,3 @@ def _refuse_unquotable(path: str) -> None:
             f"pbs: {path}: expected a path without {' '.join(map(repr, odd))} beside ', found one that the "
             "shell of a job would read differently; move or rename the folder"
         )
-
-
-if sys.platform == "win32":  # records name a run by /proc, scripts are for sh
-    raise WorkflowError("pbs: expected Linux on the submit host")

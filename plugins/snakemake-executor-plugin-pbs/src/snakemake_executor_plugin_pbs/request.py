@@ -65,7 +65,7 @@ class JobProperties:
     @property
     def name(self) -> str:
         """The job's name in messages and in the names of files."""
-        return "-".join(_plain(part) for part in self.label)
+        return "-".join(plain(part) for part in self.label)
 
 
 def all_outputs(job: JobExecutorInterface) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def job_name(label: tuple[str, ...], flavour: Flavour) -> str:
     whole.
     """
     limit = _NAME_LIMITS[flavour]
-    parts = [_plain(part) for part in label]
+    parts = [plain(part) for part in label]
     number = next((part for part in parts[1:] if part.isdigit()), "")
     if not number or len("-".join(parts)) <= _SEEN:
         return _shortened(parts, "-", limit)
@@ -94,7 +94,7 @@ def job_name(label: tuple[str, ...], flavour: Flavour) -> str:
     return f"{head}-{_shortened(parts[1:], '-', limit - len(head) - 1)}"
 
 
-def _plain(part: str) -> str:
+def plain(part: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]", "_", part)
 
 

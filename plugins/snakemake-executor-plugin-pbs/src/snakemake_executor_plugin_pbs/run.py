@@ -1,6 +1,5 @@
 """The run of Snakemake that jobs are submitted for."""
 
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,6 @@ class Run:
 
     pid: int
     started: str
-
-    @classmethod
-    def current(cls) -> Self:
-        """The run that this process is."""
-        run = cls.of(os.getpid())
-        assert run is not None  # noqa: S101 - it is running this line
-        return run
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
