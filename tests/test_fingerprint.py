@@ -538,6 +538,7 @@ USED = {
     "explain": {"CONTRADICTION", "Place", "dotted", "explain"},
     "fingerprint": {"code_sha256", "step_sha256"},
     "gpu_lock": {"claim_gpu", "jobs_per_gpu", "own_device_files"},
+    "lease": {"lease"},
     "progress": {"progress"},
     "threads": {"spin_briefly"},
     "worker_processes": {"worker_processes"},
@@ -658,6 +659,12 @@ def test_which_gpu_is_claimed_is_not_asked() -> None:
     # Which device files there are decides whether a GPU is expected, and is told in errors.
     assert len(calls_of("own_device_files")) == 1
     assert users_of("gpu_lock") >= {"networks/device.py", "networks/loaded.py"}
+
+
+def test_a_lease_is_held_and_nothing_comes_back() -> None:
+    for _, parent in calls_of("lease"):
+        assert isinstance(parent, ast.withitem)
+        assert parent.optional_vars is None
 
 
 def test_threads_are_set_and_nothing_comes_back() -> None:

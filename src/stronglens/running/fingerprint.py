@@ -24,6 +24,7 @@ EXEMPT = {
     "stronglens.running.explain": "words for wrong settings, with which a step ends before it begins",
     "stronglens.running.fingerprint": "names the code, in identities and records",
     "stronglens.running.gpu_lock": "waits for a GPU; which one it is, is no part of a result",
+    "stronglens.running.lease": "waits until no other job writes the same files, or refuses",
     "stronglens.running.progress": "passes items on as they are, and counts them",
     "stronglens.running.threads": "sets how idle threads wait",
     "stronglens.running.worker_processes": "starts processes, and ends them with their parent",
