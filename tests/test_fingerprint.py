@@ -528,7 +528,8 @@ MAY_IMPORT = {
     *("pydantic", "pydantic_settings", "tqdm", "stronglens"),
     *("ast", "collections", "concurrent", "contextlib", "csv", "dataclasses", "difflib", "errno", "fcntl"),
     *("functools", "hashlib", "itertools", "json", "logging", "multiprocessing", "os", "pathlib", "re"),
-    *("signal", "subprocess", "sys", "threading", "time", "types", "typing"),
+    # Of `secrets`, the token of a lease.
+    *("secrets", "signal", "socket", "subprocess", "sys", "threading", "time", "types", "typing"),
 }
 """For exempt modules: nothing of arrays, mathematics, random numbers or tables."""
 
