@@ -10,9 +10,9 @@ from pyarrow import csv, parquet
 
 from fits_files import table_bytes
 from stronglens.artefact import read_json, sha256_of, write_json
-from stronglens.packing.names import domain_of, label_of
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY
 from stronglens.settings.data import BUCKETS
+from stronglens.sources.names import domain_of, label_of
 
 BANDS = "grizy"
 SIDE_PX = 41

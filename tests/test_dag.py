@@ -438,7 +438,7 @@ def test_numbers_that_are_drawn_draw_the_figure_again(project, table, drawn):
         ("stronglens/training/fit.py", {"train"}, PACKING | {"split_objects"}),
         ("stronglens/networks/preprocess.py", {"train", "predict_val"}, PACKING | {"split_objects"}),
         ("stronglens/splitting/split.py", {"split_objects", "train"}, PACKING),
-        ("stronglens/packing/fits_image.py", PACKING, set()),
+        ("stronglens/sources/fits_image.py", PACKING, set()),
     ],
 )
 def test_editing_an_early_step_reruns_it_and_what_follows(project, module, rerun, kept):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stronglens.errors import InputError
-from stronglens.packing.find import bands_of, find_cutouts, part_of
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
+from stronglens.sources.find import bands_of, find_cutouts, part_of
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 NAMES = [f"object_{number:05d}_{band}.fits" for number in range(12) for band in "grizy"]

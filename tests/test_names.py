@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stronglens.packing.names import NO_BAND, NameParser, NotACutout, domain_of, label_of
 from stronglens.settings.data import BUCKETS
+from stronglens.sources.names import NO_BAND, NameParser, NotACutout, domain_of, label_of
 
 BANDS = ["g", "r", "i", "z", "y"]
 ENDINGS = [".fits", ".fit", ".fts", ".FITS", ".Fits.gz", ".fits.fz", ".fit.GZ", ".fits.bz2", ".fits.Z", ".fz"]

@@ -33,7 +33,6 @@ from fits_files import (
 )
 from stronglens.errors import InputError
 from stronglens.packing import blocks
-from stronglens.packing.fits_image import CutoutReader
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.packed import open_packed
 from stronglens.settings.data import (
@@ -43,6 +42,7 @@ from stronglens.settings.data import (
     PackSettings,
     TestSetSettings,
 )
+from stronglens.sources.fits_image import CutoutReader
 
 FILES = ["cutouts.npy", "index.parquet", "parameters.parquet", "rejected.csv", "summary.json"]
 COLUMNS = ["object", "band", "path", "bucket", "domain", "label", "header_id", "pixel_hash"]

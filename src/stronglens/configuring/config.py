@@ -14,8 +14,6 @@ from stronglens.configuring.timm_names import timm_names
 from stronglens.configuring.yaml_keys import repeated_keys
 from stronglens.errors import InputError
 from stronglens.explain import CONTRADICTION, Place, dotted, explain
-from stronglens.packing.listing import list_files
-from stronglens.packing.names import NameParser, NotACutout
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.combine import CombineSettings
@@ -41,6 +39,8 @@ from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
+from stronglens.sources.listing import list_files
+from stronglens.sources.names import NameParser, NotACutout
 
 SIMULATED = "results/simulated"
 """Where the simulator writes."""

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stronglens.packing.fits_image import CutoutReader, NonFinite
-from stronglens.packing.names import printable
-from stronglens.packing.rejected import Rejected
+from stronglens.sources.fits_image import CutoutReader, NonFinite
+from stronglens.sources.names import printable
+from stronglens.sources.rejected import Rejected
 from stronglens.worker_processes import worker_processes
 
 BLOCK_FILES = 1000

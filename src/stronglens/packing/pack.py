@@ -16,14 +16,14 @@ from pyarrow import parquet
 from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
 from stronglens.packing.blocks import BLOCK_FILES, Block, pack_blocks
-from stronglens.packing.find import FoundFile, bands_of, find_cutouts
-from stronglens.packing.names import domain_of, label_of, printable
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters
-from stronglens.packing.rejected import kind_of
 from stronglens.progress import progress
 from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.sources.find import FoundFile, bands_of, find_cutouts
+from stronglens.sources.names import domain_of, label_of, printable
+from stronglens.sources.rejected import kind_of
 
 _LOG = logging.getLogger("stronglens")
 
@@ -69,7 +69,7 @@ def build_buckets(
     Raises
     ------
     InputError
-        The set is not as `stronglens.packing.find.find_cutouts` wants it, more of its files are rejected than
+        The set is not as `stronglens.sources.find.find_cutouts` wants it, more of its files are rejected than
         `max_rejected` allows, or, whatever that allows, all of them; then nothing is left behind.
     """
     if not 0 <= part < n_parts:

@@ -10,9 +10,9 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.errors import InputError
-from stronglens.packing.find import places_of
-from stronglens.packing.image_choice import ID_COLUMNS
 from stronglens.settings.data import PackSettings
+from stronglens.sources.find import places_of
+from stronglens.sources.image_choice import ID_COLUMNS
 
 FILE_NAME = "parameters.fits"
 NOT_MEASURED = -999.0

@@ -13,9 +13,9 @@ from scipy.sparse.csgraph import connected_components
 
 from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
 from stronglens.errors import InputError
-from stronglens.packing.names import label_of
 from stronglens.packing.packed import CUTOUTS, INDEX, SUMMARY
 from stronglens.settings.data import SplitSettings
+from stronglens.sources.names import label_of
 from stronglens.splitting.split_table import DESCRIPTION, OBJECTS, SPLITS
 
 _LOG = logging.getLogger("stronglens")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stronglens.packing.rejected import Rejected
+from stronglens.sources.rejected import Rejected
 
 HDU_NAMES = frozenset({"sci", "image"})
 ID_COLUMNS = frozenset({"object id", "lens id"})

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stronglens.errors import InputError
-from stronglens.packing.links import LinkFollower
-from stronglens.packing.listing import Listed, list_files
-from stronglens.packing.names import (
+from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.sources.links import LinkFollower
+from stronglens.sources.listing import Listed, list_files
+from stronglens.sources.names import (
     NO_BAND,
     Companion,
     CutoutName,
@@ -22,7 +23,6 @@ from stronglens.packing.names import (
     NotACutout,
     UnknownBand,
 )
-from stronglens.settings.data import BUCKETS, PackSettings
 
 _MOST_EXAMPLES = 10
 _NAMES_SHOWN = 3
