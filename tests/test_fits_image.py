@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fits_files import hdus_bytes, primary_bytes, table_bytes
-from stronglens.packing import fits_image
+from stronglens.sources import fits_image
 from stronglens.sources.fits_general import read_general
 from stronglens.sources.fits_image import CutoutReader
 from stronglens.sources.fits_layout import find_layout
