@@ -23,9 +23,10 @@ from networks_here import (
 from watched import Watched, run_step
 
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import arithmetic, autocast, choose_device
+from stronglens.networks.device import choose_device
 from stronglens.networks.forward import logits_of
 from stronglens.networks.member_files import write_member
+from stronglens.networks.precision import autocast, autocast_dtype
 from stronglens.networks.samples import make_samples
 from stronglens.packing.packed import open_packed
 from stronglens.prediction.predict_member import predict_pieces
@@ -37,7 +38,7 @@ BATCH = 512
 def main(argv: Sequence[str] | None = None) -> int:
     options = harness.options_of(__doc__, argv)
     device = choose_device(options.device)
-    dtype = arithmetic(device, "auto")
+    dtype = autocast_dtype(device, "auto")
     on_gpu = device.type == "cuda"
     batch = options.pick(tiny=16, short=BATCH, full=BATCH)
     n = options.pick(tiny=20, short=500_000 if on_gpu else 8000, full=1_000_000 if on_gpu else 40_000)

@@ -10,7 +10,8 @@ from multiprocessing.synchronize import Barrier
 import harness
 from networks_here import compile_anew, our_network, random_samples, timm_network, wait_for
 
-from stronglens.networks.device import arithmetic, choose_device
+from stronglens.networks.device import choose_device
+from stronglens.networks.precision import autocast_dtype
 from stronglens.settings.train import TrainSettings
 from stronglens.training.epoch import run_epoch
 
@@ -66,7 +67,7 @@ def _train(
     import training_epoch  # noqa: PLC0415
 
     device = choose_device(options.device)
-    dtype = arithmetic(device, "auto")
+    dtype = autocast_dtype(device, "auto")
     network = our_network(options.network, timm_network(options.network, device), device)
     forward, _ = compile_anew(network, batch, device, dtype, learn=True, size=options.size)
     learner = training_epoch.learner_of(network, forward, dtype, device, TrainSettings(batch_size=batch))

@@ -27,7 +27,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import arithmetic, autocast, choose_device
+from stronglens.networks.device import choose_device
+from stronglens.networks.precision import autocast, autocast_dtype
 from stronglens.networks.samples import make_samples
 from stronglens.networks.streamed import stream_samples
 from stronglens.packing.packed import open_packed
@@ -43,7 +44,7 @@ STREAMED = "run_epoch on streamed samples, smoothed and normalised each time"
 def main(argv: Sequence[str] | None = None) -> int:
     options = harness.options_of(__doc__, argv)
     device = choose_device(options.device)
-    dtype = arithmetic(device, "auto")
+    dtype = autocast_dtype(device, "auto")
     batch = options.pick(tiny=8, short=128, full=128)
     large = 1000 if device.type == "cuda" else 1
     n_batches = options.pick(tiny=2, short=12 * large, full=(20 if large > 1 else 60) * large)

@@ -11,7 +11,8 @@ from networks_here import SIDE_PX, compile_anew, flops_of, matrix_rate, our_netw
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import arithmetic, autocast, choose_device
+from stronglens.networks.device import choose_device
+from stronglens.networks.precision import autocast, autocast_dtype
 
 BATCH = 128
 COMPILED = "the pipeline's, compiled"
@@ -21,7 +22,7 @@ GRAPHS = "the pipeline's, compiled, CUDA graphs"
 def main(argv: Sequence[str] | None = None) -> int:
     options = harness.options_of(__doc__, argv)
     device = choose_device(options.device)
-    dtype = arithmetic(device, "auto")
+    dtype = autocast_dtype(device, "auto")
     batch = options.pick(tiny=8, short=BATCH, full=BATCH)
     on_gpu = device.type == "cuda"
     n_steps = options.pick(tiny=1, short=100 if on_gpu else 8, full=1000 if on_gpu else 40)

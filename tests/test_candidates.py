@@ -171,6 +171,20 @@ def test_a_missing_band_is_replaced_by_its_neighbour_and_dark_by_itself() -> Non
     assert not colour_composites(cutouts, [2, 1, 0], np.ones(4), stretch=20, softening=8)[1].any()
 
 
+@pytest.mark.parametrize("exponent", [-50, -30, 20, 50])
+@pytest.mark.parametrize("noise", [0, 1])
+def test_pictures_do_not_depend_on_the_unit_of_the_pixels(exponent: int, noise: int) -> None:
+    cutouts = noise * np.random.default_rng(4).normal(0, 0.1, (2, 3, SIZE, SIZE)).astype(np.float32)
+    cutouts[:, :, SIZE // 2 - 1 : SIZE // 2 + 2] += np.float32([1, 2, 3])[:, None, None]
+    shown = []
+    for images in (cutouts, cutouts * np.float32(2.0**exponent)):
+        usual = usual_flux(images)
+        composed = colour_composites(images, [2, 1, 0], usual, stretch=20, softening=8)
+        shown.append((composed, band_pictures(images)))
+    assert all(np.array_equal(*pair) for pair in zip(*shown, strict=True))
+    assert np.ptp(shown[0][1]) > 90
+
+
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_constant_cutouts_are_shown(value: float) -> None:
     cutouts = np.full((2, 3, SIZE, SIZE), value, np.float32)

@@ -193,6 +193,13 @@ def test_a_fault_of_the_program_leaves_its_traceback_in_the_log(tmp_path: Path) 
     assert "ZeroDivisionError: by zero" in text
 
 
+def test_a_gpu_that_fails_is_said_to_be_lost_to_this_process(capsys: pytest.CaptureFixture[str]) -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with …")
+    assert run(Step, failing(error), ["--out-dir", "o"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "the GPU works no more in this process; the same command goes on from what is saved"
+
+
 def test_an_interrupt_is_passed_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         run(Step, failing(KeyboardInterrupt()), ["--out-dir", "o"])

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 
 from stronglens.networks import compiled as module
 from stronglens.networks.compiled import compiled, pays
+from stronglens.networks.device import LostDeviceError
 
 CPU = torch.device("cpu")
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"
@@ -123,6 +125,74 @@ print(forward is scoring is network, network.training)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]
     assert done.stderr.count("the network cannot be compiled here, it runs as it is") == 1
+
+
+def _fails(error: Exception) -> Callable[..., Callable[[torch.Tensor], torch.Tensor]]:
+    def compile_(network: nn.Module, **_: object) -> Callable[[torch.Tensor], torch.Tensor]:
+        def fast(images: torch.Tensor) -> torch.Tensor:
+            raise error
+
+        return fast
+
+    return compile_
+
+
+def _lost(device: torch.device) -> None:
+    raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize(
+    "error", [AssertionError(), TypeError("of Triton"), subprocess.SubprocessError("ptxas"), KeyError("x")]
+)
+def test_whatever_compiling_raises_the_network_runs_as_it_is(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    module._say_once.cache_clear()
+    monkeypatch.setattr(torch, "compile", _fails(error))
+    assert compiled(network, SHAPE, CPU, None, learn=True) is network
+    assert [record.getMessage() for record in caplog.records] == [
+        "the network cannot be compiled here, it runs as it is, slower: "
+        f"{type(error).__name__}: {str(error) or type(error).__name__}"
+    ]
+
+
+def test_what_fails_only_later_falls_back_then(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module._say_once.cache_clear()
+    calls = []
+
+    def fast(images: torch.Tensor) -> torch.Tensor:
+        calls.append(len(images))
+        if len(calls) > 2:  # tried out, and one batch
+            raise AssertionError("graph trees")
+        return network(images)
+
+    monkeypatch.setattr(torch, "compile", lambda network, **_: fast)
+    forward = compiled(network, SHAPE, CPU, None, learn=False)
+    network.eval()
+    for _ in range(4):
+        images = torch.randn(SHAPE)
+        assert torch.equal(forward(images), network(images))
+    assert len(calls) == 3
+    assert "AssertionError: graph trees" in caplog.text
+
+
+def test_a_lost_device_ends_the_job(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("CUDA error: device-side assert triggered")
+    monkeypatch.setattr(torch, "compile", _fails(error))
+    with pytest.raises(
+        LostDeviceError, match=r"illegal memory access .*device-side.* the same command goes on"
+    ):
+        compiled(network, SHAPE, CPU, None, learn=True, probe=_lost)
+
+
+def test_no_room_on_the_device_is_no_reason_to_fall_back(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", _fails(torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(torch.OutOfMemoryError):
+        compiled(network, SHAPE, CPU, None, learn=True)
 
 
 def test_compiled_where_it_pays() -> None:

@@ -20,7 +20,7 @@ import plot_drift
 from fits_files import BANDS, galaxy, primary_bytes, write_labelled, write_test_set
 from stronglens.artefact import sha256_of, write_json
 from stronglens.comparing.compared import read_compared
-from stronglens.comparing.drift import distance_outside
+from stronglens.comparing.drift import STATISTICS, distance_outside
 from stronglens.packing import cutout_statistics as statistics
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.packed import open_packed
@@ -274,3 +274,16 @@ def test_statistics_of_known_images() -> None:
     assert statistics.constant_corners(images).tolist() == [1, 0] * 150
     assert statistics.image_correlation(images, 3 * images + 2) == pytest.approx(1)
     assert statistics.image_correlation(images, np.ones_like(images)) == pytest.approx(0)
+
+
+IN_COUNTS = ("sky", "noise", "peak", "flux")
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("exponent", [-50, -12, 12, 50])
+def test_statistics_follow_the_unit_of_the_pixels(name: str, exponent: int) -> None:
+    images = np.random.default_rng(5).normal(0, 1, (20, 41, 41)).astype(np.float32)
+    images[:, 18:23, 18:23] += 30
+    unit = 2.0**exponent
+    expected = STATISTICS[name](images) * (unit if name in IN_COUNTS else 1)
+    np.testing.assert_array_equal(STATISTICS[name](images * np.float32(unit)), expected)

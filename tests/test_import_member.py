@@ -66,6 +66,35 @@ def test_weights_with_timm_s_names_become_a_member_as_they_are(tmp_path: Path) -
         assert torch.equal(weights[name], value)
 
 
+def test_a_compiled_network_trained_in_parallel_becomes_a_member(tmp_path: Path) -> None:
+    network = build_network(NetworkSettings(name="resnet10t"), 1, 41)
+    wrapped = {f"module._orig_mod.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": wrapped, "epoch": 3}, tmp_path / "old.pt")
+    assert call(tmp_path / "old.pt", tmp_path / "member", {"network": "resnet10t"}) == 0
+    assert list(read_member(tmp_path / "member")[1]) == list(network.state_dict())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_no_member(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    network = build_network(NetworkSettings(name="resnet10t"), 1, 41)
+    state = network.state_dict()
+    state["bn1.running_var"][0] = value
+    torch.save(state, tmp_path / "old.pt")
+    assert call(tmp_path / "old.pt", tmp_path / "member", {"network": "resnet10t"}) == 1
+    assert "old.pt: expected finite weights" in (said := capsys.readouterr().err) and "running_var" in said
+    assert not (tmp_path / "member").exists()
+
+
+def test_a_softening_that_nobody_measured_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(paper_weights(), tmp_path / "old.pt")
+    assert call(tmp_path / "old.pt", tmp_path / "member", {"preprocess": {"normalisation": "asinh"}}) == 1
+    assert "preprocess.asinh_softening: expected the softening in counts" in capsys.readouterr().err
+
+
 def test_the_same_checkpoint_gives_the_same_bytes(tmp_path: Path) -> None:
     torch.save(paper_weights(), tmp_path / "old.pt")
     for name in ("first", "second"):

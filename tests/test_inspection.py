@@ -1,5 +1,6 @@
 """The look at a packed data set: numbers against a slow count, pictures that are there."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import inspect_data as step
 import plot_data
 from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
 from stronglens.packing.inspected import read_histograms, read_sheet
-from stronglens.packing.inspection import choose_cutouts, choose_sheet, describe_pixels
+from stronglens.packing.inspection import choose_cutouts, choose_sheet, count_pixels, describe_pixels
 from stronglens.packing.inspection_plots import arrange_cutouts
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.packed import open_packed
@@ -137,6 +138,17 @@ def test_objects_of_the_contact_sheet_are_evenly_spaced_with_all_their_cutouts(f
     rows = np.flatnonzero(packed.index["object"].isin(chosen))
     assert sheet.cutouts.tolist() == packed.cutouts[rows].tolist()
     assert sheet.places == list(zip(packed.index["object"][rows], packed.index["band"][rows], strict=True))
+
+
+@pytest.mark.usefixtures("inspected")
+@pytest.mark.parametrize("exponent", [-40, 40])
+def test_pixels_are_counted_alike_in_any_unit(folder: Path, exponent: int) -> None:
+    packed = open_packed(folder / "packed")
+    scaled = dataclasses.replace(packed, cutouts=packed.cutouts * np.float32(2.0**exponent))
+    expected, found = (count_pixels(one, choose_cutouts(packed, 5)) for one in (packed, scaled))
+    assert found.linear_counts == expected.linear_counts * 2.0**exponent
+    np.testing.assert_allclose(found.edges, np.array(expected.edges) * 2.0**exponent)
+    assert found.histograms == expected.histograms
 
 
 @pytest.mark.usefixtures("inspected")

@@ -71,3 +71,14 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "best.json").write_text(json.dumps({**description, "format": 2}))
     with pytest.raises(InputError, match=r"best\.json: expected .* format 1 .* found format 2"):
         read_member(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused_at_loading(tmp_path: Path, value: float) -> None:
+    state = weights()
+    state["half"][1] = value
+    write_member(tmp_path, state, DESCRIPTION)
+    with pytest.raises(
+        InputError, match=r"best\.pt: expected finite weights, found NaN.* in half of 3 tensors"
+    ):
+        read_member(tmp_path)

@@ -69,6 +69,11 @@ def test_timm_s_names_are_left_as_they_are() -> None:
         lambda state: {"model": state, "epoch": 3},
         lambda state: {"epoch": 3, "state_dict": state},
         lambda state: {"model_state_dict": {f"module.{name}": value for name, value in state.items()}},
+        lambda state: {"state_dict": {"model": state}, "epoch": 3},
+        lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
+        lambda state: {f"module._orig_mod.{name}": value for name, value in state.items()},
+        lambda state: {f"_orig_mod.module.module.{name}": value for name, value in state.items()},
+        lambda state: {name.replace("head.", "head._orig_mod."): value for name, value in state.items()},
     ],
 )
 def test_weights_are_found_in_what_surrounds_them(tmp_path: Path, wrap: Callable[[Any], Any]) -> None:
@@ -77,6 +82,35 @@ def test_weights_are_found_in_what_surrounds_them(tmp_path: Path, wrap: Callable
     found = load_weights(tmp_path / "best.pt")
     assert list(found) == list(state)
     assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_names_that_become_one_are_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1), "module.a": torch.zeros(1)}, tmp_path / "best.pt")
+    with pytest.raises(InputError, match=r"best\.pt: expected one tensor named 'a', found two.*'module\.a'"):
+        load_weights(tmp_path / "best.pt")
+
+
+def test_a_dict_that_holds_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "best.pt")
+    with pytest.raises(InputError, match="found dict under 'model'"):
+        load_weights(tmp_path / "best.pt")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_that_are_not_finite_are_refused_and_named(
+    tmp_path: Path, value: float, dtype: torch.dtype
+) -> None:
+    weights = {name: tensor.to(dtype) for name, tensor in paper_weights().items()}
+    name = "stages.0.0.grn.gamma"
+    weights[name].flatten()[3] = value
+    torch.save({"model": weights}, tmp_path / "best.pt")
+    with pytest.raises(
+        InputError, match=r"best\.pt: expected finite weights, found NaN.* in stages\.0\.0\.grn"
+    ):
+        load_weights(tmp_path / "best.pt")
 
 
 class Trap:

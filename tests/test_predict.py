@@ -248,6 +248,18 @@ def test_parts_choose_whether_to_compile_as_the_whole_set_would(
     assert bool(compiled) == chosen
 
 
+def test_predictions_are_made_in_ieee_float32(data, members, tmp_path, monkeypatch):
+    """PyTorch would take TF32 for a GPU's convolutions."""
+    seen, outputs_of = [], predict_member.outputs_of
+    monkeypatch.setattr(
+        predict_member,
+        "outputs_of",
+        lambda *given, **named: seen.append(torch.backends.cudnn.allow_tf32) or outputs_of(*given, **named),
+    )
+    assert predict(members / "each", data, tmp_path) == 0
+    assert seen == [False]
+
+
 def test_test_time_augmentation_prepares_images_once(data, members, tmp_path, monkeypatch):
     prepared = []
     load = predict_member.load_resident

@@ -4,15 +4,19 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from stronglens.networks.normalise import quantile
+from stronglens.networks.normalise import divisor_of, noise_of, quantile
 from stronglens.networks.preprocess import Known, preprocess, preprocess_all
+from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.settings.preprocess import PreprocessSettings
 
 CPU = torch.device("cpu")
@@ -47,6 +51,17 @@ def slow_guided(image: Image, radius: int, eps: float) -> Image:
     return mean(slope) * image + mean(mean(image) * (1 - slope))
 
 
+def slow_noise(image: Image) -> float:
+    inside = np.zeros(image.shape, dtype=bool)
+    inside[3:-3, 3:-3] = True
+    frame = image[~inside]
+
+    def median(pixels: Image) -> np.float64:
+        return np.quantile(pixels, 0.5, method="lower")  # of an even number of pixels
+
+    return float(1.4826 * median(np.abs(frame - median(frame))))
+
+
 def slow_normalise(image: Image, *, high: float | None, low: float | None, mad: bool) -> Image:
     image = image - np.quantile(image, 0.1)
     # The rank is rounded as the pipeline has to: q is a float32 there.
@@ -54,9 +69,11 @@ def slow_normalise(image: Image, *, high: float | None, low: float | None, mad: 
     bottom = -math.inf if low is None else np.quantile(image, float(np.float32(low)))
     image = np.clip(image, bottom, top)
     if mad:
-        centre = np.median(image)
-        return np.asarray((image - centre) / (1.4826 * np.median(np.abs(image - centre)) + 1e-6))
-    return np.asarray((image - image.mean()) / (image.std() + 1e-6))
+        centre, scale = np.median(image), 1.4826 * np.median(np.abs(image - np.median(image)))
+    else:
+        centre, scale = image.mean(), image.std()
+    floor = 1e-6 if scale * 3e-5 >= 1e-6 else 0  # the original's, where it is rounding
+    return np.asarray((image - centre) / (scale + floor))
 
 
 def slow_pad(image: Image, side: int) -> Image:
@@ -71,7 +88,8 @@ def slow(image: npt.NDArray[np.float32], settings: PreprocessSettings, domain: s
     if settings.smoothing == "gaussian":
         result = slow_gaussian(result, settings.gaussian_sigma_px)
     if settings.smoothing == "guided":
-        result = slow_guided(result, settings.guided_radius_px, settings.guided_eps)
+        eps = settings.guided_eps or settings.guided_eps_in_noise * slow_noise(result) ** 2
+        result = slow_guided(result, settings.guided_radius_px, eps)
     if settings.smoothing == "psf":
         before = next((fwhm for name, fwhm in settings.psf_input_fwhm_px.items() if name == domain), math.inf)
         after = settings.psf_target_fwhm_px or 0.0
@@ -99,6 +117,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gauss08_norm_pad64": {"smoothing": "gaussian", "gaussian_sigma_px": 0.8, "pad_to_px": 64},
     "gauss_wider_than_image": {"smoothing": "gaussian", "gaussian_sigma_px": 20.0},
     "guided_norm": {"smoothing": "guided"},
+    "guided_in_noise": {"smoothing": "guided", "guided_eps_in_noise": 1.5, "scale": "mad"},
+    "guided_as_the_original": {"smoothing": "guided", "guided_eps": 0.01},
     "guided_raw": {"smoothing": "guided", "guided_radius_px": 3, "guided_eps": 0.5, "normalise": False},
     "psf_norm": {
         "smoothing": "psf",
@@ -198,6 +218,8 @@ def test_guided_filter_survives_rounding_on_bright_plateaus() -> None:
     images[:, 8:33, 8:33] = level + 0.001 * torch.randn(400, 25, 25, generator=generator)
     smoothed = preprocess(images, PreprocessSettings(smoothing="guided", normalise=False))
     assert (smoothed - images)[:, 14:27, 14:27].abs().max() < 0.005  # five standard deviations
+    settings = PreprocessSettings(smoothing="guided", guided_eps=0.01, normalise=False)
+    assert (preprocess(images, settings) - images)[:, 14:27, 14:27].abs().max() < 0.005
 
 
 @pytest.mark.parametrize("scale", ["std", "mad"])
@@ -206,6 +228,68 @@ def test_guided_filter_survives_rounding_on_bright_plateaus() -> None:
 def test_a_constant_image_becomes_zero(scale: str, smoothing: str, value: float) -> None:
     settings = PreprocessSettings.model_validate({"scale": scale, "smoothing": smoothing})
     assert preprocess(torch.full((2, 41, 41), value), settings).abs().max() == 0
+
+
+RELATIVE = {
+    name: {"normalisation": normalisation, "scale": scale, **smoothing}
+    for normalisation in ("cutout", "object")
+    for scale in ("std", "mad")
+    for kind, smoothing in {
+        "as it is": {},
+        "both clipped": {"low_clip_quantile": 0.01, "clip_quantile": 0.99},
+        "not clipped": {"clip_quantile": None},
+        "gaussian": {"smoothing": "gaussian", "pad_to_px": 50},
+        "guided": {"smoothing": "guided"},
+        "psf": {"smoothing": "psf", "psf_target_fwhm_px": 4.5, "psf_input_fwhm_px": {"hsc": 3.6}},
+    }.items()
+    for name in [f"{normalisation}, {scale}, {kind}"]
+}
+"""Settings in which nothing is said in counts."""
+
+
+@pytest.mark.parametrize("variant", RELATIVE)
+@given(
+    exponent=st.floats(-15, 15) | st.sampled_from([-15.0, -12.0, -6.0, -2.0, 6.0, 15.0]),
+    background=st.sampled_from([0.0, 30.0, -3.0]),
+    seed=st.integers(0, 100),
+)
+@hypothesis.settings(max_examples=15, deadline=None)
+def test_pixels_in_any_unit_give_the_same_inputs(
+    variant: str, exponent: float, background: float, seed: int
+) -> None:
+    settings = PreprocessSettings.model_validate(RELATIVE[variant])
+    images = make_images(6, seed=seed) + np.float32(background)
+    other = (images.astype(np.float64) * 10**exponent).astype(np.float32)
+    known = {"domains": ["hsc", "slsim", "unknown"] * 2, "objects": np.array([0, 0, 1, 1, 1, 2])}
+    expected, found = (preprocess(torch.from_numpy(one), settings, **known) for one in (images, other))
+    # The rounding of pixels, 6e-8 of 80 counts, in units of a noise of 0.3; and ORIGINAL_FLOOR.
+    assert (found - expected).abs().max() <= 1e-4 * max(1, expected.abs().max())
+    assert expected.abs().max() > 1
+
+
+@pytest.mark.parametrize("variant", RELATIVE)
+@pytest.mark.parametrize("exponent", [-60, -40, -12, -1, 1])
+def test_pixels_in_units_of_a_power_of_two_give_the_same_bits(variant: str, exponent: int) -> None:
+    settings = PreprocessSettings.model_validate(RELATIVE[variant])
+    images = make_images(6) * np.float32(2.0**-12)  # far from counts: no floor on either side
+    known = {"domains": ["hsc", "slsim", "unknown"] * 2, "objects": np.array([0, 0, 1, 1, 1, 2])}
+    other = images * np.float32(2.0**exponent)
+    expected, found = (preprocess(torch.from_numpy(one), settings, **known) for one in (images, other))
+    assert torch.equal(found, expected)
+
+
+def test_the_original_s_floor_is_added_where_it_is_rounding() -> None:
+    scale = torch.tensor([0.0, 1e-12, 0.03, 0.04, 50.0])
+    expected = torch.tensor([1.0, 1e-12, 0.03, 0.04 + 1e-6, 50 + 1e-6])
+    torch.testing.assert_close(divisor_of(scale), expected, rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 41])
+def test_the_noise_is_that_of_the_frame(size: int) -> None:
+    images = make_images(9, size)
+    found = noise_of(torch.from_numpy(images))[:, 0].numpy()
+    # Of an even number of pixels, one of the two in the middle stands for their mean.
+    np.testing.assert_allclose(found, frame_noise(images), rtol=0.3 if size < 40 else 0.03)
 
 
 def test_images_that_are_mostly_constant_keep_a_finite_scale() -> None:

@@ -23,7 +23,8 @@ from stronglens.gpu_lock import claim_gpu
 LIBRARY = Path(gpu_lock.__file__).parents[1]
 SCHEDULERS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
 ALL_VARIABLES = ("CUDA_VISIBLE_DEVICES", *SCHEDULERS, "SGE_TASK_ID")
-TWO_GPUS = "0, GPU-aa\n1, GPU-bb\n"
+TWO_GPUS = "GPU 0: NVIDIA A100 (UUID: GPU-aa)\nGPU 1: NVIDIA A100 (UUID: GPU-bb)\n"
+MPS = "/usr/bin/nvidia-cuda-mps-server"
 
 FakeSmi = Callable[[str, str], None]
 Claim = Callable[..., str | None]
@@ -35,6 +36,10 @@ def workstation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "locks"
     folder.mkdir()
     monkeypatch.setattr(gpu_lock, "_LOCKS", folder)
+    for name in ("dev", "driver"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(gpu_lock, "_DEVICE_FILES", tmp_path / "dev")
+    monkeypatch.setattr(gpu_lock, "_DRIVER", tmp_path / "driver")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     for name in ALL_VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -50,7 +55,7 @@ def smi(tmp_path: Path) -> FakeSmi:
         folder.mkdir()
         (folder / "gpus").write_text(gpus)
         (folder / "processes").write_text(processes)
-        answer = f'case "$1" in --query-gpu=*) cat "{folder}/gpus";; *) cat "{folder}/processes";; esac'
+        answer = f'case "$1" in -L) cat "{folder}/gpus";; *) cat "{folder}/processes";; esac'
         (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{answer}\n")
         (folder / "nvidia-smi").chmod(0o755)
 
@@ -211,9 +216,71 @@ def test_all_gpus_of_the_node_by_uuid(smi: FakeSmi, claim: Claim) -> None:
     assert [claim(), claim()] == ["GPU-aa", "GPU-bb"]
 
 
-def test_no_gpu_on_the_node(smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(()))
+def test_no_gpu_on_the_node(claim: Claim) -> None:
     assert claim() is None
+
+
+def test_slices_of_a_gpu_are_devices(smi: FakeSmi, claim: Claim) -> None:
+    first, second = TWO_GPUS.splitlines()
+    slices = [f"  MIG 3g.20gb     Device  {number}: (UUID: MIG-{number})" for number in (0, 1)]
+    smi("\n".join([first, *slices, second]))
+    assert [claim() for _ in range(3)] == ["MIG-0", "MIG-1", "GPU-bb"]
+
+
+def test_a_slice_is_kept_apart_from_the_others(smi: FakeSmi, claim: Claim) -> None:
+    smi(
+        "GPU 0: NVIDIA A100 (UUID: GPU-aa)\n  MIG 3g.20gb     Device  0: (UUID: MIG-0)\n",
+        "GPU-aa, 1, python\n",
+    )
+    assert [claim(visible="MIG-0"), claim(visible="MIG-GPU-aa/1/0")] == ["MIG-0", "MIG-GPU-aa/1/0"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "MIG-GPU-aa/1/0"
+
+
+def _driver_knows(folder: Path, uuids: dict[int, str]) -> None:
+    """Makes the device files, and what the driver says of each in /proc."""
+    for minor, uuid in uuids.items():
+        (folder / "dev" / f"nvidia{minor}").touch()
+        (folder / "driver/gpus" / f"0000:{minor:02x}:00.0").mkdir(parents=True)
+        told = f"Model: \t\t NVIDIA A100\nGPU UUID: \t {uuid}\nDevice Minor: \t {minor}\n"
+        (folder / "driver/gpus" / f"0000:{minor:02x}:00.0" / "information").write_text(told)
+
+
+def test_without_nvidia_smi_the_driver_names_the_gpus(tmp_path: Path, claim: Claim) -> None:
+    _driver_knows(tmp_path, {2: "GPU-aa", 10: "GPU-bb"})
+    (tmp_path / "dev/nvidiactl").touch()
+    assert [claim(), claim(visible="1")] == ["GPU-aa", "1"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-bb"
+
+
+def test_a_container_that_sees_nvidia3_alone_computes_on_it(tmp_path: Path, claim: Claim) -> None:
+    """CUDA counts what it sees there: number 0. By 3 it would find none, and the CPU would be taken."""
+    (tmp_path / "dev/nvidia3").touch()
+    assert claim() == "nvidia3"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    # Another that sees more of the node keeps clear of it.
+    (tmp_path / "dev/nvidia0").touch()
+    assert claim() == "nvidia0"
+
+
+def test_uuids_that_the_driver_does_not_know_yet_are_none(tmp_path: Path, claim: Claim) -> None:
+    _driver_knows(tmp_path, {0: "GPU-????????-????"})
+    assert claim() == "nvidia0"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_device_files_that_a_scheduler_keeps_shut_are_not_ours(
+    tmp_path: Path, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _driver_knows(tmp_path, {0: "GPU-aa", 1: "GPU-bb"})
+    really = os.open
+
+    def open_but_first(path: Path, flags: int, mode: int = 0o777) -> int:
+        if Path(path).name == "nvidia0":  # as control groups do, whatever its mode says
+            raise PermissionError
+        return really(path, flags, mode)
+
+    monkeypatch.setattr(gpu_lock.os, "open", open_but_first)
+    assert claim() == "GPU-bb"
 
 
 def test_an_index_and_a_uuid_are_one_gpu(smi: FakeSmi, claim: Claim) -> None:
@@ -222,7 +289,7 @@ def test_an_index_and_a_uuid_are_one_gpu(smi: FakeSmi, claim: Claim) -> None:
 
 
 def test_a_shortened_uuid_is_the_same_gpu(smi: FakeSmi, claim: Claim) -> None:
-    smi("0, GPU-aa1\n1, GPU-aa2\n", "")
+    smi(TWO_GPUS.replace("aa", "aa1").replace("bb", "aa2"), "")
     assert [claim(["0"]), claim(["GPU-aa1", "GPU-aa2"])] == ["0", "GPU-aa2"]
     # What two begin with is nobody's name.
     assert gpu_lock._uuid("GPU-aa", gpu_lock._known_gpus()) == "GPU-aa"
@@ -245,9 +312,32 @@ def test_a_gpu_that_another_user_computes_on_is_passed_over(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(gpu_lock, "_is_mine", lambda pid: pid == "200")
-    smi(TWO_GPUS, "GPU-aa, 100\nGPU-bb, 200\n")
+    smi(TWO_GPUS, "GPU-aa, 100, /usr/bin/python, 3\nGPU-bb, 200, python\n")
     assert claim(visible="0,1") == "1"
-    assert "GPU 0 is passed over: another user computes on it" in caplog.text
+    assert "GPU 0 is passed over: another user computes on it (process 100 python, 3)" in caplog.text
+
+
+@pytest.mark.parametrize(("owner", "gpu"), [(0, "0"), (4321, "1"), (None, "1")])
+def test_a_server_of_mps_computes_for_its_owner_and_for_nobody_if_that_is_root(
+    owner: int | None, gpu: str, smi: FakeSmi, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1234)
+    monkeypatch.setattr(gpu_lock, "_lock_folder", lambda suffix: gpu_lock._LOCKS)
+    monkeypatch.setattr(gpu_lock, "_owner", lambda pid: owner)
+    smi(TWO_GPUS, f"GPU-aa, 100, {MPS}\n")
+    assert claim(visible="0,1") == gpu
+
+
+def test_a_message_is_said_again_while_it_holds(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = iter([0.0, 0.0, 500.0, 700.0, 700.0, 800.0])
+    monkeypatch.setattr(gpu_lock.time, "monotonic", lambda: next(clock))
+    said: dict[str, float] = {}
+    for _ in range(4):
+        gpu_lock._say(logging.getLogger("stronglens"), "waiting", said)
+    assert len(caplog.records) == 2
 
 
 def test_whose_a_process_is() -> None:

@@ -11,11 +11,14 @@ import torch
 import predict
 import train
 from packed_files import write_packed, write_splits
-from stronglens.artefact import read_json
+from stronglens.artefact import read_json, sha256_of, write_json
+from stronglens.errors import InputError
 from stronglens.networks.normalise import stretch_asinh
+from stronglens.networks.samples import make_samples
 from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.packing.packed import open_packed
 from stronglens.settings.preprocess import PreprocessSettings
+from stronglens.training.softening import with_measured_softening
 
 NETWORK = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
 
@@ -51,8 +54,59 @@ def test_training_measures_the_noise_and_prediction_takes_its_word(
 
 def test_what_was_not_measured_is_not_guessed() -> None:
     settings = PreprocessSettings(normalisation="asinh", asinh_softening_in_noise=12)
-    with pytest.raises(ValueError, match="expected softenings in counts, measured in training"):
+    with pytest.raises(InputError, match="expected softenings in counts, measured in training, found"):
         stretch_asinh(torch.zeros(1, 3, 3), ["g"], settings)
+    some = PreprocessSettings(normalisation="asinh", asinh_softening_of_band={"g": 1})
+    with pytest.raises(InputError, match=r"found none for band r$"):
+        stretch_asinh(torch.zeros(2, 3, 3), ["g", "r"], some)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e9])
+def test_softenings_follow_the_unit_of_the_pixels(tmp_path: Path, unit: float) -> None:
+    packed = write_packed(tmp_path / "packed", bands="gr")
+    cutouts = np.load(packed / "cutouts.npy")
+    np.save(packed / "cutouts.npy", (unit * cutouts.astype(np.float64)).astype(np.float32))
+    restate(packed)
+    opened = open_packed(packed)
+    samples = make_samples(opened.index, "each", np.ones(len(opened.index), bool), ["g", "r"])
+    settings = with_measured_softening(PreprocessSettings(normalisation="asinh"), opened, samples)
+    # It goes through JSON to prediction, whatever its size.
+    noted = PreprocessSettings.model_validate_json(settings.model_dump_json())
+    noise = {
+        band: float(np.median(frame_noise(cutouts[opened.index["band"] == band]))) for band in ("g", "r")
+    }
+    assert noted.asinh_softening_of_band == pytest.approx({band: 12 * unit * noise[band] for band in noise})
+    bands = opened.index["band"].to_numpy(dtype=object)
+    in_counts = PreprocessSettings(
+        normalisation="asinh", asinh_softening_of_band={band: 12 * noise[band] for band in noise}
+    )
+    torch.testing.assert_close(
+        stretch_asinh(torch.from_numpy(np.array(opened.cutouts)), bands, noted),
+        stretch_asinh(torch.from_numpy(cutouts), bands, in_counts),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    given = PreprocessSettings(normalisation="asinh", asinh_softening_of_band={"g": 7})
+    found = with_measured_softening(given, opened, samples).asinh_softening_of_band
+    assert found == pytest.approx({"g": 7, "r": 12 * unit * noise["r"]})
+
+
+def test_a_band_without_noise_is_named(tmp_path: Path) -> None:
+    packed = write_packed(tmp_path / "packed", bands="gr")
+    cutouts = np.load(packed / "cutouts.npy")
+    cutouts[1::2, :3] = cutouts[1::2, -3:] = cutouts[1::2, :, :3] = cutouts[1::2, :, -3:] = 2
+    np.save(packed / "cutouts.npy", cutouts)
+    restate(packed)
+    opened = open_packed(packed)
+    samples = make_samples(opened.index, "each", np.ones(len(opened.index), bool), ["g", "r"])
+    with pytest.raises(InputError, match=r"packed: expected noise in the cutouts of band r"):
+        with_measured_softening(PreprocessSettings(normalisation="asinh"), opened, samples)
+
+
+def restate(packed: Path) -> None:
+    summary = read_json(packed / "summary.json")
+    summary["sha256"]["cutouts.npy"] = sha256_of(packed / "cutouts.npy")
+    write_json(packed / "summary.json", summary)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +114,7 @@ def test_what_was_not_measured_is_not_guessed() -> None:
     [
         ({"normalisation": "object"}, "but normalisation is object; for example normalisation: asinh"),
         ({"normalisation": "asinh", "asinh_softening_of_band": {"g": 1}}, "are both given"),
+        ({"normalisation": "asinh", "asinh_softening": 0.1}, "asinh_softening are both given"),
     ],
 )
 def test_softenings_that_contradict_each_other(more: dict[str, object], message: str) -> None:

@@ -1,14 +1,15 @@
 """Samples that are streamed are the same as those that live on the device."""
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from packed_files import write_packed
 from stronglens.networks import loaded
-from stronglens.networks.device import arithmetic
 from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.samples import Samples, make_samples
@@ -22,7 +23,9 @@ SETTINGS = {
     "padded": PreprocessSettings(scale="mad", pad_to_px=40),
     "psf": PreprocessSettings(smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}),
     "object": PreprocessSettings(normalisation="object", smoothing="gaussian"),
-    "asinh": PreprocessSettings(normalisation="asinh", asinh_softening_of_band={"r": 0.3}),
+    "asinh": PreprocessSettings(
+        normalisation="asinh", asinh_softening=0.1, asinh_softening_of_band={"r": 0.3}
+    ),
 }
 
 
@@ -106,16 +109,28 @@ def test_jobs_that_share_a_gpu_share_its_room(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("capability", "dtype"),
-    [((7, 0), None), ((7, 5), None), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)],
+    ("gigabytes", "n_jobs", "whole", "half"),
+    [
+        (80, 1, True, True),
+        (8, 1, False, True),
+        (80, 8, False, True),
+        (4, 1, False, False),
+        (16, 4, False, False),
+    ],
 )
-def test_only_gpus_with_bfloat16_compute_in_it(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype | None
+def test_a_million_cutouts_live_on_a_card_that_has_room_for_them(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, n_jobs: int, whole: bool, half: bool
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert arithmetic(torch.device("cuda"), "auto") == dtype
-    assert arithmetic(CPU, "auto") is None
-    assert arithmetic(torch.device("cuda"), "float16") == torch.float16
+    """They take 6.7 GB, or 3.4 GB in half precision, and may take 60 % of what is free, in equal shares."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gigabytes * 10**9, 10**12))
+    monkeypatch.setenv("STRONGLENS_JOBS_PER_GPU", str(n_jobs))
+    monkeypatch.setattr(loaded, "load_resident", lambda *given: "resident")
+    monkeypatch.setattr(loaded, "stream_samples", lambda *given: "streamed")
+    packed = SimpleNamespace(cutouts=np.broadcast_to(np.float32(0), (10**6, 41, 41)))
+    samples = Samples(np.arange(10**6)[:, None], pd.DataFrame(index=range(10**6)))
+    for dtype, lives in ((torch.float32, whole), (torch.bfloat16, half), (torch.float16, half)):
+        found = load_samples(packed, samples, PreprocessSettings(), torch.device("cuda"), dtype=dtype)  # type: ignore[arg-type]
+        assert found == ("resident" if lives else "streamed")
 
 
 def test_what_has_no_room_is_streamed(packed: PackedSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from stronglens.submitting.surroundings import PROJECT, code_state, machine, versions
+from stronglens.submitting.surroundings import CODE, PROJECT, code_state, machine, versions
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    (tmp_path / "workflow").mkdir()
-    (tmp_path / "Snakefile").write_text("rule all:\n")
-    (tmp_path / "workflow/step.py").write_text("pass\n")
-    (tmp_path / ".gitignore").write_text("results\n")
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "first")
-    return tmp_path
+    return make_clone(tmp_path, "first")
+
+
+def make_clone(folder: Path, message: str) -> Path:
+    (folder / "workflow").mkdir()
+    (folder / "Snakefile").write_text("rule all:\n")
+    (folder / "workflow/step.py").write_text("pass\n")
+    (folder / ".gitignore").write_text("results\n")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", message)
+    return folder
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -45,12 +49,53 @@ def test_changes_are_noted(clone: Path, name: str) -> None:
     assert (state["sha256"] != before["sha256"]) == (name != ".gitignore")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "GIT_DIR",
+            "GIT_WORK_TREE",
+            "GIT_INDEX_FILE",
+            "GIT_COMMON_DIR",
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_NAMESPACE",
+        ),
+        *("GIT_CEILING_DIRECTORIES", "GIT_CONFIG", "all"),
+    ],
+)
+def test_git_s_variables_lead_to_no_other_repository(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = code_state(clone)
+    other = make_clone(tmp_path_factory.mktemp("other"), "second")
+    values = {
+        "GIT_DIR": f"{other}/.git",
+        "GIT_WORK_TREE": str(other),
+        "GIT_INDEX_FILE": f"{other}/.git/index",
+        "GIT_COMMON_DIR": f"{other}/.git",
+        "GIT_OBJECT_DIRECTORY": f"{other}/.git/objects",
+        "GIT_NAMESPACE": "other",
+        "GIT_CEILING_DIRECTORIES": str(clone),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "core.worktree",
+        "GIT_CONFIG_VALUE_0": str(other),
+    }
+    chosen = values if name == "all" else {key: values[key] for key in values if key.startswith(name)}
+    for key, value in chosen.items():
+        monkeypatch.setenv(key, value)
+    assert before["revision"] is not None
+    assert code_state(clone) == before
+    no_clone = tmp_path_factory.mktemp("copied")
+    (no_clone / "Snakefile").write_text("")
+    assert code_state(no_clone)["revision"] is None
+
+
 def test_no_clone_has_no_revision(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = clone / "vendored"
     (inside / "workflow").mkdir(parents=True)
     (inside / "Snakefile").write_text("")
-    for state in (code_state(inside),):  # the revision around it says nothing of it
-        assert (state["revision"], state["dirty"]) == (None, None)
+    state = code_state(inside)  # the revision around it says nothing of it
+    assert (state["revision"], state["dirty"]) == (None, None)
     monkeypatch.setenv("PATH", "")
     state = code_state(clone)
     assert (state["revision"], state["dirty"]) == (None, None)
@@ -59,5 +104,6 @@ def test_no_clone_has_no_revision(clone: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_this_project_names_itself() -> None:
     assert (PROJECT / "Snakefile").is_file()
+    assert all((PROJECT / place).exists() for place in CODE)
     assert versions().keys() >= {"python", "numpy", "torch", "timm"}
     assert machine()["n_cores"] >= 1

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from packed_files import state_index, write_objects, write_packed, write_splits
+from packed_files import BUCKETS, state_index, write_objects, write_packed, write_splits
 from stronglens.artefact import sha256_of
 from stronglens.reporting.status import read_train_log
 from stronglens.training import epoch, fit, train_member
@@ -66,6 +66,8 @@ def test_writes_a_complete_member(data, tmp_path, bands):
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["best"]["val_auc"] == log["val_auc"].max()
     assert results["settings"]["train"]["lr"] == 2e-3
+    for record in (described, results):
+        assert (record["precision"], record["same_bytes_again"]) == ("float32", True)
     # 6 training objects a bucket: 5 cutouts each, one of them missing
     assert results["n_samples"]["train"] == (119 if bands == "each" else 24)
     assert not (tmp_path / "resume").exists()
@@ -194,7 +196,7 @@ def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
 
 
 OPTIONS = {
-    "float16": {"precision": "float16"},
+    "fp16": {"precision": "fp16"},
     "ema_decay": {"ema_decay": 0.9},
     "label_smoothing": {"label_smoothing": 0.1},
     "mixup": {"mixup_alpha": 0.4},
@@ -361,7 +363,7 @@ def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(d
 
 @pytest.mark.parametrize("bands", ["each", ["g", "z"]])
 def test_samples_in_half_precision_change_nothing(data, tmp_path, monkeypatch, bands):
-    settings = with_train(epochs=1, precision="bfloat16") | {"bands": bands}
+    settings = with_train(epochs=1, precision="bf16") | {"bands": bands}
     kept = []
     load = train_member.load_samples
     monkeypatch.setattr(train_member, "load_samples", lambda *given: kept.append(given[-1]) or load(*given))
@@ -379,7 +381,9 @@ def test_deterministic_algorithms_are_asked_for_and_change_nothing_on_a_cpu(data
     run_epoch = fit.run_epoch
 
     def watched(*given):
-        seen.append((torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
+        asked = torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.allow_tf32  # else `float32` would not be what it says
+        seen.append((asked, os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
         return run_epoch(*given)
 
     monkeypatch.setattr(fit, "run_epoch", watched)
@@ -406,11 +410,13 @@ def test_samples_that_are_computed_on_stay_whole(data, tmp_path, monkeypatch):
     kept = []
     load = train_member.load_samples
     monkeypatch.setattr(train_member, "load_samples", lambda *given: kept.append(given[-1]) or load(*given))
-    assert train(data, tmp_path, with_train(epochs=1, precision="bfloat16", augment_noise=0.1)) == 0
+    assert train(data, tmp_path, with_train(epochs=1, precision="bf16", augment_noise=0.1)) == 0
     assert kept == [torch.float32] * 3
 
 
-@pytest.mark.parametrize("other", ["settings", "seed", "cutouts_sha256", "objects_sha256", "code", "timm"])
+@pytest.mark.parametrize(
+    "other", ["settings", "seed", "cutouts_sha256", "objects_sha256", "code", "timm", "precision"]
+)
 def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, caplog, other):
     packed, splits = data
     settings, seed = with_train(epochs=2), 42
@@ -436,6 +442,8 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
             seed = 43
         if other == "code":
             patch.setattr(train_member, "code_sha256", lambda: "before the edit")
+        if other == "precision":  # chosen for another card
+            patch.setattr(train_member, "resolved", lambda device, precision: "bf16")
         if other == "timm":
             patch.setattr(train_member.timm, "__version__", "0.1")
         train((packed, splits), tmp_path / "a", settings, seed)
@@ -513,6 +521,32 @@ def test_refuses_a_split_with_one_class(tmp_path, caplog):
     write_objects(splits, objects, packed)
     assert train((packed, splits), tmp_path / "out") == 1
     assert "validation split: expected lenses and non-lenses, found 0 samples of lenses" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("unseen", "split", "kind", "refused"),
+    [
+        ("", "train", "lenses", True),
+        ("_lenses", "train", "lenses", True),
+        ("nonlenses", "train", "non-lenses", True),
+        ("D_00000003", "train", "lenses", False),
+    ],
+)
+def test_refuses_objects_of_which_a_network_sees_nothing(tmp_path, caplog, unseen, split, kind, refused):
+    keys = [f"{bucket}/D_{number:08d}" for bucket in BUCKETS for number in range(12)]
+    bare = [key for key in keys if unseen in key]
+    packed = write_packed(tmp_path / "packed", bands="gr", missing=[(key, "r") for key in bare])
+    index = pd.read_parquet(packed / "index.parquet")
+    index.loc[index["object"].isin(bare), "band"] = "single"  # a file whose name says no band
+    index.to_parquet(packed / "index.parquet")
+    state_index(packed)
+    data = packed, write_splits(tmp_path / "splits", packed)
+    assert train(data, tmp_path / "out", SETTINGS | {"bands": ["g", "r"]}) == int(refused)
+    if refused:
+        said = complain(caplog, tmp_path / "out")
+        assert f"{packed}, {kind} of split {split}: expected objects with a readable cutout in one of" in said
+    else:
+        assert "objects have no readable cutout in the bands g, r, and nothing of them is seen" in caplog.text
 
 
 def test_divergence_is_an_error(data, tmp_path, monkeypatch, caplog):

@@ -116,8 +116,10 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     except StoppedError as stopped:
         log.warning("%s", stopped)
         return 128 + signal.SIGTERM
-    except Exception:
+    except Exception as error:
         log.exception("%s failed", command.__name__)
+        if "CUDA error" in str(error):
+            log.error("the GPU works no more in this process; the same command goes on from what is saved")
         return 1
     finally:
         for handler in handlers:

@@ -28,7 +28,12 @@ pytestmark = pytest.mark.cluster
 NETWORK = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
 N_EPOCHS = 20
 N_OBJECTS = 10
-COMMAND = [sys.executable, "-m", "snakemake", "submission.csv", "--profile", "pbs"]
+# The GPUs are pretended, and a job that has one does not take the CPU unless it is told to.
+ON_CPU = [f"{rule}:device=cpu" for rule in ("train", "predict_val", "predict_heldout", "predict_test")]
+COMMAND = [
+    *(sys.executable, "-m", "snakemake", "submission.csv", "--set-resources", *ON_CPU),
+    *("--profile", "pbs"),
+]
 
 
 def make_clone(folder: Path, profile: str, seeds: Sequence[str], n_epochs: int) -> Path:

@@ -46,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run_trial(options: RunTrial) -> None:
     spin_briefly()
     with claim_gpu(options.device):  # before CUDA is looked at
-        from stronglens.networks.device import algorithms  # noqa: PLC0415 - --help need not wait for torch
+        from stronglens.networks.precision import algorithms  # noqa: PLC0415 - --help need not wait for torch
         from stronglens.searching.trial import run_trial  # noqa: PLC0415
 
-        with algorithms(deterministic=options.settings.member.train.deterministic):
+        with algorithms(options.settings.member.train):
             run_trial(
                 options.packed,
                 options.splits,

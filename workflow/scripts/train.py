@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(options: Train) -> None:
     spin_briefly()
     with claim_gpu(options.device):  # before CUDA is looked at
-        from stronglens.networks.device import algorithms  # noqa: PLC0415 - --help need not wait for torch
+        from stronglens.networks.precision import algorithms  # noqa: PLC0415 - --help need not wait for torch
         from stronglens.training.train_member import train_member  # noqa: PLC0415
 
-        with algorithms(deterministic=options.settings.train.deterministic):
+        with algorithms(options.settings.train):
             train_member(
                 options.packed,
                 options.splits,

@@ -119,9 +119,12 @@ def band_pictures(cutouts: npt.NDArray[np.float32]) -> Pixels:
     """
     size_px = cutouts.shape[2]
     flat = np.nan_to_num(cutouts).reshape(-1, size_px, size_px)
+    above = flat - frame_sky(flat)[:, None, None]
     noise = frame_noise(flat)
-    noise[noise == 0] = 1
-    curved = np.arcsinh((flat - frame_sky(flat)[:, None, None]) / noise[:, None, None])
+    # A cutout without noise is stretched by its largest value, one without light is black.
+    largest = np.abs(above).max(axis=(1, 2))
+    unit = np.where(noise > 0, noise, np.where(largest > 0, largest, 1))
+    curved = np.arcsinh(above / unit[:, None, None])
     low = np.arcsinh(-DARKEST_NOISE)
     high = np.maximum(curved.max(axis=(1, 2), keepdims=True), low + 1)
     grey = np.clip((curved - low) / (high - low), 0, 1)

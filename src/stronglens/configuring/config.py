@@ -109,12 +109,10 @@ class ModelSettings(MemberSettings):
             raise ValueError(
                 "lens_parameters: a checkpoint does not say in which units it estimates them; leave them out"
             )
-        if self.checkpoints and any(
-            self.of_seed(seed).preprocess.asinh_softening_in_noise for seed in self.member_seeds
-        ):
+        if self.checkpoints and any(self.of_seed(seed).preprocess.needs_noise for seed in self.member_seeds):
             raise ValueError(
-                "preprocess.asinh_softening_in_noise: the noise is measured in training, and a checkpoint is "
-                "trained already; give the softenings in counts"
+                "preprocess.asinh_softening: the noise is measured in training, and a checkpoint is trained "
+                "already; give the softening in counts"
             )
         stray = sorted(set(self.seed_overrides) - set(self.member_seeds))
         if stray:

@@ -38,6 +38,7 @@ In the tables, `NAME` stands for a name of your choice. Numbers without a unit a
 _UNITS = {
     "_px": "pixels",
     "guided_eps": "counts²",
+    "guided_eps_in_noise": "noise²",
     "asinh_softening": "counts",
     "asinh_softening_of_band": "counts",
     "epochs": "epochs",

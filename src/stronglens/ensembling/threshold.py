@@ -22,6 +22,7 @@ from stronglens.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects
+from stronglens.scoring.separation import refuse_rounding_noise
 from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
 from stronglens.tables import INTEGER, REAL, TEXT, probabilities
 
@@ -46,8 +47,9 @@ def choose_threshold(
     ensemble_csv : Path
         `val_ens.csv`, with its description beside it.
     out_dir : Path
-        Receives `metrics_val_ens.json` (whose `global.threshold` is t*, and whose `intervals` are of 95 %
-        confidence) and `threshold.txt`.
+        Receives `metrics_val_ens.json` (whose `global.threshold` is t*, whose `intervals` are of 95 %
+        confidence, and whose `global.warnings` say so where the ranking may be by chance) and
+        `threshold.txt`.
     settings : ThresholdSettings
         The method.
     predictions : sequence of Path
@@ -57,8 +59,8 @@ def choose_threshold(
     Raises
     ------
     InputError
-        There is only one class; a file is missing, malformed or changed; or the predictions are not those
-        of the ensemble's members.
+        There is only one class; all probabilities are equal, or rounding decides on t*; a file is missing,
+        malformed or changed; or the predictions are not those of the ensemble's members.
     """
     ensemble = open_ensemble(ensemble_csv)
     key_column = KEY_COLUMN[ensemble.level]
@@ -66,7 +68,7 @@ def choose_threshold(
     probs = probabilities(ensemble_csv, table)
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     if settings.method not in MEMBER_METHODS:
-        voters = [probs]
+        voters = {str(ensemble_csv): probs}
     elif "combination" in ensemble.description:
         raise InputError(
             f"{ensemble_csv}: expected the mean of members, for which {settings.method} is made, "
@@ -75,18 +77,26 @@ def choose_threshold(
     else:
         voters = _member_probs(ensemble, predictions, table[key_column].combine_chunks())
     centre = np.median if settings.method == "median_of_members" else np.mean
-    threshold = float(centre([best_threshold(labels, one, settings) for one in voters]))
+    own = [best_threshold(labels, one, settings) for one in voters.values()]
+    threshold = float(centre(own))
+    for name, one, chosen in zip(
+        [*voters, ensemble_csv], [*voters.values(), probs], [*own, threshold], strict=True
+    ):
+        refuse_rounding_noise(str(name), one, chosen)
     domains = table["domain"].to_numpy()
     objects = number_objects(table["object"])
     intervals = intervals_by_domain(labels, probs, threshold, domains, objects)
     of_threshold = threshold_interval(
-        labels, voters, lambda found: float(centre(found)), objects, chooser(settings)
+        labels, list(voters.values()), lambda found: float(centre(found)), objects, chooser(settings)
     )
     intervals["global"]["threshold"] = of_threshold
     metrics = metrics_by_domain(labels, probs, threshold, domains=domains)
-    write_json(out_dir / METRICS_JSON, with_intervals(metrics, intervals))
+    stated = with_intervals(metrics, intervals)
+    write_json(out_dir / METRICS_JSON, stated)
     write_threshold(out_dir / THRESHOLD_TXT, threshold)
     log.info("%s: t* = %r by %s of %d rows", out_dir / THRESHOLD_TXT, threshold, settings.method, len(probs))
+    for warning in stated["global"].get("warnings", []):
+        log.warning("%s: %s", ensemble_csv, warning)
     _warn_if_few(labels, objects, of_threshold)
     if settings.method in ("fbeta", "fpr", "purity"):
         _warn_if_rare(labels, probs, threshold)
@@ -120,8 +130,8 @@ def _warn_if_rare(labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64],
 
 def _member_probs(
     ensemble: EnsembleTable, predictions: Sequence[Path], keys: pa.Array
-) -> list[npt.NDArray[np.float64]]:
-    """The probabilities of each member alone, of the objects of the ensemble."""
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The probabilities of each member alone, of the objects of the ensemble, by the member's file."""
     opened = sorted(
         (open_prediction(folder, "val") for folder in predictions), key=lambda found: found.member
     )
@@ -131,12 +141,12 @@ def _member_probs(
             f"predictions: expected those of the members of {ensemble.csv}, one folder for each, found "
             f"{', '.join(str(found.member) for found in opened)}"
         )
-    probs = []
+    probs = {}
     for prediction in opened:
         reading = read_object_probs(prediction, ensemble.level)
         if not reading.keys.equals(keys):
             raise InputError(
                 f"{prediction.csv}: expected the same objects as in {ensemble.csv}, found others"
             )
-        probs.append(reading.probs)
+        probs[str(prediction.csv)] = reading.probs
     return probs

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from stronglens.networks.device import autocast
+from stronglens.networks.device import check_after, compute_a_little, first_line
+from stronglens.networks.precision import autocast
 
 Forward = Callable[[Tensor], Tensor]
 """Takes images of shape (n, n_channels, height, width), gives outputs of shape (n, n_outputs): the logit
@@ -41,10 +42,12 @@ def compiled(
     *,
     learn: bool,
     graphs: bool = False,
+    probe: Callable[[torch.device], None] = compute_a_little,
 ) -> Forward:
     """Compile a network for batches of one shape; batches of another shape pass it as it is.
 
-    Where it cannot be compiled (no C++ compiler, say), that is said and the network runs as it is.
+    Where it cannot be compiled (no C++ compiler, say), that is said and the network runs as it is, also if
+    that turns out later.
 
     Parameters
     ----------
@@ -55,17 +58,26 @@ def compiled(
     device : torch.device
         Where it runs.
     dtype : torch.dtype or None
-        See `stronglens.networks.device.autocast`.
+        See `stronglens.networks.precision.autocast`.
     learn : bool
         Compile for learning, gradients included; else for `inference_mode` and a network in evaluation mode.
     graphs : bool
         On a GPU, record each pass as a CUDA graph and replay it: one launch instead of hundreds. On a CPU
         nothing changes.
+    probe : callable
+        Shows after a failure whether the device still works.
 
     Returns
     -------
     callable
         Follows the network: its weights, and whether it is in training mode.
+
+    Raises
+    ------
+    LostDeviceError
+        Compiling has failed in a way after which the device computes no more.
+    OutOfMemoryError
+        The device has no room for it.
     """
     # Dropped paths are drawn as the network itself would draw them.
     fast = torch.compile(
@@ -73,24 +85,25 @@ def compiled(
     )
     try:
         _try_out(fast, network, shape, device, dtype, learn=learn, graphs=graphs)
-    except (RuntimeError, OSError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        _say_once(
-            "the network cannot be compiled here, it runs as it is, at about half the speed: "
-            + _first_line(error)
-        )
+    except Exception as error:  # noqa: BLE001 - of Triton, graph trees, subprocesses: any kind
+        _fall_back(error, device, probe)
         return network
+    works = True
 
     def forward(images: Tensor) -> Tensor:
-        if tuple(images.shape) != shape:
-            whole: Tensor = network(images)
-            return whole
-        if graphs:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        logits: Tensor = fast(images)
-        # The next replay writes its logits where these lie.
-        return logits.clone() if graphs else logits
+        nonlocal works
+        if works and tuple(images.shape) == shape:
+            try:
+                if graphs:
+                    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+                logits: Tensor = fast(images)
+                # The next replay writes its logits where these lie.
+                return logits.clone() if graphs else logits
+            except Exception as error:  # noqa: BLE001
+                _fall_back(error, device, probe)
+                works = False
+        whole: Tensor = network(images)
+        return whole
 
     return forward
 
@@ -129,12 +142,18 @@ def _try_out(
         network.train(was_training)
 
 
+def _fall_back(error: Exception, device: torch.device, probe: Callable[[torch.device], None]) -> None:
+    """Say that the network runs as it is; raise where it cannot."""
+    if isinstance(error, torch.OutOfMemoryError):
+        raise error
+    check_after(error, device, probe)
+    _say_once(
+        f"the network cannot be compiled here, it runs as it is, slower: {type(error).__name__}: "
+        + first_line(error)
+    )
+
+
 @functools.cache
 def _say_once(message: str) -> None:
     """Training compiles for learning and for scoring: both fail for the same reason."""
     logging.getLogger("stronglens").warning(message)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -5,8 +5,8 @@ from torch import nn
 from torch.nn.functional import pad
 
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import autocast
 from stronglens.networks.loaded import LoadedSamples
+from stronglens.networks.precision import autocast
 
 
 def outputs_of(

@@ -75,8 +75,8 @@ def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises
     ------
     InputError
-        A file is missing, `best.json` has another format, or `best.pt` is not the file it states or holds
-        anything but tensors.
+        A file is missing, `best.json` has another format, or `best.pt` is not the file it states, holds
+        anything but tensors, or weights that are not finite.
     """
     description = read_json(folder / DESCRIPTION)
     if description.get("format") != FORMAT or "weights_sha256" not in description:
@@ -92,4 +92,30 @@ def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{folder / WEIGHTS}: refused: expected tensors in plain containers, found something else "
             f"({type(error).__name__}); a pickle that would run code is never opened"
         ) from error
+    refuse_non_finite(folder / WEIGHTS, state_dict)
     return description, state_dict
+
+
+def refuse_non_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that would make every probability NaN.
+
+    Parameters
+    ----------
+    path : Path
+        Their file, for the message.
+    weights : mapping of str to Tensor
+        On the CPU.
+
+    Raises
+    ------
+    InputError
+        A weight is NaN, infinite, or too large for float32, in which networks compute.
+    """
+    bad = [str(name) for name, tensor in weights.items() if not tensor.to(torch.float32).isfinite().all()]
+    if bad:
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise InputError(
+            f"{path}: expected finite weights, found NaN, infinity or numbers too large for float32 in "
+            f"{', '.join(bad[:3])}{more} of {len(weights)} tensors; the training diverged or the file is "
+            "damaged: take another checkpoint"
+        )

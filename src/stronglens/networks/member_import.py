@@ -37,12 +37,17 @@ def import_member(
     Raises
     ------
     InputError
-        The checkpoint cannot be read, or its weights do not fit the network; or lens parameters are asked
-        for.
+        The checkpoint cannot be read, or its weights are not finite or do not fit the network; lens
+        parameters are asked for; or an asinh softening would have to be measured.
     """
     if settings.lens_parameters is not None:
         raise InputError(
             "lens_parameters: a checkpoint does not say in which units it estimates them; leave them out"
+        )
+    if settings.preprocess.needs_noise:
+        raise InputError(
+            "preprocess.asinh_softening: expected the softening in counts that the checkpoint was trained "
+            "with, found none"
         )
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}),

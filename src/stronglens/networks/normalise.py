@@ -8,7 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from stronglens.errors import InputError
 from stronglens.networks.device import sent
+from stronglens.packing.cutout_statistics import BORDER_PX
 from stronglens.settings.preprocess import PreprocessSettings
 
 Texts = Sequence[str] | npt.NDArray[np.object_]
@@ -19,8 +21,9 @@ BACKGROUND_QUANTILE = 0.1
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a normal distribution whose median absolute deviation is 1."""
 
-SCALE_FLOOR = 1e-6
-"""Added to the scale of a cutout in counts, so that a constant cutout becomes 0."""
+ORIGINAL_FLOOR, LARGEST_FLOOR = 1e-6, 3e-5
+"""The original pipeline adds 1e-6 counts to each scale. So does this one as long as that is less than 3e-5 of
+the scale, for the sake of weights that were trained there; below, in other units, nothing is added."""
 
 
 def normalise(
@@ -83,7 +86,7 @@ def normalise_cutouts(images: Tensor, settings: PreprocessSettings) -> Tensor:
     background = 1 + round(BACKGROUND_QUANTILE * (pixels.shape[1] - 1))
     pixels = pixels - _kth_smallest(pixels, background)
     centre, scale = _clip_and_measure(pixels, settings)
-    return pixels.sub_(centre).div_(scale + SCALE_FLOOR).view_as(images)
+    return pixels.sub_(centre).div_(divisor_of(scale)).view_as(images)
 
 
 def normalise_objects(images: Tensor, objects: npt.NDArray[np.int64], settings: PreprocessSettings) -> Tensor:
@@ -116,7 +119,7 @@ def normalise_objects(images: Tensor, objects: npt.NDArray[np.int64], settings: 
         chosen = sent(torch.from_numpy(members), images.device)
         of_object = pixels[chosen].flatten(1)
         _, scale = _clip_and_measure(of_object, settings)
-        result[chosen] = of_object.div_(scale + SCALE_FLOOR).view(*chosen.shape, -1)
+        result[chosen] = of_object.div_(divisor_of(scale)).view(*chosen.shape, -1)
     return result.view_as(images)
 
 
@@ -139,13 +142,17 @@ def stretch_asinh(images: Tensor, bands: Texts, settings: PreprocessSettings) ->
 
     Raises
     ------
-    ValueError
-        The softening is given in units of the noise, which is not known here.
+    InputError
+        A band has no softening in counts: in units of the noise, which is not known here, or not at all.
     """
-    if settings.asinh_softening_in_noise is not None:
-        raise ValueError("asinh_softening_in_noise: expected softenings in counts, measured in training")
-    own = settings.asinh_softening_of_band
-    softening = [own.get(band, settings.asinh_softening) for band in bands]
+    own, common = settings.asinh_softening_of_band, settings.asinh_softening
+    lacking = set() if common is not None else set(bands) - set(own)
+    if lacking or settings.asinh_softening_in_noise is not None:
+        raise InputError(
+            "asinh_softening: expected softenings in counts, measured in training, found none for band "
+            f"{', '.join(sorted(lacking or set(bands)))}"
+        )
+    softening = [own.get(band, common) for band in bands]
     return torch.asinh(images / sent(torch.tensor(softening), images.device).view(-1, 1, 1))
 
 
@@ -156,12 +163,64 @@ def _clip_and_measure(pixels: Tensor, settings: PreprocessSettings) -> tuple[Ten
     if low is not None or high is not None:
         pixels.clamp_(low, high)
     centre = pixels.mean(dim=1, keepdim=True)
-    scale = (pixels - centre).square_().mean(dim=1, keepdim=True).sqrt_()
+    scale = _root_mean_square(pixels - centre)
     if settings.scale == "mad":
         centre = _median(pixels)
         deviation = _median((pixels - centre).abs_())
         scale = torch.where(deviation > 0, SIGMA_PER_MAD * deviation, scale)
     return centre, scale
+
+
+def divisor_of(scale: Tensor) -> Tensor:
+    """What deviations are divided by, shape as the scales': a cutout without any keeps its zeros."""
+    divisor = torch.where(LARGEST_FLOOR * scale >= ORIGINAL_FLOOR, scale + ORIGINAL_FLOOR, scale)
+    return torch.where(scale > 0, divisor, 1)
+
+
+def _root_mean_square(rows: Tensor) -> Tensor:
+    """Of each row, shape (n, 1); the rows are overwritten."""
+    unit = power_of_two(rows)
+    return rows.div_(unit).square_().mean(dim=1, keepdim=True).sqrt_().mul_(unit)
+
+
+def power_of_two(rows: Tensor) -> Tensor:
+    """The power of two just below the largest value of each row, whatever its sign.
+
+    Dividing by it rounds nothing, and squares of pixels in any unit are then neither 0 nor infinite.
+
+    Parameters
+    ----------
+    rows : Tensor of float32, shape (n, n_pixels)
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 1)
+        1 for rows of zeros.
+    """
+    low, high = rows.aminmax(dim=1, keepdim=True)
+    exponents = torch.maximum(-low, high).view(torch.int32) & 0x7F80_0000
+    return torch.where(exponents > 0, exponents, 0x3F80_0000).view(torch.float32)
+
+
+def noise_of(images: Tensor) -> Tensor:
+    """1.4826 times the median absolute deviation in the frame of each cutout, in counts.
+
+    As `stronglens.packing.cutout_statistics.frame_noise`, on any device.
+
+    Parameters
+    ----------
+    images : Tensor of float32, shape (n, height, width)
+        Axes (cutout, y, x).
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 1)
+    """
+    frame = torch.ones(images.shape[1:], dtype=torch.bool)
+    frame[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = False
+    numbers = sent(frame.flatten().nonzero().flatten(), images.device)
+    pixels = images.flatten(1)[:, numbers]
+    return SIGMA_PER_MAD * _median((pixels - _median(pixels)).abs_())
 
 
 def _median(pixels: Tensor) -> Tensor:

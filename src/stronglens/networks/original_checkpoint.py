@@ -1,4 +1,4 @@
-"""Checkpoints of the original pipeline, whose weights are named as in the ConvNeXt V2 paper's code."""
+"""Checkpoints trained elsewhere: what surrounds their weights, and the names of the paper's own code."""
 
 import re
 from collections.abc import Mapping
@@ -10,9 +10,17 @@ import torch
 from torch import Tensor
 
 from stronglens.errors import InputError
+from stronglens.networks.member_files import refuse_non_finite
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 """Keys under which training scripts store weights beside other things."""
+
+MOST_WRAPPED = 4
+"""Wrappers inside one another."""
+
+SHELLS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""What compiling and sharding put into names, at any depth; `module`, of data-parallel training and averaged
+weights, stands at their beginning alone."""
 
 NAMES = (
     (r"^downsample_layers\.0\.", "stem."),
@@ -34,17 +42,20 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     path : Path
-        A state dict, or a dict that holds one under `model`, `state_dict` or `model_state_dict`.
+        A state dict, or a dict that holds one under `model`, `state_dict` or `model_state_dict`, or a dict
+        with one of these that does.
 
     Returns
     -------
     dict of str to Tensor
-        On the CPU; names without the `module.` of data-parallel training.
+        On the CPU, finite; names without the `module.` of data-parallel training and the `_orig_mod.` of a
+        compiled network.
 
     Raises
     ------
     InputError
-        The file is missing, is no checkpoint, holds code, or holds no weights.
+        The file is missing, is no checkpoint, holds code, or holds no weights; or two of them have the same
+        name, or some are not finite.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -59,9 +70,10 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path}: expected a checkpoint of PyTorch, found something else ({error})"
         ) from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    for _ in range(MOST_WRAPPED):
+        if isinstance(content, Mapping):
+            inside = (content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping))
+            content = next(inside, content)
     if not isinstance(content, Mapping) or not content:
         found = "an empty dict" if isinstance(content, Mapping) else type(content).__name__
         raise InputError(f"{path}: expected a state dict, found {found}")
@@ -71,7 +83,24 @@ def load_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: expected a state dict of tensors, found {type(content[wrong[0]]).__name__} "
             f"under {wrong[0]!r}"
         )
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    refuse_non_finite(path, content)
+    weights: dict[str, Tensor] = {}
+    for name, value in content.items():
+        plain = _plain_name(str(name))
+        if plain in weights:
+            raise InputError(
+                f"{path}: expected one tensor named {plain!r}, found two; one of them is {name!r}"
+            )
+        weights[plain] = value
+    return weights
+
+
+def _plain_name(name: str) -> str:
+    *around, last = name.split(".")
+    around = [part for part in around if part not in SHELLS]
+    while around and around[0] == "module":
+        around.pop(0)
+    return ".".join([*around, last])
 
 
 def to_timm_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

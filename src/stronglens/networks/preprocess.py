@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from stronglens.networks.device import sent
-from stronglens.networks.normalise import Texts, normalise
+from stronglens.networks.normalise import Texts, noise_of, normalise, power_of_two
 from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
 
@@ -217,7 +217,9 @@ def _smooth(images: Tensor, settings: PreprocessSettings, domains: Texts | None)
     if settings.smoothing == "gaussian":
         return smooth_gaussian(images, settings.gaussian_sigma_px)
     if settings.smoothing == "guided":
-        return smooth_guided(images, settings.guided_radius_px, settings.guided_eps)
+        return smooth_guided(
+            images, settings.guided_radius_px, settings.guided_eps, settings.guided_eps_in_noise
+        )
     if settings.smoothing == "psf":
         if domains is None:
             raise ValueError("smoothing is psf: expected the domain of each cutout, found none")
@@ -245,7 +247,7 @@ def smooth_gaussian(images: Tensor, sigma_px: float) -> Tensor:
     return _convolve(images, [weight / total for weight in weights])
 
 
-def smooth_guided(images: Tensor, radius_px: int, eps: float) -> Tensor:
+def smooth_guided(images: Tensor, radius_px: int, eps: float | None, eps_in_noise: float) -> Tensor:
     """Smooth where the variance is well below `eps` and keep edges where it is well above.
 
     Parameters
@@ -254,8 +256,10 @@ def smooth_guided(images: Tensor, radius_px: int, eps: float) -> Tensor:
         Axes (cutout, y, x), in counts; each guides itself.
     radius_px : int
         Half-width of the square window, in pixels.
-    eps : float
-        Regularisation, in squared counts.
+    eps : float or None
+        Regularisation, in squared counts; None: `eps_in_noise`.
+    eps_in_noise : float
+        Regularisation in units of each cutout's own squared noise, of `noise_of`.
 
     Notes
     -----
@@ -265,14 +269,19 @@ def smooth_guided(images: Tensor, radius_px: int, eps: float) -> Tensor:
     # A constant passes unchanged; without it a flat image stays exactly flat, and fewer digits cancel below.
     constant = images.amin(dim=(1, 2), keepdim=True)
     images = images - constant
+    unit = power_of_two(images.flatten(1))
+    images = images / unit[:, :, None]
+    level = eps_in_noise * noise_of(images).square() if eps is None else eps / unit / unit
     ones = [1.0] * (radius_px + 1)
     n_inside = _convolve(torch.ones_like(images[:1]), ones)
     mean = _convolve(images, ones) / n_inside
     # A variance; rounding makes it negative where a bright region is flat.
     variance = (_convolve(images * images, ones) / n_inside - mean * mean).clamp_(min=0)
-    slope = variance / (variance + eps)
+    # 0 / 0 in a flat region of an image without noise: nothing to keep.
+    slope = torch.where(variance > 0, variance / (variance + level[:, :, None]), 0)
     offset = mean - slope * mean
-    return (_convolve(slope, ones) / n_inside) * images + _convolve(offset, ones) / n_inside + constant
+    smoothed = (_convolve(slope, ones) / n_inside) * images + _convolve(offset, ones) / n_inside
+    return smoothed * unit[:, :, None] + constant
 
 
 def _smooth_to_psf(images: Tensor, settings: PreprocessSettings, domains: npt.NDArray[np.object_]) -> Tensor:

@@ -1,7 +1,9 @@
 """What a network is shown: cutouts one by one, or the bands of an object as channels, in one form."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,6 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.errors import InputError
+
+MOST_NAMED = 10
+"""Objects that a message names."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,78 @@ def objects_seen(
     seen = np.zeros(len(objects), dtype=bool)
     seen[sample[part["band"].isin(bands)]] = True
     return np.asarray(objects, dtype=object), seen
+
+
+def report_unseen(
+    told: str, bands: Sequence[str], n_objects: int, unseen: Sequence[str], n_unseen: int
+) -> None:
+    """Warn of objects that a network sees nothing of, and refuse to go on with nothing else.
+
+    Parameters
+    ----------
+    told : str
+        Where the objects lie and who looks at them, for the error.
+    bands : sequence of str
+        What the network looks at.
+    n_objects, n_unseen : int
+        All objects, and those that have none of the bands.
+    unseen : sequence of str
+        The first of these.
+
+    Raises
+    ------
+    InputError
+        No object has any of the bands: the input would be 0 everywhere.
+    """
+    if not n_unseen:
+        return
+    looked_at = ", ".join(bands)
+    if n_unseen == n_objects:
+        raise InputError(
+            f"{told}: expected objects with a readable cutout in one of the bands {looked_at}, found none "
+            f"among {n_objects}; the first is {unseen[0]!r}; see how its files are named, and data.bands"
+        )
+    logging.getLogger("stronglens").warning(
+        "%d objects have no readable cutout in the bands %s, and nothing of them is seen: %s",
+        n_unseen,
+        looked_at,
+        ", ".join(map(repr, unseen[:MOST_NAMED])),
+    )
+
+
+def refuse_unseen_classes(
+    folder: Path, split: str, samples: Samples, bands: Literal["each"] | Sequence[str]
+) -> None:
+    """Refuse to learn from, or to score, a split of which a network sees nothing, or nothing of one class.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the packed set, for the error.
+    split : str
+        Its name.
+    samples : Samples
+        Those of the split.
+    bands : "each" or sequence of str
+        See `make_samples`.
+
+    Raises
+    ------
+    InputError
+        No lens, or no non-lens, of the split has any of the bands. A network could tell the others by their
+        being there.
+    """
+    if isinstance(bands, str):
+        return
+    unseen = (samples.rows < 0).all(axis=1)
+    objects = samples.table["object"].to_numpy(dtype=object)
+    labels = samples.table["label"].to_numpy()
+    for label, kind in ((1, "lenses"), (0, "non-lenses")):
+        inside = labels == label
+        found = objects[unseen & inside]
+        report_unseen(
+            f"{folder}, {kind} of split {split}", bands, inside.sum(), found[:MOST_NAMED], len(found)
+        )
 
 
 def _refuse_unknown(bands: Sequence[str], known_bands: Sequence[str]) -> None:

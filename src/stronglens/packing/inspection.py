@@ -19,10 +19,6 @@ from stronglens.splitting.split_table import open_splits
 _LOG = logging.getLogger("stronglens")
 
 N_BINS = 120
-LINEAR_COUNTS = 0.1
-"""Pixel values have bins of one width up to this, about the noise of one year of LSST, and logarithmic ones
-beyond.
-"""
 
 
 def inspect_data(
@@ -177,11 +173,15 @@ def count_pixels(packed: PackedSet, chosen: Mapping[str, Mapping[str, npt.NDArra
         for value in (packed.cutouts[rows].min(), packed.cutouts[rows].max())
     ]
     low, high = min(extremes, default=-1.0), max(extremes, default=1.0)
+    noise = [frame_noise(packed.cutouts[rows]) for bands in chosen.values() for rows in bands.values()]
+    noisy = np.concatenate([of_band[of_band > 0] for of_band in noise]) if noise else np.empty(0)
+    # Bins of one width up to the usual noise, and logarithmic ones beyond.
+    linear = float(np.median(noisy)) if len(noisy) else (high - low) / N_BINS
     # asinh, too, is linear near 0 and logarithmic far away: bins of about one width on the axis.
-    low, high = (float(np.arcsinh(end / LINEAR_COUNTS)) for end in (low, high))
-    edges = LINEAR_COUNTS * np.sinh(np.linspace(low, high, N_BINS + 1))
+    low, high = (float(np.arcsinh(end / linear)) for end in (low, high))
+    edges = linear * np.sinh(np.linspace(low, high, N_BINS + 1))
     return Histograms(
-        LINEAR_COUNTS,
+        linear,
         edges.tolist(),
         [
             Histogram(bucket, band, len(rows), np.histogram(packed.cutouts[rows], bins=edges)[0].tolist())

@@ -15,20 +15,21 @@ from torch import nn
 
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
-from stronglens.networks.device import algorithms, arithmetic, choose_device
+from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
+from stronglens.networks.precision import algorithms, autocast_dtype
 from stronglens.networks.preprocess import Known, known_of
 from stronglens.networks.resident import load_resident
-from stronglens.networks.samples import Samples
+from stronglens.networks.samples import Samples, report_unseen
 from stronglens.networks.streamed import stream_samples
 from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.packing.packed_pieces import PackedPieces, open_pieces
 from stronglens.prediction.prediction_files import prediction_files
-from stronglens.prediction.sample_pieces import SampleCount, SamplePieces
+from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.progress import progress
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
@@ -118,8 +119,9 @@ def predict_member(
         raise InputError(
             f"{packed_folder}: expected samples to predict{f' in split {split}' if split else ''}, found none"
         )
-    if count.n_blind:
-        _tell_of_blind(member_folder, packed_folder, settings, count)
+    report_unseen(
+        f"{packed_folder}, for {member_folder}", settings.bands, count.n_samples, count.blind, count.n_blind
+    )
     side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}), settings.in_chans, side, settings.n_outputs
@@ -142,11 +144,11 @@ def predict_member(
         **({"test_time_augmentation": True} if augmented else {}),
         **({"lens_parameters": names} if names else {}),
     }
-    with algorithms(deterministic=settings.train.deterministic):
+    with algorithms(settings.train):
         # All parts of a set make the same choice, and the one that the whole would make.
         if pays(compile_choice, n_views * count.n_samples * int(packed.summary.get("parts", 1))):
             shape = (batch_size, settings.in_chans, side, side)
-            dtype = arithmetic(device, settings.train.precision)
+            dtype = autocast_dtype(device, settings.train.precision)
             forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
         with prediction_files(out_dir, which, count.n_samples, origin, names) as files:
             for samples, probs, outputs in predict_pieces(
@@ -208,7 +210,7 @@ def predict_pieces(
     others : ndarray of float64, shape (len(samples), n_outputs - 1)
         What the network gives after the logit.
     """
-    dtype = arithmetic(device, settings.train.precision)
+    dtype = autocast_dtype(device, settings.train.precision)
     load, n_cutouts = (
         (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
     )
@@ -242,30 +244,6 @@ def _chunks(
 def _in_views(forward: Forward, n_views: int) -> Forward:
     """Give the outputs for each symmetry, one after the other: images are read and prepared once for all."""
     return lambda images: torch.cat([forward(seen_as(images, number)) for number in range(n_views)], dim=1)
-
-
-def _tell_of_blind(
-    member_folder: Path, packed_folder: Path, settings: MemberSettings, count: SampleCount
-) -> None:
-    """Say which objects have none of the bands that a network looks at.
-
-    Raises
-    ------
-    InputError
-        That is so for all of them.
-    """
-    bands = ", ".join(settings.bands)
-    if count.n_blind == count.n_samples:
-        raise InputError(
-            f"{packed_folder}: expected objects with a readable cutout in one of the bands {bands}, which "
-            f"{member_folder} looks at, found none; the first is {count.blind[0]!r}"
-        )
-    logging.getLogger("stronglens").warning(
-        "%d objects have no readable cutout in the bands %s, and nothing of them is seen: %s",
-        count.n_blind,
-        bands,
-        ", ".join(map(repr, count.blind)),
-    )
 
 
 def _scaling(

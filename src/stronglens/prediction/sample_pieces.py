@@ -7,11 +7,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.networks.samples import Samples, make_samples, objects_seen
+from stronglens.networks.samples import MOST_NAMED, Samples, make_samples, objects_seen
 from stronglens.packing.packed import PackedSet
 from stronglens.packing.packed_pieces import PackedPieces
-
-_MOST_EXAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class SamplePieces:
             unseen = objects[taken][~seen[taken]]
             n_samples += len(seen[taken])
             n_blind += len(unseen)
-            blind += list(unseen[: _MOST_EXAMPLES - len(blind)])
+            blind += list(unseen[: MOST_NAMED - len(blind)])
         return SampleCount(n_samples, n_blind, blind)
 
     def __iter__(self) -> Iterator[tuple[PackedSet, Samples]]:

@@ -252,6 +252,9 @@ def _headline(results: Results) -> Iterator[str]:
             "known here; if they have, the scores are too good.",
             "warning",
         )
+    for name, one in metrics.items():
+        for warning in one["global"].get("warnings", []):
+            yield html.paragraph(f"{name}: {warning}.", "warning")
     shown = ("roc_auc", "recall", "precision", "specificity")
     yield html.cards(
         [

@@ -17,6 +17,7 @@ from stronglens.scoring.few_counts import (
 )
 from stronglens.scoring.metrics import N_CALIBRATION_BINS, Metrics, objects_by_domain
 from stronglens.scoring.operating_points import Choose, highest_youden
+from stronglens.scoring.separation import chance_warning
 
 N_RESAMPLES = 1000
 FEWEST_RESAMPLES = 150
@@ -252,8 +253,17 @@ def intervals_by_domain(
 
 
 def with_intervals(metrics: Mapping[str, Metrics], intervals: Mapping[str, Intervals]) -> dict[str, Any]:
-    """Metrics as they stand in JSON: the intervals of each block under its key `intervals`."""
-    return {name: {**values, "intervals": intervals[name]} for name, values in metrics.items()}
+    """Metrics as they are in JSON: the intervals of each block under its key `intervals`.
+
+    Where the ranking of all objects may be by chance, `global` has `warnings`, a list of texts.
+    """
+    stated: dict[str, dict[str, Any]] = {
+        name: {**values, "intervals": intervals[name]} for name, values in metrics.items()
+    }
+    warning = chance_warning(stated["global"])
+    if warning is not None:
+        stated["global"]["warnings"] = [warning]
+    return stated
 
 
 def _intervals(found: Mapping[str, npt.NDArray[np.float64]]) -> Intervals:

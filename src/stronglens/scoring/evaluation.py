@@ -68,6 +68,8 @@ def evaluate(
         log.info("validation: %s", in_words(read_json(validation_json)["global"]))
     log.info("%s: %s", "these" if validation_json is None else "held out", in_words(stated["global"]))
     log.info("few false alarms: %s", field_in_words(of_field["global"]))
+    for warning in stated["global"].get("warnings", []):
+        log.warning("%s: %s", metrics_json, warning)
 
 
 def calibration_errors(scored: Scored) -> dict[str, dict[str, float]]:

@@ -19,6 +19,7 @@ from stronglens.configuring.sources import sources_of
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
+from stronglens.networks.precision import computed_on
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS
 from stronglens.searching.space import in_words, read, settings_with, with_values
 from stronglens.searching.study import open_study, patiently, suggest, take_trial
@@ -26,7 +27,7 @@ from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import TrialSettings
 from stronglens.splitting.split_table import OBJECTS
 from stronglens.training.fit import DivergedError
-from stronglens.training.train_member import RESUME, device_in_words, fit_network, load_data, make_network
+from stronglens.training.train_member import RESUME, fit_network, load_data, make_network
 
 log = logging.getLogger("stronglens")
 
@@ -143,7 +144,7 @@ class _Job:
                 name=f"trial {self._trial.number}",
                 splits=("train", "val"),
             )
-            made_with = {"device": device_in_words(device), "torch": torch.__version__}
+            made_with = computed_on(device, member.train)
             patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
             seed = self._settings.member_seed
             try:

@@ -1,10 +1,12 @@
 """Settings of the training of one member."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stronglens.settings.base import Settings
+
+Precision = Literal["auto", "float32", "tf32", "bf16", "fp16"]
 
 
 class TrainSettings(Settings):
@@ -80,17 +82,28 @@ class TrainSettings(Settings):
     where d rises to this as 1 - step^(-2/3), so that early weights are forgotten. Validation scores,
     `best.pt` and `last.pt` are those of the average. `null`, the default, averages nothing; what it gained:
     docs/EXPERIMENTS.md."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", examples=["auto"])
-    """Arithmetic of the network: `auto` takes bfloat16 on a GPU that has it and float32 elsewhere."""
+    precision: Precision = Field("auto", examples=["auto"])
+    """What the network computes in: `float32` is IEEE single precision everywhere; `tf32` rounds the factors
+    of its products to 10 bits on a GPU that can, and is `float32` elsewhere; `bf16` and `fp16` take these
+    types where autocast does; `auto` takes `bf16` on a GPU that has it and `float32` elsewhere. `best.json`
+    holds what it was."""
     deterministic: bool = Field(False, examples=[True])
-    """On a GPU, training and prediction take only algorithms that give the same bytes each time, which is
-    slower (not measured). A CPU gives the same bytes anyway, with the same number of threads."""
+    """On a GPU, training and prediction take only algorithms that give the same bytes each time, on the same
+    card with the same libraries; training that is cut short and goes on included. Without, bytes may differ
+    on a GPU, and `best.json` says so: `same_bytes_again`. A CPU gives the same bytes anyway, with the same
+    number of threads."""
     train_fraction: float = Field(1.0, gt=0, le=1, examples=[0.1])
     """Share of the training split's objects that is used, for quick looks."""
     val_fraction: float = Field(1.0, gt=0, le=1, examples=[0.1])
     """Share of the validation split's objects that is used while training."""
     test_fraction: float = Field(1.0, gt=0, le=1, examples=[0.1])
     """Share of the test split's objects that is scored after training, for `results.json`."""
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _short_name(cls, value: Any) -> Any:
+        """Members of earlier versions have the long ones in their files."""
+        return {"bfloat16": "bf16", "float16": "fp16"}.get(value, value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:

@@ -14,8 +14,8 @@ PACKAGES = (
 )
 """Packages whose versions are recorded: those that probabilities and files come from."""
 
-PROJECT = Path(__file__).resolve().parents[4]
-CODE = ("Snakefile", "rules", "workflow")
+PROJECT = Path(__file__).resolve().parents[3]
+CODE = ("Snakefile", "rules", "workflow", "src")
 _MOST_NAMED = 20
 
 
@@ -46,8 +46,9 @@ def code_state(project: Path = PROJECT) -> dict[str, Any]:
     -------
     dict
         sha256, of all files of the code with their names; revision, of git, and dirty, whether the work tree
-        differs from it: both None where the project is no clone or git is not there; changed, the first
-        files that differ. Files that git does not know count where code lies, and nowhere else.
+        differs from it: both None, unknown, where the project is no clone or git is not there; changed, the
+        first files that differ. Files that git does not know count where code lies, and nowhere else.
+        Variables of git in the environment (GIT_DIR and others) change nothing of this.
     """
     state: dict[str, Any] = {"sha256": _code_sha256(project), "revision": None, "dirty": None, "changed": []}
     top = _git(project, "rev-parse", "--show-toplevel")
@@ -84,14 +85,21 @@ def _code_sha256(project: Path) -> str:
 
 
 def _git(project: Path, *arguments: str) -> str | None:
-    """What git says; None if it fails or is not there."""
+    """What git says of the repository in this very folder; None if it fails or is not there."""
+    # A hook, or a user, may have set any of git's variables, which point to another repository, work tree,
+    # index or configuration. Nor is a repository around the project the one that the code comes from.
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own = {
+        "GIT_CEILING_DIRECTORIES": str(project.resolve().parent),
+        "GIT_OPTIONAL_LOCKS": "0",  # jobs run side by side: only look
+    }
     try:
         done = subprocess.run(
-            ["git", "-C", str(project), *arguments],
+            ["git", "-C", str(project.resolve()), *arguments],
             capture_output=True,
             check=True,
             timeout=60,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # jobs run side by side: only look
+            env=surroundings | own,
         )
     except (OSError, subprocess.SubprocessError):
         return None

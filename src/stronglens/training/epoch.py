@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.networks.augment import augment
+from stronglens.networks.batch_norm import in_batches
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import autocast
 from stronglens.networks.loaded import LoadedSamples
+from stronglens.networks.precision import autocast
 from stronglens.progress import progress
 from stronglens.settings.train import TrainSettings
 from stronglens.training.lens_task import LensTargets, mean_of
@@ -36,7 +37,7 @@ class Learner:
     scaler : GradScaler
         Does nothing unless `dtype` is float16.
     dtype : torch.dtype or None
-        See `stronglens.networks.device.autocast`.
+        See `stronglens.networks.precision.autocast`.
     settings : TrainSettings
         Batches, learning rates, augmentation.
     seed : int
@@ -138,13 +139,18 @@ def run_epoch(
     -------
     EpochResult or CutEpoch
         The latter if it was to stop before the end.
+
+    Raises
+    ------
+    InputError
+        See `stronglens.networks.batch_norm.in_batches`.
     """
     if moment is not None and "result" in moment:
         return EpochResult(**moment["result"])
     settings, device = learner.settings, train.rows.device
     generator = _seed_epoch(learner.seed, epoch, device)
     order = torch.randperm(len(train), generator=generator, device=device)
-    batches = torch.split(order, settings.batch_size)
+    batches = in_batches(order, settings.batch_size, learner.network)
     sums = _Sums()
     first = 0
     if moment is not None:

@@ -17,10 +17,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.errors import InputError, StoppedError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
-from stronglens.networks.device import arithmetic
 from stronglens.networks.forward import logits_of
 from stronglens.networks.loaded import LoadedSamples
-from stronglens.settings.train import TrainSettings
+from stronglens.networks.precision import autocast_dtype, gradient_scaler
+from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.epoch import CutEpoch, Learner, run_epoch
 from stronglens.training.lens_task import LensTargets
 from stronglens.training.schedule import Watch
@@ -70,13 +70,13 @@ class FitResult:
 
 
 def score(
-    network: nn.Module, samples: LoadedSamples, precision: str, forward: Forward | None = None
+    network: nn.Module, samples: LoadedSamples, precision: Precision, forward: Forward | None = None
 ) -> Scores:
     """Mean loss, accuracy at probability 0.5 and area under the ROC curve, over samples.
 
     `forward` is the network compiled, if it is, for batches of `SCORING_BATCH_SIZE`.
     """
-    dtype = arithmetic(samples.rows.device, precision)
+    dtype = autocast_dtype(samples.rows.device, precision)
     logit = logits_of(network, samples, dtype, SCORING_BATCH_SIZE, forward=forward)
     loss = binary_cross_entropy_with_logits(logit, samples.labels).item()
     label = samples.labels.cpu().numpy().astype(int)
@@ -132,7 +132,8 @@ def fit(
     Raises
     ------
     InputError
-        There is nothing to learn from, or a class is absent.
+        There is nothing to learn from, or a class is absent; or batches are of one sample, and the network
+        has batch normalisation.
     DivergedError
         The loss is not finite any more.
     StoppedError
@@ -142,11 +143,11 @@ def fit(
     _check_classes(val, "validation")
     log = logging.getLogger("stronglens")
     device = train.rows.device
-    dtype = arithmetic(device, settings.precision)
+    dtype = autocast_dtype(device, settings.precision)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
     )
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    scaler = gradient_scaler(device, dtype)
     average, scored = _averaged(network, settings)
     watch, records, lens_losses = Watch(), list[EpochRecord](), list[float]()
     best = copy.deepcopy(scored.state_dict())
@@ -260,7 +261,7 @@ def _finite(record: EpochRecord, settings: TrainSettings) -> EpochRecord:
 
 
 def _score_until(
-    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: str, forward: Forward
+    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: Precision, forward: Forward
 ) -> Scores | None:
     """The scores; None if it was to stop before they were there, which may take longer than servers wait."""
 

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from stronglens.errors import InputError
-from stronglens.networks.device import arithmetic
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling, fit_scaling
 from stronglens.networks.loaded import LoadedSamples
+from stronglens.networks.precision import autocast_dtype
 from stronglens.networks.samples import Samples
 from stronglens.packing.lens_values import read_lens_values, values_of_lenses
 from stronglens.packing.packed import PARAMETERS, PackedSet
 from stronglens.settings.lens_parameters import LensParameterSettings
+from stronglens.settings.train import Precision
 
 LEAST_SHARE = 1e-6
 """In place of a batch's sum of weights where nothing in it is known, and the loss is 0."""
@@ -94,7 +95,7 @@ class LensTask:
         return LensTargets(torch.from_numpy(values).to(device), self.settings.weight)
 
     def errors(
-        self, network: nn.Module, samples: LoadedSamples, split: str, precision: str, batch_size: int
+        self, network: nn.Module, samples: LoadedSamples, split: str, precision: Precision, batch_size: int
     ) -> dict[str, dict[str, float | int | None]]:
         """Errors of a network's estimates, over the samples of a split whose value is known.
 
@@ -104,7 +105,7 @@ class LensTask:
             For each parameter n_samples, mean_error and rms_error (estimate minus truth), and rms_of_mean:
             the rms error of always answering the training split's mean. None where no value is known.
         """
-        dtype = arithmetic(samples.rows.device, precision)
+        dtype = autocast_dtype(samples.rows.device, precision)
         outputs = outputs_of(network, samples, dtype, batch_size)[:, 1:].double().cpu().numpy()
         estimates, found = self.scaling.from_outputs(outputs), {}
         for number, name in enumerate(self.scaling.names):

@@ -4,12 +4,16 @@ import logging
 
 import numpy as np
 
+from stronglens.errors import InputError
 from stronglens.networks.samples import Samples
 from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
 
 log = logging.getLogger("stronglens")
+
+USUAL_FACTOR = 12.0
+"""Softening in units of the noise where none is given: the best of those tried (docs/EXPERIMENTS.md)."""
 
 N_MEASURED = 2000
 """Cutouts of each band whose noise is measured: their median is known to a percent or two."""
@@ -18,12 +22,12 @@ N_MEASURED = 2000
 def with_measured_softening(
     settings: PreprocessSettings, packed: PackedSet, samples: Samples
 ) -> PreprocessSettings:
-    """Say in counts what `asinh_softening_in_noise` says in units of the noise.
+    """Say in counts what is to be said in units of the noise.
 
     Parameters
     ----------
     settings : PreprocessSettings
-        Left as they are where nothing is said in units of the noise.
+        Left as they are where all softenings are in counts.
     packed : PackedSet
         Where the cutouts lie.
     samples : Samples
@@ -32,20 +36,31 @@ def with_measured_softening(
     Returns
     -------
     PreprocessSettings
-        With a softening in counts for each band: the factor times the median over cutouts of
+        With a softening in counts for each band: its own, else the factor times the median over cutouts of
         `stronglens.packing.cutout_statistics.frame_noise`. Cutouts of a band that was not learnt from get the
         median of those.
+
+    Raises
+    ------
+    InputError
+        A band has no noise: half of the pixels in the frames of its cutouts are equal.
     """
-    factor = settings.asinh_softening_in_noise
-    if factor is None:
+    if not settings.measures_noise:
         return settings
+    factor = settings.asinh_softening_in_noise or USUAL_FACTOR
     rows = samples.rows[samples.rows >= 0]
     bands = packed.index["band"].to_numpy(dtype=object)[rows]
-    softening = {}
-    for band in sorted(set(bands)):
+    softening = dict(settings.asinh_softening_of_band)
+    for band in sorted(set(bands) - set(softening)):
         of_band = np.sort(rows[bands == band])
         measured = of_band[:: max(1, len(of_band) // N_MEASURED)]
         softening[band] = factor * float(np.median(frame_noise(packed.cutouts[measured])))
+        if softening[band] == 0:
+            raise InputError(
+                f"{packed.folder}: expected noise in the cutouts of band {band}, in units of which the asinh "
+                "softening is to be measured, found frames of equal pixels; give preprocess.asinh_softening "
+                "in counts"
+            )
     told = ", ".join(f"{band} {value:.4g}" for band, value in softening.items())
     log.info("asinh softening, %g times the noise of the training cutouts, in counts: %s", factor, told)
     return settings.model_copy(

@@ -17,13 +17,15 @@ import torch
 from stronglens.artefact import write_json, write_text
 from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile
-from stronglens.networks.device import arithmetic, choose_device
+from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
-from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
+from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.settings.member import MemberSettings
+from stronglens.settings.train import Precision
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
 from stronglens.training.balance import balancing_weights
 from stronglens.training.fit import SCORING_BATCH_SIZE, EpochRecord, FitResult, Scores, fit, score
@@ -78,8 +80,8 @@ def train_member(
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, a class is absent, a lens parameter to be
-        learnt is known of no lens, training diverged, or the device is not there.
+        Data and split do not belong together or were changed, a class is absent or has none of the bands, a
+        lens parameter to be learnt is known of no lens, training diverged, or the device is not there.
     """
     device = choose_device(device_name)
     if n_threads is not None:
@@ -100,13 +102,12 @@ def train_member(
     if data.lens is not None:
         more["lens_parameters"] = data.lens.scaling.model_dump(mode="json")
         scores["lens_parameters"] = _lens_scores(data.lens, network, loaded, result, precision)
-    made_with = {"device": device_in_words(device), "torch": torch.__version__}
     _write(
         out_dir,
         settings,
         model,
         seed,
-        data=data.sha256 | made_with,
+        data=data.sha256 | computed_on(device, settings.train),
         packed=data.packed,
         chosen=data.chosen,
         result=result,
@@ -181,7 +182,8 @@ def load_data(
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, or a split has no samples.
+        Data and split do not belong together or were changed, or a split has no samples, or no cutout of a
+        class in the bands.
     """
     packed = open_packed(packed_folder)
     table = open_splits(splits_folder, packed)
@@ -263,6 +265,8 @@ def fit_network(
         "torch": torch.__version__,
         "timm": timm.__version__,
         "device": data.device.type,
+        # What `auto` takes depends on the card, and a retry may meet another one.
+        "precision": resolved(data.device, settings.train.precision),
     }
 
     def keep(state: dict[str, Any]) -> None:
@@ -322,6 +326,7 @@ def _choose(
         samples = Samples(samples.rows[complete], samples.table.iloc[complete].reset_index(drop=True))
     if len(samples) == 0:
         raise InputError(f"{packed.folder}: expected samples in split {split}{_of(settings)}, found none")
+    refuse_unseen_classes(packed.folder, split, samples, settings.bands)
     return samples
 
 
@@ -338,7 +343,7 @@ def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
         or mixes(train)
         or settings.network.learnt_softening is not None
     )
-    dtype = None if computed_on else arithmetic(device, train.precision)
+    dtype = None if computed_on else autocast_dtype(device, train.precision)
     return torch.float32 if dtype is None else dtype
 
 
@@ -347,7 +352,7 @@ def _lens_scores(
     network: torch.nn.Module,
     loaded: Mapping[str, LoadedSamples],
     result: FitResult,
-    precision: str,
+    precision: Precision,
 ) -> dict[str, Any]:
     errors = {
         split: lens.errors(network, loaded[split], split, precision, SCORING_BATCH_SIZE)
@@ -375,7 +380,7 @@ def _write(
     model: str,
     seed: int,
     *,
-    data: dict[str, str],
+    data: Mapping[str, str | bool],
     packed: PackedSet,
     chosen: dict[str, Samples],
     result: FitResult,
@@ -423,10 +428,3 @@ def training_log(records: Sequence[EpochRecord]) -> str:
     writer.writerow(field.name for field in dataclasses.fields(EpochRecord))
     writer.writerows(dataclasses.astuple(record) for record in records)
     return text.getvalue()
-
-
-def device_in_words(device: torch.device) -> str:
-    """What a device is, for logs and records."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
