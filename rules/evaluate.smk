@@ -16,7 +16,7 @@ rule evaluate_val:
     benchmark:
         "results/benchmarks/evaluate_val/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -44,7 +44,7 @@ use rule evaluate_val as evaluate_test with:
         compared=lambda wildcards: (
             []
             if wildcards.testset == HELDOUT
-            else f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json"
+            else [f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json", TEST_SETS_CHECKED]
         ),
     output:
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
@@ -59,8 +59,10 @@ use rule evaluate_val as evaluate_test with:
         testset=one_of(SCORED),
     params:
         options=lambda wildcards: (
-            f"--validation-metrics results/ensemble/{wildcards.ensemble}/val/metrics_val_ens.json"
-            f" {evaluate_options(wildcards.testset)}"
+            repeated(
+                "validation-metrics", [f"results/ensemble/{wildcards.ensemble}/val/metrics_val_ens.json"]
+            )
+            + f" {evaluate_options(wildcards.testset)}"
         ),
 
 
@@ -82,7 +84,7 @@ rule evaluate_lens_val:
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -147,7 +149,7 @@ rule compare_data:
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -180,7 +182,7 @@ rule measure_transfer:
         source=one_of(DOMAINS),
         target=one_of(DOMAINS),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

@@ -534,7 +534,7 @@ def test_missing_and_empty_folders(on_disk: dict[str, Any], tmp_path: Path) -> N
     first, second, third = sources(on_disk)
     assert first == (
         "data.labelled.hsc_nonlenses: /nowhere: expected a folder of FITS files or a list file, "
-        "found that it does not exist"
+        "but it does not exist"
     )
     assert second == (
         f"data.labelled.slsim_lenses: {tmp_path}/slsim_lenses: expected FITS cutouts "
@@ -583,7 +583,7 @@ def test_weights_that_are_missing(on_disk: dict[str, Any], tmp_path: Path) -> No
     checkpoints = {1: str(tmp_path / "a.pt"), 2: str(tmp_path / "b.pt")}
     on_disk["models"]["old"] = {"checkpoints": checkpoints}
     assert sources(on_disk) == [
-        f"models.old.checkpoints.2: {tmp_path}/b.pt: expected a file with weights, found none"
+        f"models.old.checkpoints.2: {tmp_path}/b.pt: expected a file with weights, but it does not exist"
     ]
 
 

@@ -24,6 +24,7 @@ from stronglens.settings.data import (
     LabelledSettings,
     SplitSettings,
     TestSetSettings,
+    located,
 )
 from stronglens.settings.decide import (
     FORMS_WITH_PARAMETERS,
@@ -50,7 +51,8 @@ RESERVED_TESTSETS = ("heldout", "val", "labelled")
 
 LABELLED: Place = ("data", "labelled")
 
-_MOST_LINES_CHECKED = 5_000
+MOST_LINES_CHECKED = 5_000
+"""Lines of a list file that are tried where nothing would be lost by a line that names no file."""
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
@@ -253,18 +255,31 @@ def check_config(raw: Mapping[str, Any], where: str) -> Config:
     return config
 
 
-def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
-    """Find data that are not where the config says.
+def check_sources(
+    config: Config,
+    data_sets: Collection[str] | None = None,
+    members: Collection[tuple[str, int]] | None = None,
+    *,
+    simulating: bool = True,
+    most_lines: int | None = MOST_LINES_CHECKED,
+) -> list[str]:
+    """Find data and weights that are not where the config says.
 
-    Looks no further than needed: a folder is listed up to its first cutout, and of a list file only the
-    first lines are tried. What the simulator makes may be missing.
+    Looks no further than needed: a folder is listed up to its first cutout.
 
     Parameters
     ----------
     config : Config
         What says where the data are.
-    packed : collection of str
-        Data sets that are packed already, `labelled` or the name of a test set: their files may be gone.
+    data_sets : collection of str, optional
+        Those to be packed, `labelled` or the name of a test set; all if not given. The files of others may be
+        gone.
+    members : collection of (str, int), optional
+        Model and seed of those to be imported; all that have checkpoints if not given.
+    simulating : bool
+        Whether the simulator will run: what it makes may then be missing.
+    most_lines : int, optional
+        Lines of a list file that are tried; all if None.
 
     Returns
     -------
@@ -274,14 +289,14 @@ def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
     parser = NameParser(config.data.bands)
     problems = []
     for place, sources in _sources(config).items():
-        if ("labelled" if place == LABELLED else place[1]) in packed:
+        if data_sets is not None and ("labelled" if place == LABELLED else place[1]) not in data_sets:
             continue
         empty = []
         for name, path in sources.items():
-            if config.simulate is not None and _is_simulated(path):
+            if config.simulate is not None and simulating and _is_simulated(path):
                 continue
             try:
-                if not _holds_cutouts(Path(path), parser):
+                if not _holds_cutouts(located(path), parser, most_lines):
                     empty.append(name)
             except InputError as error:
                 problems.append(f"{dotted((*place, name))}: {error}")
@@ -292,12 +307,13 @@ def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
                 "(names such as D1_L_00000000_g.fits), found none"
                 for name in empty
             ]
-    for name, model in config.models.items():
-        problems += [
-            f"models.{name}.checkpoints.{seed}: {path}: expected a file with weights, found none"
-            for seed, path in model.checkpoints.items()
-            if not Path(path).is_file()
-        ]
+    for model, settings in config.models.items():
+        for seed, path in settings.checkpoints.items():
+            if (members is None or (model, seed) in members) and not located(path).is_file():
+                found = "found no file" if located(path).exists() else "but it does not exist"
+                problems.append(
+                    f"models.{model}.checkpoints.{seed}: {path}: expected a file with weights, {found}"
+                )
     return problems
 
 
@@ -498,7 +514,7 @@ def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
                     f"found {path}, which the simulator makes, but there is no block simulate; "
                     "for example simulate: {}",
                 )
-            same = [other for other in sources if other != name and Path(sources[other]) == Path(path)]
+            same = [other for other in sources if other != name and located(sources[other]) == located(path)]
             if same and place == LABELLED:
                 yield (*place, name), f"found {path}, which is {' and '.join(same)} too"
     # Results say whether they come from simulated data: that must be true.
@@ -529,7 +545,7 @@ def _is_simulated(path: str) -> bool:
     return PurePath(path).is_relative_to(SIMULATED)
 
 
-def _holds_cutouts(source: Path, parser: NameParser) -> bool:
+def _holds_cutouts(source: Path, parser: NameParser, most_lines: int | None) -> bool:
     """Whether a folder, or the first lines of a list file, name a cutout.
 
     Raises
@@ -539,7 +555,7 @@ def _holds_cutouts(source: Path, parser: NameParser) -> bool:
     """
     holds = False
     for listed in list_files(source):
-        if listed.line > _MOST_LINES_CHECKED or (holds and not listed.line):
+        if (holds and not listed.line) or (most_lines is not None and listed.line > most_lines):
             break
         try:
             parser.parse(listed.name)

@@ -20,7 +20,7 @@ from stronglens.packing.pack_summary import RejectedFile, log_summary, object_ba
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters
 from stronglens.progress import progress
-from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.settings.data import BUCKETS, PackSettings, located
 from stronglens.sources.find import FoundFile, bands_of, find_cutouts
 from stronglens.sources.names import domain_of, label_of, printable
 from stronglens.sources.rejected import kind_of
@@ -104,6 +104,7 @@ def build_buckets(
             "n_pixels": sum(filled.values()),
             "first": [printable(path) for path in islice(filled, _MOST_EXAMPLES)],
         },
+        "lists": {path: sha256_of(located(path)) for path in settings.paths if located(path).is_file()},
         "part": part,
         "parts": n_parts,
         "parameters": parameter_counts,

@@ -1,5 +1,8 @@
 """Settings of the data: where the cutouts lie, and what they must look like."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +11,14 @@ from stronglens.settings.base import Settings
 
 BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
 """The four folders of the challenge, in the order in which they are packed."""
+
+
+def located(path: str) -> Path:
+    """Where a path of the config leads: `~` is the home folder of whoever runs this.
+
+    Settings keep the `~`, so that results that are copied to another home are still those of their settings.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where no user has that name
 
 
 class LabelledSettings(Settings):
@@ -99,6 +110,23 @@ class PackSettings(CutoutSettings):
                 "give exactly one of labelled, path and buckets; for example path: /data/test_dataset_updated"
             )
         return self
+
+    @property
+    def paths(self) -> list[str]:
+        """The folders and list files, as they were given."""
+        buckets = self.labelled or self.buckets
+        return [getattr(buckets, bucket) for bucket in BUCKETS] if buckets else [str(self.path)]
+
+    def with_paths(self, change: Callable[[str], str]) -> Self:
+        """The same settings with each path changed."""
+        given = self.model_dump(include={"labelled", "path", "buckets"}, exclude_none=True)
+        changed = {
+            key: change(value)
+            if isinstance(value, str)
+            else {name: change(path) for name, path in value.items()}
+            for key, value in given.items()
+        }
+        return self.model_validate(self.model_dump() | changed)
 
     @classmethod
     def of_labelled(cls, data: DataSettings) -> Self:

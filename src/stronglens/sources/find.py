@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stronglens.errors import InputError
-from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.settings.data import BUCKETS, PackSettings, located
 from stronglens.sources.links import LinkFollower
 from stronglens.sources.listing import Listed, list_files
 from stronglens.sources.names import (
@@ -89,11 +89,8 @@ def bands_of(settings: PackSettings) -> list[str]:
 
 def places_of(settings: PackSettings) -> list[tuple[str, Path]]:
     """Bucket ("" in a set without labels) and source of each place where a data set lies."""
-    if settings.labelled is not None:
-        return [(bucket, Path(getattr(settings.labelled, bucket))) for bucket in BUCKETS]
-    if settings.buckets is not None:
-        return [("", Path(getattr(settings.buckets, bucket))) for bucket in BUCKETS]
-    return [("", Path(str(settings.path)))]
+    buckets = BUCKETS if settings.labelled is not None else [""] * len(settings.paths)
+    return [(bucket, located(path)) for bucket, path in zip(buckets, settings.paths, strict=True)]
 
 
 def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Found:
