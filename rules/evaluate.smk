@@ -162,6 +162,17 @@ rule compare_data:
         ' --out-dir "$(dirname {output.json:q})" --log {log:q}'
 
 
+def transfer_result(wildcards):
+    """What the submitted ensemble loses from the domains to learn from to those to be scored on."""
+    transfer = CONFIG.transfer_of_domains
+    if transfer is None:
+        raise WorkflowError(
+            f"{CONFIG_FILES[0]}: transfer: expected domains to learn from and others to be scored on, found none; "
+            f"for example transfer: {{train_on: [{CONFIG.domains[0]}], test_on: [{CONFIG.domains[-1]}]}}"
+        )
+    return f"results/transfer/{CONFIG.submission.ensemble}/{side(transfer.train_on)}_to_{side(transfer.test_on)}.json"
+
+
 rule measure_transfer:
     input:
         code=sources("measure_transfer.py"),
@@ -179,8 +190,8 @@ rule measure_transfer:
         "results/benchmarks/measure_transfer/{ensemble}/{source}_to_{target}.tsv"
     wildcard_constraints:
         ensemble=one_of(TRANSFERABLE),
-        source=one_of(DOMAINS),
-        target=one_of(DOMAINS),
+        source=one_of(SIDES),
+        target=one_of(SIDES),
     conda:
         ENVIRONMENT
     threads: 2
@@ -188,7 +199,9 @@ rule measure_transfer:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
-        options=lambda wildcards: f"--source {wildcards.source} --target {wildcards.target}",
+        options=lambda wildcards: " ".join(
+            f"--{option} {domain}" for option in ("source", "target") for domain in SIDES[wildcards[option]]
+        ),
     shell:
         "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         " --reference-csv {input.reference:q} --reference-threshold-file {input.reference_threshold:q}"

@@ -563,7 +563,7 @@ def test_what_is_packed_is_not_forced_away_for_data_that_are_gone(project, force
 
 
 def test_new_code_packs_nothing_again_from_data_that_are_gone_and_touching_keeps_it(project):
-    edit(project, "stronglens/packing/fits_image.py")
+    edit(project, "stronglens/sources/fits_image.py")
     shutil.rmtree(project / "data/hsc_lenses")
     said = refused(project)
     snakemake(project, "--cores", "1", *re.search(r"snakemake (--touch .*)", said)[1].split())
