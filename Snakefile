@@ -61,4 +61,4 @@ rule all:
 # Networks that learn from simulations alone, and what they lose on the real sky.
 rule sim_to_real:
     input:
-        f"results/transfer/{CONFIG.submission.ensemble}/slsim_to_hsc.json",
+        transfer_result,

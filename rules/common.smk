@@ -17,8 +17,8 @@ from stronglens.configuring.config import check_config
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import fingerprint, in_words
 from stronglens.settings.data import PackSettings, located
-from stronglens.settings.domains import DOMAINS
-from stronglens.configuring.transfer import transferable, with_single_domains
+from stronglens.configuring.transfer import sides, transferable, with_single_domains
+from stronglens.settings.domains import side
 
 if workflow.modifier.skip_configfile:  # the workflow that uses this one gives it
     CONFIG_FILES = [f"config of module {workflow.modifier.namespace}"]
@@ -40,6 +40,8 @@ except InputError as error:
 ENSEMBLES = list(CONFIG.ensembles)
 """What the user asks for; ensembles that learn from one domain alone are there for whoever asks for them."""
 TRANSFERABLE = transferable(CONFIG)
+SIDES = sides(CONFIG)
+"""What networks may learn from alone, or be scored on alone: domains by name."""
 CONFIG = with_single_domains(CONFIG)
 
 LABELLED = "results/buckets/labelled"

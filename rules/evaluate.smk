@@ -165,6 +165,17 @@ rule compare_data:
         ' --out-dir "$(dirname {output.json:q})" --log {log:q}'
 
 
+def transfer_result(wildcards):
+    """What the submitted ensemble loses from the domains to learn from to those to be scored on."""
+    transfer = CONFIG.transfer_of_domains
+    if transfer is None:
+        raise WorkflowError(
+            f"{CONFIG_FILES[0]}: transfer: expected domains to learn from and others to be scored on, found none; "
+            f"for example transfer: {{train_on: [{CONFIG.domains[0]}], test_on: [{CONFIG.domains[-1]}]}}"
+        )
+    return f"results/transfer/{CONFIG.submission.ensemble}/{side(transfer.train_on)}_to_{side(transfer.test_on)}.json"
+
+
 rule measure_transfer:
     input:
         script=script_path("measure_transfer.py"),
@@ -182,8 +193,8 @@ rule measure_transfer:
         "results/benchmarks/measure_transfer/{ensemble}/{source}_to_{target}.tsv"
     wildcard_constraints:
         ensemble=one_of(TRANSFERABLE),
-        source=one_of(DOMAINS),
-        target=one_of(DOMAINS),
+        source=one_of(SIDES),
+        target=one_of(SIDES),
     conda:
         ENVIRONMENT
     threads: 2
@@ -192,7 +203,9 @@ rule measure_transfer:
         runtime=doubled_at_retry(120),
     params:
         *code_of("measure_transfer.py"),
-        options=lambda wildcards: f"--source {wildcards.source} --target {wildcards.target}",
+        options=lambda wildcards: " ".join(
+            f"--{option} {domain}" for option in ("source", "target") for domain in SIDES[wildcards[option]]
+        ),
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         " --reference-csv {input.reference:q} --reference-threshold-file {input.reference_threshold:q}"

@@ -554,7 +554,7 @@ def test_numbers_that_are_drawn_draw_the_figure_again(project, table, drawn):
         ("stronglens/training/trainer.py", {"train"}, PACKING | {"split_objects"}),
         ("stronglens/networks/preprocess.py", {"train", "predict_val"}, PACKING | {"split_objects"}),
         ("stronglens/splitting/split.py", {"split_objects", "train"}, PACKING),
-        ("stronglens/packing/fits_image.py", PACKING, set()),
+        ("stronglens/sources/fits_image.py", PACKING, set()),
     ],
 )
 def test_editing_an_early_step_reruns_it_and_what_follows(project, module, rerun, kept):
@@ -663,7 +663,7 @@ def test_what_is_packed_is_not_forced_away_for_data_that_are_gone(project, force
 
 
 def test_new_code_packs_nothing_again_from_data_that_are_gone_and_touching_keeps_it(project):
-    edit(project, "stronglens/packing/fits_image.py")
+    edit(project, "stronglens/sources/fits_image.py")
     shutil.rmtree(project / "data/hsc_lenses")
     said = refused(project)
     snakemake(project, "--cores", "1", *re.search(r"snakemake (--touch .*)", said)[1].split())

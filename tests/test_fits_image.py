@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fits_files import hdus_bytes, primary_bytes, table_bytes
-from stronglens.packing import fits_image
-from stronglens.packing.fits_general import read_general
-from stronglens.packing.fits_image import CutoutReader
-from stronglens.packing.fits_layout import find_layout
-from stronglens.packing.rejected import Rejected
+from stronglens.sources import fits_image
+from stronglens.sources.fits_general import read_general
+from stronglens.sources.fits_image import CutoutReader
+from stronglens.sources.fits_layout import find_layout
+from stronglens.sources.rejected import Rejected
 
 SIZE = 41
 IMAGE = np.random.default_rng(0).normal(0, 3, (SIZE, SIZE))

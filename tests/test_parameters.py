@@ -12,12 +12,12 @@ from astropy.io import fits
 
 from fits_files import BANDS, hdus_bytes, primary_bytes, table_bytes, write_labelled
 from lens_files import write_parameters
-from stronglens.packing.image_choice import id_text, linking_id
 from stronglens.packing.lens_values import read_lens_values
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.parameters import match_parameters
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
+from stronglens.sources.image_choice import id_text, linking_id
 
 IDS = ["L1", "L2", "L3", "L4"]
 FIRST, OTHER = "slsim_lenses", "hsc_lenses"

@@ -12,8 +12,6 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from stronglens.configuring.searches import canonical_space, wrong_space
 from stronglens.configuring.timm_names import timm_names
 from stronglens.configuring.yaml_keys import misread
-from stronglens.packing.listing import list_files
-from stronglens.packing.names import NameParser, NotACutout
 from stronglens.running.errors import InputError
 from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
@@ -21,12 +19,15 @@ from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.combine import CombineSettings
 from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
-    BUCKETS,
+    CHALLENGE,
+    Buckets,
     DataSettings,
-    LabelledSettings,
     SplitSettings,
     TestSetSettings,
     located,
+)
+from stronglens.settings.data import (
+    in_order as buckets_in_order,
 )
 from stronglens.settings.decide import (
     FORMS_WITH_PARAMETERS,
@@ -35,13 +36,16 @@ from stronglens.settings.decide import (
     SubmissionSettings,
     ThresholdSettings,
 )
-from stronglens.settings.domains import DOMAINS
+from stronglens.settings.domains import UNKNOWN, Domain
 from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
+from stronglens.settings.transfer import TransferSettings
+from stronglens.sources.listing import list_files
+from stronglens.sources.names import NameParser, NotACutout
 
 SIMULATED = "results/simulated"
 """Where the simulator writes."""
@@ -167,6 +171,9 @@ class Config(Settings):
     """What is submitted."""
     candidates: CandidatesSettings = CandidatesSettings()
     """What the page of candidates shows."""
+    transfer: TransferSettings | None = Field(None, examples=["{train_on: [slsim], test_on: [hsc]}"])
+    """What `snakemake sim_to_real` measures: what networks that learn from some domains alone lose on others.
+    `null`: from `slsim` to `hsc` where the data are the challenge's, else nothing."""
     searches: dict[Name, SearchSettings] = Field(
         {},
         examples=[
@@ -187,6 +194,20 @@ class Config(Settings):
         if problems:
             raise ValidationError.from_exception_data("config", problems)
         return self
+
+    @property
+    def domains(self) -> list[Domain]:
+        """Domains of the labelled data, in the order of their buckets."""
+        buckets = buckets_in_order(self.data.labelled).values()
+        return list(dict.fromkeys(bucket.domain for bucket in buckets if bucket.domain is not None))
+
+    @property
+    def transfer_of_domains(self) -> TransferSettings | None:
+        """`transfer`, as given or as the challenge's names imply it."""
+        if self.transfer is None and set(self.data.labelled) == set(CHALLENGE):
+            simulated, real = self.domains
+            return TransferSettings(train_on=[simulated], test_on=[real])
+        return self.transfer
 
     def member_settings(self, model: str, seed: int) -> MemberSettings:
         """The settings of one member: the model's, but for what `seed_overrides` says of the seed.
@@ -348,6 +369,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         yield from _wrong_member(config, model, ("models", name))
         for seed, settings in model.seed_overrides.items():
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
+    yield from _wrong_domains(config)
     yield from _wrong_levels(config)
     yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
@@ -363,7 +385,7 @@ def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
             yield ("testsets", name), f"{name} is the name of other results"
     for block, names in (("models", config.models), ("ensembles", config.ensembles)):
         for name in names:
-            if name.endswith(tuple(f"_on_{domain}" for domain in DOMAINS)):
+            if name.endswith(tuple(f"_on_{domain}" for domain in config.domains)):
                 yield (block, name), f"{name} is kept for what learns from one domain; choose another name"
     for name, ensemble in config.ensembles.items():
         for model in ensemble.models:
@@ -410,6 +432,38 @@ def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Ite
             (*place, "preprocess", "pad_to_px"),
             f"found {pad_to_px}, expected data.size_px ({data.size_px}) or more",
         )
+
+
+def _wrong_domains(config: Config) -> Iterator[tuple[Place, str]]:
+    named: list[tuple[Place, Collection[str]]] = []
+    for name, model in config.models.items():
+        blocks: dict[Place, MemberSettings] = {("models", name): model}
+        blocks |= {
+            ("models", name, "seed_overrides", seed): own for seed, own in model.seed_overrides.items()
+        }
+        for place, settings in blocks.items():
+            named.append(((*place, "domains"), settings.domains or []))
+            named.append(((*place, "preprocess", "psf_input_fwhm_px"), settings.preprocess.psf_input_fwhm_px))
+    for name, ensemble in config.ensembles.items():
+        named.append((("ensembles", name, "validation_domains"), ensemble.validation_domains or []))
+    if config.transfer is not None:
+        named += [
+            (("transfer", "train_on"), config.transfer.train_on),
+            (("transfer", "test_on"), config.transfer.test_on),
+        ]
+    of_testsets = {
+        bucket.domain
+        for testset in config.testsets.values()
+        for bucket in (testset.buckets or {}).values()
+        if testset.labelled
+    }
+    for place, domains in named:
+        known = {*config.domains}
+        if place[-1] == "psf_input_fwhm_px":  # of all that is predicted too
+            known |= {UNKNOWN, *of_testsets}
+        stray = [domain for domain in domains if domain not in known]
+        if stray:
+            yield place, _unknown("a domain of a bucket", stray[0], config.domains)
 
 
 def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
@@ -530,8 +584,8 @@ def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
 def _sources(config: Config) -> dict[Place, dict[str, str]]:
     """The folders and list files of each data set: the key of the block, and its paths by their keys."""
 
-    def buckets(settings: LabelledSettings) -> dict[str, str]:
-        return {bucket: getattr(settings, bucket) for bucket in BUCKETS}
+    def buckets(settings: Buckets) -> dict[str, str]:
+        return {name: bucket.path for name, bucket in buckets_in_order(settings).items()}
 
     sources: dict[Place, dict[str, str]] = {LABELLED: buckets(config.data.labelled)}
     for name, testset in config.testsets.items():

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.packing.find import FoundFile, Leftover, bands_of
-from stronglens.packing.names import NO_BAND, printable
-from stronglens.packing.rejected import kind_of
 from stronglens.settings.data import PackSettings
+from stronglens.sources.find import FoundFile, Leftover, bands_of
+from stronglens.sources.names import NO_BAND, printable
+from stronglens.sources.rejected import kind_of
 
 _LOG = logging.getLogger("stronglens")
 _MOST_EXAMPLES = 10

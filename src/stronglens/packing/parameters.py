@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.packing.find import places_of
-from stronglens.packing.image_choice import clean_id, id_text, is_given, is_id_column
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
 from stronglens.settings.lens_parameters import LENS_PARAMETERS
+from stronglens.sources.find import places_of
+from stronglens.sources.image_choice import clean_id, id_text, is_given, is_id_column
 
 _LOG = logging.getLogger("stronglens")
 

@@ -12,7 +12,6 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.packing.names import label_of
 from stronglens.packing.packed import CUTOUTS, INDEX, SUMMARY
 from stronglens.running.errors import InputError
 from stronglens.settings.data import SplitSettings
@@ -210,7 +209,8 @@ def _refuse_absent_classes(objects: pd.DataFrame, settings: SplitSettings) -> No
         inside = objects[objects["split"] == split]
         for label, kind in ((1, "lens"), (0, "object that is no lens")):
             if not (inside["label"] == label).any():
-                small = [f"{bucket} ({size})" for bucket, size in sizes.items() if label_of(bucket) == label]
+                of_class = objects["bucket"][objects["label"] == label].unique()
+                small = [f"{bucket} ({size})" for bucket, size in sizes.items() if bucket in of_class]
                 raise InputError(
                     f"split {split}: expected at least one {kind} in a share of {share:g}, found none; "
                     f"too small for that: {', '.join(small)}"

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.packing.fits_layout import BLOCK, CARD
-from stronglens.packing.image_choice import (
+from stronglens.sources.fits_layout import BLOCK, CARD
+from stronglens.sources.image_choice import (
     ID_KEYWORDS,
     Column,
     choose_hdu,
@@ -29,7 +29,7 @@ from stronglens.packing.image_choice import (
     id_text,
     wrong_shape,
 )
-from stronglens.packing.rejected import Rejected
+from stronglens.sources.rejected import Rejected
 
 _ELEMENTS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _FORMAT = re.compile(r"[0-9]*([PQ]?)([A-Z])")

@@ -16,10 +16,10 @@ from typing import BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.packing.fits_general import read_general
-from stronglens.packing.fits_layout import Layout, find_layout
-from stronglens.packing.image_choice import clean_id
-from stronglens.packing.rejected import Rejected
+from stronglens.sources.fits_general import read_general
+from stronglens.sources.fits_layout import Layout, find_layout
+from stronglens.sources.image_choice import clean_id
+from stronglens.sources.rejected import Rejected
 
 LARGEST_FILE = 64 * 2**20
 """Bytes beyond which no file is a cutout, also when unpacked: keeps one odd file from filling the memory."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stronglens.packing.rejected import Rejected
+from stronglens.sources.rejected import Rejected
 
 HDU_NAMES = frozenset({"sci", "image"})
 ID_COLUMNS = frozenset({"object id", "lens id"})

@@ -1,7 +1,7 @@
 """Where the pixels lie in a FITS file of the ordinary kind, from its header blocks alone.
 
 Nearly all files of a set have one of a few layouts. This module knows them, and refuses to judge whatever
-differs in any way: `stronglens.packing.fits_general` reads that. Where both read a file, they read the same.
+differs in any way: `stronglens.sources.fits_general` reads that. Where both read a file, they read the same.
 
 Source: FITS Standard 4.0, sections 4 (headers), 7.1 (images), 7.3 (binary tables).
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stronglens.packing.image_choice import ID_KEYWORDS, Column, choose_id, choose_image
-from stronglens.packing.rejected import Rejected
+from stronglens.sources.image_choice import ID_KEYWORDS, Column, choose_id, choose_image
+from stronglens.sources.rejected import Rejected
 
 BLOCK, CARD = 2880, 80
 

@@ -1,0 +1,1 @@
+"""Where cutouts come from: one module for each kind of source, one protocol for all of them."""
