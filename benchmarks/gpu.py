@@ -279,8 +279,8 @@ class Here:
         import numpy as np
 
         from packed_files import write_packed
+        from stronglens.formats.packed import open_packed
         from stronglens.networks.samples import make_samples
-        from stronglens.packing.packed import open_packed
 
         folder = self.work / f"packed_{self.options.section}_{n_per_bucket}_{seed}"
         if not folder.exists():
@@ -525,7 +525,7 @@ def resume(here: Here) -> None:
 def train(here: Here) -> None:
     """`train.py` as a job runs it: measuring, two seeds that agree, SIGTERM, going on."""
     from packed_files import write_splits
-    from stronglens.artefact import read_json
+    from stronglens.formats.artefact import read_json
 
     packed, _ = here.packed(here.pick(12, 1500))
     splits = write_splits(here.work / "splits_train", packed.folder)

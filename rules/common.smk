@@ -12,7 +12,7 @@ from snakemake.logging import logger
 SCRIPTS = CLONE / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from stronglens.artefact import sha256_of
+from stronglens.formats.artefact import sha256_of
 from stronglens.configuring.config import check_config
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import fingerprint, in_words

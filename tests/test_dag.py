@@ -404,7 +404,7 @@ def test_captions_of_the_report_rerun_nothing_and_missing_benchmarks_neither(pro
     ("module", "rerun"),
     [
         ("stronglens/scoring/metrics.py", {"threshold", "evaluate_val", "evaluate_test"}),
-        ("stronglens/ensembling/threshold.py", {"threshold"}),
+        ("stronglens/scoring/threshold.py", {"threshold"}),
         ("evaluate.py", {"evaluate_val", "evaluate_test"}),
         ("submission.py", {"submission", "submission_of_ensemble"}),
         ("stronglens/candidates/static/app.js", {"candidates"}),
@@ -516,7 +516,7 @@ SCORE_PLOTS = {"plot_evaluation_val", "plot_evaluation_test"}
 @pytest.mark.parametrize(
     ("module", "drawn"),
     [
-        ("stronglens/packing/inspection_plots.py", {"plot_data"}),
+        ("stronglens/inspecting/inspection_plots.py", {"plot_data"}),
         ("stronglens/scoring/evaluation_plots.py", SCORE_PLOTS),
         ("stronglens/scoring/completeness_plot.py", SCORE_PLOTS),
         ("stronglens/scoring/lens_plots.py", set()),  # only where something is estimated
@@ -524,7 +524,7 @@ SCORE_PLOTS = {"plot_evaluation_val", "plot_evaluation_test"}
         ("stronglens/reporting/training_curves.py", {"plot_training"}),
         ("stronglens/reporting/run_times.py", {"plot_run_times"}),
         # Run times by the next call: Snakemake looks at their code once all that they wait for is there.
-        ("stronglens/figures.py", {"plot_data", "plot_drift", "plot_training"} | SCORE_PLOTS),
+        ("stronglens/formats/figures.py", {"plot_data", "plot_drift", "plot_training"} | SCORE_PLOTS),
     ],
 )
 def test_how_a_figure_looks_concerns_that_figure_alone(project, module, drawn):

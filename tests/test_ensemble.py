@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 import ensemble
 from prediction_files import cutouts_of, replace_csv, write_packed_tables, write_prediction
-from stronglens.artefact import sha256_of
 from stronglens.ensembling import merge
 from stronglens.ensembling.member_predictions import rows_by_key
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.ensembling.threshold_file import write_threshold
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.tables import TEXT
+from stronglens.formats.threshold_file import write_threshold
 from stronglens.running.errors import InputError
-from stronglens.tables import TEXT
 
 LENS, OTHER = "slsim_lenses/D1_L_00000000", "hsc_nonlenses/D2_N_00000000"
 BLIND = [f"object_{number:05d}" for number in range(40)]

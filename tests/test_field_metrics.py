@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import evaluate
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.running.errors import InputError
 from stronglens.scoring import bootstrap
 from stronglens.scoring.completeness import read_completeness, write_completeness

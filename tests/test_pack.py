@@ -31,9 +31,9 @@ from fits_files import (
     write_single_band,
     write_test_set,
 )
+from stronglens.formats.packed import open_packed
 from stronglens.packing import blocks
 from stronglens.packing.pack import build_buckets
-from stronglens.packing.packed import open_packed
 from stronglens.running.errors import InputError
 from stronglens.settings.data import (
     BUCKETS,

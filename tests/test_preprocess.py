@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
+from stronglens.inspecting.cutout_statistics import frame_noise
 from stronglens.networks.normalise import _sums_by_halves, divisor_of, noise_of, quantile
 from stronglens.networks.preprocess import Known, preprocess, preprocess_all
-from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.settings.preprocess import PreprocessSettings
 
 CPU = torch.device("cpu")

@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stronglens.running.errors import InputError
-from stronglens.scoring.scored import read_scored_csv
-from stronglens.tables import (
+from stronglens.formats.tables import (
     INTEGER,
     REAL,
     TEXT,
@@ -23,6 +21,8 @@ from stronglens.tables import (
     write_rows,
     write_table,
 )
+from stronglens.running.errors import InputError
+from stronglens.scoring.scored import read_scored_csv
 
 LABELS = "label,prob,domain\n1,0.75,hsc\n0,0.25,slsim\n"
 

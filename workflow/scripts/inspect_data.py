@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.packing.inspection import inspect_data
+from stronglens.inspecting.inspection import inspect_data
 from stronglens.running.cli import Command, run
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
 from stronglens.running.errors import InputError
 
 VALUES = "drift_values.parquet"

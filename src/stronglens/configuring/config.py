@@ -455,7 +455,7 @@ def _wrong_domains(config: Config) -> Iterator[tuple[Place, str]]:
         bucket.domain
         for testset in config.testsets.values()
         for bucket in (testset.buckets or {}).values()
-        if testset.labelled
+        if testset.labelled and bucket.domain is not None
     }
     for place, domains in named:
         known = {*config.domains}

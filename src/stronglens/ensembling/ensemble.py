@@ -11,28 +11,25 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import read_json, sha256_of, write_aside, write_json
 from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
-from stronglens.ensembling.ensemble_table import COLUMNS, csv_name, json_name
 from stronglens.ensembling.lens_estimates import columns_of, combine_estimates, n_estimating
 from stronglens.ensembling.member_predictions import (
-    KEY_COLUMN,
-    Level,
     Member,
     ObjectProbs,
     Prediction,
     RowsByKey,
-    Which,
     members_of,
     open_prediction,
     read_object_probs,
     rows_by_key,
 )
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.formats.artefact import read_json, sha256_of, write_aside, write_json
+from stronglens.formats.ensemble_table import COLUMNS, KEY_COLUMN, Level, Which, csv_name, json_name
+from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.tables import TEXT, write_table
 from stronglens.running.errors import InputError
 from stronglens.settings.combine import CombineSettings
-from stronglens.tables import TEXT, write_table
 
 log = logging.getLogger(__name__)
 

@@ -3,22 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import check_sha256, read_json
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.ensemble_table import KEY_COLUMN, Level, Which
+from stronglens.formats.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
 from stronglens.running.errors import InputError
-from stronglens.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
-
-Level = Literal["object", "file"]
-Which = Literal["val", "test"]
-
-KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
-"""The column that names what is combined."""
 
 
 @dataclass(frozen=True, order=True)
@@ -78,7 +73,7 @@ class Prediction:
 
     @property
     def made_from(self) -> tuple[str, str]:
-        """The packed data set, as `stronglens.packing.packed_objects.PackedObjects.identity` gives it."""
+        """The packed data set, as `stronglens.formats.packed_objects.PackedObjects.identity` gives it."""
         return self.cutouts_sha256, self.index_sha256
 
 

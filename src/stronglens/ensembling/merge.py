@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, ipc
 
-from stronglens.artefact import writing
+from stronglens.formats.artefact import writing
 from stronglens.running.errors import InputError
 
 ROWS_IN_MEMORY = 262_144

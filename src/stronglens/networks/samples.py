@@ -51,7 +51,7 @@ def make_samples(
     Parameters
     ----------
     index : DataFrame
-        A row per packed cutout (see `stronglens.packing.packed.PackedSet`).
+        A row per packed cutout (see `stronglens.formats.packed.PackedSet`).
     bands : "each" or sequence of str
         "each" makes every cutout a sample of one channel. A list makes every object a sample with these
         bands as channels, in this order.

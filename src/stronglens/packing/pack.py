@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.artefact import sha256_of, write_aside, write_json
+from stronglens.formats.artefact import sha256_of, write_aside, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.blocks import BLOCK_FILES, Block, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
-from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress

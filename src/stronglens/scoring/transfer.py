@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import write_json
+from stronglens.formats.artefact import write_json
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import Ranked, interval, number_of_resamples, resamples
 from stronglens.scoring.few_counts import CONFIDENCE

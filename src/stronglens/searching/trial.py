@@ -12,18 +12,18 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from stronglens.artefact import read_json, write_json
+from stronglens.formats.artefact import read_json, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS
+from stronglens.formats.split_table import OBJECTS
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import computed_on
-from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
 from stronglens.searching.space import in_words, read, settings_with, with_values
 from stronglens.searching.study import open_study, patiently, suggest, take_trial
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import TrialSettings
-from stronglens.splitting.split_table import OBJECTS
 from stronglens.training.train_member import RESUME, fit_network, load_data, make_network
 from stronglens.training.trainer import DivergedError
 

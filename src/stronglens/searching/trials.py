@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stronglens.artefact import read_json
+from stronglens.formats.artefact import read_json
 from stronglens.running.errors import InputError
 
 Trial = dict[str, Any]

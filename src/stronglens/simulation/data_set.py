@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from stronglens.artefact import write_json, write_text, writing
+from stronglens.formats.artefact import write_json, write_text, writing
 from stronglens.running.progress import progress
 from stronglens.running.worker_processes import worker_processes
 from stronglens.settings.simulate import SimulateSettings

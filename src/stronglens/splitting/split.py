@@ -11,11 +11,11 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.packing.packed import CUTOUTS, INDEX, SUMMARY
+from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, SUMMARY
+from stronglens.formats.split_table import DESCRIPTION, OBJECTS, SPLITS
 from stronglens.running.errors import InputError
 from stronglens.settings.data import SplitSettings
-from stronglens.splitting.split_table import DESCRIPTION, OBJECTS, SPLITS
 
 LARGEST_SHARE = 0.25
 """Share of a bucket beyond which a group, of three objects or more, is no group: the name of a field or of a

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from stronglens.artefact import write_aside
+from stronglens.formats.artefact import write_aside
 
 STATE = "state.pt"
 

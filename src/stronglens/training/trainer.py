@@ -13,21 +13,12 @@ import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
+from stronglens.formats.train_progress import EndedEpoch, ProgressFile, TrainProgress
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype, gradient_scaler
-from stronglens.running.errors import InputError, StoppedError
-from stronglens.running.progress import progress
-from stronglens.settings.train import Precision, TrainSettings
-from stronglens.training.lens_task import LensTargets, mean_of
-from stronglens.training.progress_file import EndedEpoch, ProgressFile, TrainProgress
-from stronglens.training.resume import StateKeeper
-from stronglens.training.schedule import Watch
-from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
-from stronglens.training.stop_signal import StopSignal
-from stronglens.training.validation import Scores, score, scoring_batch_size
-from stronglens.ways import (
+from stronglens.networks.ways import (
     Candidate,
     ChoiceFile,
     Measured,
@@ -35,6 +26,15 @@ from stronglens.ways import (
     choose,
     in_words,
 )
+from stronglens.running.errors import InputError, StoppedError
+from stronglens.running.progress import progress
+from stronglens.settings.train import Precision, TrainSettings
+from stronglens.training.lens_task import LensTargets, mean_of
+from stronglens.training.resume import StateKeeper
+from stronglens.training.schedule import Watch
+from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
+from stronglens.training.stop_signal import StopSignal
+from stronglens.training.validation import Scores, score, scoring_batch_size
 
 log = logging.getLogger("stronglens")
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.artefact import check_sha256, read_json
+from stronglens.formats.artefact import check_sha256, read_json
 from stronglens.running.errors import InputError
 
 CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY = (

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from stronglens.artefact import sha256_of, write_aside, write_json, writing
-from stronglens.tables import write_names, write_rows
+from stronglens.formats.artefact import sha256_of, write_aside, write_json, writing
+from stronglens.formats.tables import write_names, write_rows
 
 _COLUMNS = ("path", "domain", "label", "prob", "pred", "object", "band")
 _ARRAYS = {"labels": ("label", "<i8"), "probs": ("prob", "<f8"), "preds": ("pred", "<i8")}

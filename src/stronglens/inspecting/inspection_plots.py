@@ -8,8 +8,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stronglens.figures import save_figure
-from stronglens.packing.inspected import ContactSheet, Histogram, Histograms
+from stronglens.formats.figures import save_figure
+from stronglens.inspecting.inspected import ContactSheet, Histogram, Histograms
 
 BAND_STYLES = (
     ("#0072B2", "-"),

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import compute, parquet
 
-from stronglens.artefact import check_sha256, read_json
-from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY, identity_of, reading_parquet
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED, SUMMARY, identity_of, reading_parquet
+from stronglens.formats.tables import INTEGER, TEXT, read_table
 from stronglens.running.errors import InputError
-from stronglens.tables import INTEGER, TEXT, read_table
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PackedObjects:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What predictions made from it state (see `stronglens.packing.packed.identity_of`)."""
+        """What predictions made from it state (see `stronglens.formats.packed.identity_of`)."""
         return identity_of(self.summary)
 
     @property

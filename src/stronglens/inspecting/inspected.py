@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
 from stronglens.running.errors import InputError
 
 SHEET, SHEET_CUTOUTS, HISTOGRAMS = "contact_sheet.json", "contact_sheet.npy", "histograms.json"

@@ -8,23 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stronglens.artefact import write_json
-from stronglens.ensembling.choosing import best_threshold, chooser
-from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
-from stronglens.ensembling.member_predictions import (
-    KEY_COLUMN,
-    members_of,
-    open_prediction,
-    read_object_probs,
-)
-from stronglens.ensembling.threshold_file import THRESHOLD_TXT, write_threshold
+from stronglens.ensembling.member_predictions import members_of, open_prediction, read_object_probs
+from stronglens.formats.artefact import write_json
+from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble
+from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities
+from stronglens.formats.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
+from stronglens.scoring.choosing import best_threshold, chooser
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.scoring.separation import refuse_rounding_noise
 from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
-from stronglens.tables import INTEGER, REAL, TEXT, probabilities
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from pyarrow import parquet
 
-from stronglens.artefact import check_sha256, read_json
-from stronglens.packing.packed import PARAMETERS, SUMMARY
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.packed import PARAMETERS, SUMMARY
 from stronglens.running.errors import InputError
 
 

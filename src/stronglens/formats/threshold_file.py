@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stronglens.artefact import write_text
+from stronglens.formats.artefact import write_text
 from stronglens.running.errors import InputError
 
 THRESHOLD_TXT = "threshold.txt"

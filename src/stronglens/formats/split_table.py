@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.artefact import check_sha256, read_json
-from stronglens.packing.packed import PackedSet, identity_of
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.packed import PackedSet, identity_of
 from stronglens.running.errors import InputError
 
 OBJECTS, DESCRIPTION = "objects.parquet", "objects.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from stronglens.artefact import write_aside
+from stronglens.formats.artefact import write_aside
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 """Colours that people with any colour vision can tell apart (Okabe & Ito 2008)."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
 from stronglens.running.errors import InputError
 
 WEIGHTS, DESCRIPTION = "best.pt", "best.json"

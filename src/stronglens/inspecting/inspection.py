@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.artefact import check_sha256, write_json
-from stronglens.packing.cutout_statistics import frame_noise
-from stronglens.packing.inspected import ContactSheet, Histogram, Histograms, write_histograms, write_sheet
-from stronglens.packing.packed import REJECTED, SUMMARY, PackedSet, open_packed
-from stronglens.splitting.split_table import open_splits
+from stronglens.formats.artefact import check_sha256, write_json
+from stronglens.formats.packed import REJECTED, SUMMARY, PackedSet, open_packed
+from stronglens.formats.split_table import open_splits
+from stronglens.inspecting.cutout_statistics import frame_noise
+from stronglens.inspecting.inspected import ContactSheet, Histogram, Histograms, write_histograms, write_sheet
 
 _LOG = logging.getLogger("stronglens")
 
@@ -31,8 +31,8 @@ def inspect_data(
 ) -> None:
     """Describe a packed data set in numbers.
 
-    Writes `summary.json`, and for `stronglens.packing.inspection_plots` the cutouts of a contact sheet and
-    histograms of pixel values (see `stronglens.packing.inspected`).
+    Writes `summary.json`, and for `stronglens.inspecting.inspection_plots` the cutouts of a contact sheet and
+    histograms of pixel values (see `stronglens.inspecting.inspected`).
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def describe_pixels(cutouts: npt.NDArray[np.float32]) -> dict[str, float]:
     -------
     dict
         n_cutouts; mean, std, min, max and median of all pixels; noise, the median over cutouts of
-        `stronglens.packing.cutout_statistics.frame_noise`. All in counts.
+        `stronglens.inspecting.cutout_statistics.frame_noise`. All in counts.
     """
     values = cutouts.astype(np.float64)
     return {

@@ -7,7 +7,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stronglens.artefact import write_text
+from stronglens.formats.artefact import write_text
 
 PROGRESS = "progress.json"
 """Its name, in the member's folder."""

@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
-from stronglens.artefact import check_sha256, read_json
-from stronglens.ensembling.member_predictions import Level, Which
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.tables import read_table
 from stronglens.running.errors import InputError
-from stronglens.tables import read_table
+
+Level = Literal["object", "file"]
+Which = Literal["val", "test"]
+
+KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
+"""The column that names what is combined."""
 
 COLUMNS = ("object", "path", "bucket", "domain", "label", "prob", "prob_std", "n_members", "n_cutouts")
 """Columns of the table; those of test sets have `pred` too."""
@@ -52,7 +57,7 @@ class EnsembleTable:
         return level
 
     def read(self, types: dict[str, pa.DataType]) -> pa.Table:
-        """Read some columns (see `stronglens.tables.read_table`)."""
+        """Read some columns (see `stronglens.formats.tables.read_table`)."""
         return read_table(self.csv, types)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.packing.packed import INDEX, PackedSet, open_cutouts, reading_parquet
+from stronglens.formats.packed import INDEX, PackedSet, open_cutouts, reading_parquet
 
 PIECE_ROWS = 2**17
 """Cutouts of a piece: their rows of the index take some 40 MB."""
@@ -23,7 +23,7 @@ class PackedPieces:
     Attributes
     ----------
     folder, cutouts, summary
-        As those of `stronglens.packing.packed.PackedSet`.
+        As those of `stronglens.formats.packed.PackedSet`.
     """
 
     folder: Path
@@ -80,6 +80,6 @@ def open_pieces(folder: Path) -> PackedPieces:
     Raises
     ------
     InputError
-        As `stronglens.packing.packed.open_packed`.
+        As `stronglens.formats.packed.open_packed`.
     """
     return PackedPieces(folder, *open_cutouts(folder))
