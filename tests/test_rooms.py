@@ -1,4 +1,4 @@
-"""The library's packages import one another in one direction, in the order that the architecture page lists."""
+"""The library's packages import one another in one direction, in the order of the architecture page."""
 
 import ast
 import re
