@@ -12,7 +12,7 @@ import pytest
 
 from stronglens import artefact
 from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json, write_text
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 
 def names(folder: Path) -> list[str]:

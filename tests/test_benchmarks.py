@@ -38,7 +38,7 @@ def test_make_bench_runs_every_stage() -> None:
     )
     assert listed.partition(":=")[2].split() == list(STAGES)
     others = {"harness", "made_data", "watched", "networks_here", "item_by_item"}
-    others |= {"growth", "experiments", "robustness", "gpu"}
+    others |= {"growth", "experiments", "robustness", "gpu", "plain_ensemble"}
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {*STAGES, *others}
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stronglens.errors import InputError
 from stronglens.packing.find import bands_of, find_cutouts, part_of
+from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"

@@ -119,6 +119,15 @@ def test_the_conda_environment_has_what_the_steps_need(conda: dict[str, str]) ->
     assert set(conda) == {canonicalize_name(requirement.name) for requirement in needed}
 
 
+@pytest.mark.parametrize("recipe", ["Containerfile", "apptainer.def"])
+def test_images_have_the_locked_versions(recipe: str) -> None:
+    text = " ".join((ROOT / "envs" / recipe).read_text().replace("\\\n", " ").split())
+    assert re.search(r"\bpython:3\.11-", text)
+    assert "pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps" in text
+    assert "--requirement /opt/requirements.lock" in text
+    assert "requirements.lock /opt/requirements.lock" in text
+
+
 def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert str(citation["version"]) == PROJECT["project"]["version"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.training import resume
 from stronglens.training.resume import STATE, StateKeeper, load_state, save_state
 

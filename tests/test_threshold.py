@@ -14,7 +14,7 @@ from prediction_files import cutouts_of, write_packed_tables, write_prediction
 from stronglens.ensembling.choosing import best_threshold
 from stronglens.ensembling.threshold_file import read_threshold, write_threshold
 from stronglens.ensembling.youden import youden_threshold
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.decide import ThresholdSettings
 
 LENSES = [f"slsim_lenses/D1_L_{number:08d}" for number in range(6)]

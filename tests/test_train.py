@@ -449,7 +449,7 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
         if other == "seed":
             seed = 43
         if other == "code":
-            patch.setattr(train_member, "code_sha256", lambda: "before the edit")
+            patch.setattr(train_member, "step_sha256", lambda module: "before the edit")
         if other == "precision":  # chosen for another card
             patch.setattr(train_member, "resolved", lambda device, precision: "bf16")
         if other == "timm":

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Tables in CSV files, read strictly and written so that every float comes back as it was."""
 
+import codecs
 import csv
+import mmap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +13,31 @@ import pyarrow as pa
 from pyarrow import compute
 from pyarrow import csv as arrow_csv
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 TEXT, INTEGER, REAL = pa.large_string(), pa.int64(), pa.float64()
 """Types of columns. Text has 64-bit offsets: a column of paths may exceed 2 GiB."""
 
+_MOST_SHOWN = 20
+
 ROWS_AT_ONCE = 65_536
-"""Rows that are turned into Python objects at a time: bounds the memory of writing."""
+"""Rows that are turned into text at a time: bounds the memory of writing."""
 
 
-def read_header(path: Path) -> list[str]:
-    """Names of the columns of a CSV file.
+def read_header(path: Path, encoding: str = "utf-8-sig") -> list[str]:
+    """Names of the columns of a CSV file, without a byte-order mark before them, unless `encoding` is utf-8.
 
     Raises
     ------
     InputError
-        The file is missing, is no text, or has no first line.
+        The file is missing, is no text in UTF-8, has no first line, or no commas between columns.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as text:
+        with path.open("rb") as content:
+            start = content.read(2)
+        if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InputError(f"{path}: expected a CSV file in UTF-8, found UTF-16; save it as CSV UTF-8")
+        with path.open(encoding=encoding, newline="") as text:
             header = next(csv.reader(text), None)
     except FileNotFoundError as error:
         raise InputError(f"{path}: expected a CSV file, found none") from error
@@ -37,6 +45,12 @@ def read_header(path: Path) -> list[str]:
         raise InputError(f"{path}: expected a CSV file, found something else ({error})") from error
     if not header:
         raise InputError(f"{path}: expected a CSV file with a line of column names, found an empty one")
+    for character, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and character in header[0]:
+            raise InputError(
+                f"{path}: expected commas between columns, found {name}: {header[0]!r}; "
+                "save it with commas, and with points in numbers"
+            )
     return header
 
 
@@ -58,19 +72,23 @@ def read_table(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     Raises
     ------
     InputError
-        The file is missing, empty or no CSV; a column is missing; a value is missing, NaN or of another
-        type.
+        The file is missing, empty or no CSV; a column is missing or given twice; a value is missing, NaN or
+        of another type.
     """
     header = read_header(path)
     missing = [name for name in types if name not in header]
     if missing:
         raise InputError(
             f"{path}: expected columns {', '.join(types)}; found none named {', '.join(missing)}"
+            f" among {', '.join(map(repr, header[:_MOST_SHOWN]))}"
         )
+    twice = [name for name in types if header.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: expected each column once, found {', '.join(twice)} more than once")
     try:
         table = arrow_csv.read_csv(
             path,
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),  # a path may hold anything
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=_has_quotes(path)),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=list(types), column_types=dict(types), strings_can_be_null=False
             ),
@@ -84,6 +102,12 @@ def read_table(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
                 f"{path}: line {line_of(row)}: expected a number in column {name}, found none or NaN"
             )
     return table
+
+
+def _has_quotes(path: Path) -> bool:
+    """Whether values may hold line breaks, as a path may: without, reading takes two thirds of the time."""
+    with path.open("rb") as content, mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return mapped.find(b'"', max(0, mapped.find(b"\n"))) >= 0
 
 
 def line_of(row: int) -> int:
@@ -182,24 +206,27 @@ def write_table(path: Path, columns: Sequence[str], tables: Iterable[pa.Table]) 
     pyarrow's own writer quotes all text or none.
     """
     n_rows = 0
-    with path.open("w", encoding="utf-8", newline="") as text:
-        write_names(text, columns)
+    with path.open("wb") as file:
+        write_names(file, columns)
         for table in tables:
             n_rows += len(table)
-            write_rows(text, table.select(list(columns)))
+            write_rows(file, table.select(list(columns)))
     return n_rows
 
 
-def write_names(text: TextIO, columns: Sequence[str]) -> None:
+def write_names(file: BinaryIO, columns: Sequence[str]) -> None:
     """Write the line of column names of a CSV file."""
-    csv.writer(text, lineterminator="\n").writerow(columns)
+    write_rows(file, pa.table({name: [name] for name in columns}))
 
 
-def write_rows(text: TextIO, table: pa.Table) -> None:
+def write_rows(file: BinaryIO, table: pa.Table) -> None:
     """Write the rows of a table to a CSV file, as `write_table` does; no nulls."""
     for batch in table.to_batches(max_chunksize=ROWS_AT_ONCE):
-        lines = compute.binary_join_element_wise(*map(_as_text, batch.columns), pa.scalar(",", TEXT))
-        text.writelines(f"{line}\n" for line in lines.to_pylist())
+        *columns, last = map(_as_text, batch.columns)
+        ended = compute.binary_join_element_wise(last, pa.scalar("", TEXT), pa.scalar("\n", TEXT))
+        lines = compute.binary_join_element_wise(*columns, ended, pa.scalar(",", TEXT))
+        if len(lines):
+            file.write(lines.buffers()[2])  # the texts of all rows, one after the other
 
 
 def _as_text(column: pa.Array) -> pa.Array:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stronglens.artefact import write_text
-from stronglens.cli import Command, run
 from stronglens.configuring.config_page import config_page, config_schema
+from stronglens.running.cli import Command, run
 
 
 class DocumentConfig(Command):

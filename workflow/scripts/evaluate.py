@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.cli import run
+from stronglens.running.cli import run
 from stronglens.scoring.scored_options import ScoredOptions
 from stronglens.settings.evaluate import EvaluateSettings
 

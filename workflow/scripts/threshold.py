@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
 
 

@@ -25,9 +25,9 @@ from stronglens.candidates.pictures import (
 )
 from stronglens.ensembling.row_ids import row_ids
 from stronglens.ensembling.scored_set import ScoredSet, open_scored
-from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, PackedSet, open_packed
-from stronglens.progress import progress
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.candidates import CandidatesSettings
 
 log = logging.getLogger("stronglens")

@@ -11,10 +11,10 @@ import pandas as pd
 
 from stronglens.comparing.compared import Compared, Values, write_compared
 from stronglens.ensembling.ensemble_table import open_ensemble
-from stronglens.errors import InputError
 from stronglens.packing import cutout_statistics as statistics
 from stronglens.packing.inspection import choose_cutouts
 from stronglens.packing.packed import PackedSet, open_packed
+from stronglens.running.errors import InputError
 from stronglens.splitting.split_table import SplitTable, open_splits
 from stronglens.tables import REAL, TEXT
 

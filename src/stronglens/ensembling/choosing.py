@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.scoring.operating_points import (
     Choose,
     Counts,

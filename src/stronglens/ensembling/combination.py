@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.base import Settings
 from stronglens.settings.combine import CombineSettings
 

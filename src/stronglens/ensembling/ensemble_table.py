@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.ensembling.member_predictions import Level, Which
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.tables import read_table
 
 COLUMNS = ("object", "path", "bucket", "domain", "label", "prob", "prob_std", "n_members", "n_cutouts")

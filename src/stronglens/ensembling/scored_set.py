@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.tables import INTEGER, REAL, TEXT, probabilities
 
 

@@ -18,7 +18,7 @@ from stronglens.ensembling.member_predictions import (
     read_object_probs,
 )
 from stronglens.ensembling.threshold_file import THRESHOLD_TXT, write_threshold
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects

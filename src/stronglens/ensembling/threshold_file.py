@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stronglens.artefact import write_text
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 THRESHOLD_TXT = "threshold.txt"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 WEIGHTS, DESCRIPTION = "best.pt", "best.json"
 """Names of a member's files in its folder."""

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stronglens.errors import InputError
 from stronglens.networks.device import sent
 from stronglens.packing.cutout_statistics import BORDER_PX
+from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
 
 Texts = Sequence[str] | npt.NDArray[np.object_]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 MOST_NAMED = 10
 """Objects that a message names."""

@@ -11,7 +11,7 @@ import numpy as np
 from stronglens.packing.fits_image import CutoutReader, NonFinite
 from stronglens.packing.names import printable
 from stronglens.packing.rejected import Rejected
-from stronglens.worker_processes import worker_processes
+from stronglens.running.worker_processes import worker_processes
 
 BLOCK_FILES = 1000
 """Files that a process packs at a time. The same for any number of processes, so that the result is, too."""

@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from stronglens.errors import InputError
 from stronglens.packing.links import LinkFollower
 from stronglens.packing.listing import Listed, list_files
 from stronglens.packing.names import (
@@ -22,6 +21,7 @@ from stronglens.packing.names import (
     NotACutout,
     UnknownBand,
 )
+from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings, located
 
 _MOST_EXAMPLES = 10

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 SHEET, SHEET_CUTOUTS, HISTOGRAMS = "contact_sheet.json", "contact_sheet.npy", "histograms.json"
 """Names of the files."""

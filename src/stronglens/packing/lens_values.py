@@ -9,8 +9,8 @@ import pandas as pd
 from pyarrow import parquet
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
 from stronglens.packing.packed import PARAMETERS, SUMMARY
+from stronglens.running.errors import InputError
 
 
 def read_lens_values(packed: Sequence[Path], names: Sequence[str]) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def read_lens_values(packed: Sequence[Path], names: Sequence[str]) -> pd.DataFra
     Raises
     ------
     InputError
-        A file is missing, or was changed since it was made.
+        A file is missing, or was changed since it was made; a column holds text.
     """
     tables = []
     for folder in packed:
@@ -43,6 +43,12 @@ def read_lens_values(packed: Sequence[Path], names: Sequence[str]) -> pd.DataFra
         check_sha256(path, summary["sha256"][PARAMETERS], folder / SUMMARY)
         known = [name for name in names if name in parquet.read_schema(path).names]
         table = pd.read_parquet(path, columns=["object", *known]).set_index("object")
+        for name in known:
+            if not pd.api.types.is_numeric_dtype(table[name]):
+                raise InputError(
+                    f"{path}: column {name}: expected numbers, found {table[name].iloc[0]!r}; "
+                    "correct parameters.fits, and pack again"
+                )
         tables.append(table.reindex(columns=list(names)).astype(np.float64))
     together = pd.concat(tables)
     return together.where(np.isfinite(together))

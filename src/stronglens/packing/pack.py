@@ -14,15 +14,16 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from stronglens.artefact import sha256_of, write_aside, write_json
-from stronglens.errors import InputError
 from stronglens.packing.blocks import BLOCK_FILES, Block, pack_blocks
 from stronglens.packing.find import FoundFile, bands_of, find_cutouts
+from stronglens.packing.image_choice import linking_id
 from stronglens.packing.names import domain_of, label_of, printable
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters
 from stronglens.packing.rejected import kind_of
-from stronglens.progress import progress
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.data import BUCKETS, PackSettings, located
 
 _LOG = logging.getLogger("stronglens")
@@ -176,7 +177,7 @@ def _index_of(
         buckets,
         [domain_of(bucket) if bucket else "unknown" for bucket in buckets],
         [label_of(bucket) if bucket else -1 for bucket in buckets],
-        block.header_ids,
+        [linking_id(header_id) for header_id in block.header_ids],
         block.pixel_hashes,
     ]
     return pa.record_batch(

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY = (
     "cutouts.npy",

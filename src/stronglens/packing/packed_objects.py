@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY, identity_of, reading_parquet
+from stronglens.running.errors import InputError
 from stronglens.tables import INTEGER, TEXT, read_table
 
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from stronglens.errors import InputError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
@@ -32,7 +31,8 @@ from stronglens.prediction.batch import BATCH_SIZE, fastest_batch
 from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.prediction_files import prediction_files
 from stronglens.prediction.sample_pieces import SamplePieces
-from stronglens.progress import progress
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.splitting.split_table import OBJECTS, open_splits

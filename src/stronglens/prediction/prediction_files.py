@@ -37,8 +37,8 @@ class PredictionFiles:
         self.n_samples = 0
         self.n_objects = 0
         self._last_object: str | None = None
-        with writing(self._csv_path), asides[self._csv_path].open("w", encoding="utf-8", newline="") as text:
-            write_names(text, [*_COLUMNS, *estimates])
+        with writing(self._csv_path), asides[self._csv_path].open("wb") as binary:
+            write_names(binary, [*_COLUMNS, *estimates])
         for path, (_, kind) in zip(self._npy_paths, _ARRAYS.values(), strict=True):
             header = {"descr": kind, "fortran_order": False, "shape": (n_samples,)}
             with writing(path), asides[path].open("wb") as binary:
@@ -65,8 +65,8 @@ class PredictionFiles:
         rows = rows.assign(**estimates)
         # Closed each time: what a full disk does not take is told here, with the name of its file.
         aside = self._asides[self._csv_path]
-        with writing(self._csv_path), aside.open("a", encoding="utf-8", newline="") as text:
-            write_rows(text, pa.Table.from_pandas(rows, preserve_index=False))
+        with writing(self._csv_path), aside.open("ab") as binary:
+            write_rows(binary, pa.Table.from_pandas(rows, preserve_index=False))
         for path, (column, kind) in zip(self._npy_paths, _ARRAYS.values(), strict=True):
             with writing(path), self._asides[path].open("ab") as binary:
                 binary.write(rows[column].to_numpy(kind).tobytes())

@@ -8,7 +8,7 @@ from statistics import median
 
 from stronglens.artefact import read_json
 from stronglens.configuring.config import Config
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.training.progress_file import TrainProgress, read_progress
 
 HELDOUT = "heldout"

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.artefact import write_aside
-from stronglens.errors import InputError
 from stronglens.packing.lens_values import read_lens_values
+from stronglens.running.errors import InputError
 from stronglens.scoring.field_metrics import completeness_by
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import Scored

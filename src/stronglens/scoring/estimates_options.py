@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from stronglens.cli import Command
+from stronglens.running.cli import Command
 
 if TYPE_CHECKING:
     from stronglens.scoring.lens_errors import Estimates

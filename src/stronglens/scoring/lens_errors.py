@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from stronglens.artefact import read_json, write_aside, write_json
 from stronglens.ensembling.ensemble_table import open_ensemble
-from stronglens.errors import InputError
 from stronglens.packing.lens_values import read_lens_values, values_of_lenses
+from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import interval, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.metrics import objects_by_domain

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 Counts = npt.NDArray[np.int64]
 

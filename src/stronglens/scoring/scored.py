@@ -10,7 +10,7 @@ from pyarrow import compute
 
 from stronglens.artefact import check_sha256, read_json
 from stronglens.ensembling.ensemble_table import description_of
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.tables import INTEGER, REAL, TEXT, line_of, probabilities, read_header, read_table
 
 

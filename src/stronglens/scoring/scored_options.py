@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from stronglens.cli import Command
+from stronglens.running.cli import Command
 
 if TYPE_CHECKING:
     from stronglens.scoring.scored import Scored

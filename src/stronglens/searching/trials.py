@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stronglens.artefact import read_json
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 Trial = dict[str, Any]
 """What `run_trial` writes of a trial."""

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from stronglens.artefact import check_sha256, read_json, write_json
-from stronglens.errors import InputError
 from stronglens.packing.packed_objects import open_objects
+from stronglens.running.errors import InputError
 from stronglens.splitting.split_table import DESCRIPTION, OBJECTS
 
 COLUMNS = {"pixel_hash": "the same pixels", "header_id": "the same id"}

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
 from stronglens.packing.packed import PackedSet, identity_of
+from stronglens.running.errors import InputError
 
 OBJECTS, DESCRIPTION = "objects.parquet", "objects.json"
 SPLITS = ("train", "val", "test")

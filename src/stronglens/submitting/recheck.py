@@ -14,9 +14,9 @@ from stronglens.ensembling.ensemble import combination_of, make_ensemble
 from stronglens.ensembling.ensemble_table import json_name, open_ensemble
 from stronglens.ensembling.threshold import choose_threshold
 from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
-from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, identity_of
 from stronglens.packing.packed_objects import open_objects
+from stronglens.running.errors import InputError
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.submitting.submission import (
     check_submission,

@@ -15,9 +15,9 @@ from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
 from stronglens.ensembling.member_predictions import KEY_COLUMN, Level, starts_of_runs
 from stronglens.ensembling.row_ids import row_ids
-from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
 from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.running.errors import InputError
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.submitting.record import Origins, describe_origins
@@ -304,7 +304,7 @@ def check_submission(path: Path, form: SubmissionForm, ids: pa.Array, estimated:
         Columns or their order differ; an id is missing, additional, repeated or out of place; an answer is
         not 0 or 1, or no probability; an estimate is not finite, or one is given for what is no lens.
     """
-    header = read_header(path)
+    header = read_header(path, "utf-8")  # a submission has no byte-order mark
     if header != list(form.columns):
         raise InputError(f"{path}: expected the columns {','.join(form.columns)}; found {','.join(header)}")
     table = read_table(path, {"id": TEXT, form.answer: INTEGER if form.answer == "preds" else REAL})

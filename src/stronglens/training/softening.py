@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 
-from stronglens.errors import InputError
 from stronglens.networks.samples import Samples
 from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.packing.packed import PackedSet
+from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
 
 log = logging.getLogger("stronglens")

@@ -13,12 +13,12 @@ import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
-from stronglens.errors import InputError, StoppedError
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype, gradient_scaler
-from stronglens.progress import progress
+from stronglens.running.errors import InputError, StoppedError
+from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.progress_file import EndedEpoch, ProgressFile, TrainProgress

@@ -1,22 +1,21 @@
 """Run beside Snakemake; when Snakemake ends, however it ends, delete those jobs of its that go on.
 
 Snakemake cancels jobs itself, but forgets those whose status it is just asking for, and cancels none when it
-is killed. Started by submit.py: a sidecar that Snakemake itself starts keeps it from ending when there is
-nothing to be done (cluster-generic 1.0.9).
+is killed.
 
-Usage: sidecar.py PID STARTED
+Usage: python -m snakemake_executor_plugin_pbs PID STARTED
 """
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pbs_records
-import pbs_server
-from pbs_records import Record
-from pbs_run import Run
+from . import records, server
+from .records import Record
+from .run import Run
 
 LOOK_S = 0.5
 """How often to look whether Snakemake is there."""
@@ -24,13 +23,10 @@ LOOK_S = 0.5
 SUBMISSION_S = 30
 """How long to wait for submissions that are on their way when Snakemake ends."""
 
-_BATCH = 50
-"""Jobs that one qdel is given."""
-
 
 def main(arguments: list[str]) -> int:
     pid, started = arguments
-    run = Run(int(pid), started)  # as submit.py saw it: it may have ended while this process started
+    run = Run(int(pid), started)  # as its executor saw it: it may have ended while this process started
     while run.is_alive():
         time.sleep(LOOK_S)
     cancelled = cancel_run(run.name)
@@ -38,23 +34,26 @@ def main(arguments: list[str]) -> int:
     if cancelled:
         names = ", ".join(f"{record.name} ({record.files.read_job_id()})" for record in cancelled)
         print(f"pbs: deleted {len(cancelled)} jobs: {names}", file=sys.stderr)
-    pbs_records.prune(time.time())  # last, for whatever goes wrong here
+    records.prune(time.time())  # last, for whatever goes wrong here
     return 0
 
 
-def start(run: Run) -> None:
-    """Start the sidecar of a run, unless it was started before.
+def start(run: Run) -> subprocess.Popen[bytes] | None:
+    """Start the sidecar of a run and give its process, unless it was started before.
 
     It gets a session of its own: neither Ctrl-C nor the end of the terminal reaches it.
     """
     try:
         _started_file(run).touch(exist_ok=False)
     except FileExistsError:
-        return
-    subprocess.Popen(
-        [sys.executable, Path(__file__).resolve(), str(run.pid), run.started],
+        return None
+    # The package may be used from a clone without being installed.
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-m", str(__package__), str(run.pid), run.started],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # Snakemake reads the job's id from submit.py until nobody can write there
+        stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
 
@@ -65,27 +64,21 @@ def cancel_run(run: str) -> Sequence[Record]:
     None of them will do anything, even where the server does not hear: without its record a job that starts
     later ends at once.
     """
-    mine = [record for record in pbs_records.read_records() if record.run == run]
-    left = pbs_records.unfinished(mine)
+    left = records.unfinished(record for record in records.read_records() if record.run == run)
     deadline = time.monotonic() + SUBMISSION_S
     while any(_on_its_way(record) for record in left) and time.monotonic() < deadline:
         time.sleep(0.2)
     for record in left:
         record.forget()
     job_ids = [job_id for record in left if (job_id := record.files.read_job_id())]
-    for start in range(0, len(job_ids), _BATCH):
-        pbs_server.delete(job_ids[start : start + _BATCH])
+    server.delete({job_id: answer.seen for job_id, answer in server.ask(job_ids).items()})
     return left
 
 
 def _started_file(run: Run) -> Path:
-    return pbs_records.FOLDER / f"{run.name}.sidecar"
+    return records.FOLDER / f"{run.name}.sidecar"
 
 
 def _on_its_way(record: Record) -> bool:
     """Whether qsub runs and has not given an id yet."""
     return record.files.record.exists() and record.files.job_id.exists() and not record.files.read_job_id()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

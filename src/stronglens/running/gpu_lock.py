@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 _LOCKS = Path("/tmp")  # noqa: S108 - TMPDIR differs from job to job; whose folder it is, is checked
 _DEVICE_FILES = Path("/dev")

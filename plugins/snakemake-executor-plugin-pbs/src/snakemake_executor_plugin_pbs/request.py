@@ -1,12 +1,13 @@
 """What a job asks a PBS server for, in the words of Torque or of OpenPBS."""
 
-import json
 import re
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
 
 class RequestError(Exception):
@@ -26,17 +27,20 @@ class Flavour(StrEnum):
 _NAME_LIMITS = {Flavour.TORQUE: 15, Flavour.OPENPBS: 230}
 """Characters of a job's name that the server keeps; more are an error."""
 
+_SEEN = 10
+"""Characters of a name that every form of qstat shows."""
+
 
 @dataclass(frozen=True)
 class JobProperties:
-    """What Snakemake says about a job in its job script.
+    """What Snakemake says about a job.
 
     Attributes
     ----------
     label : tuple of str
         The rule (or the group) and the values of the wildcards, such as ("train", "nano", "42").
     outputs : tuple of str
-        Files that the job makes; empty if they are too many for Snakemake to list.
+        All files that the job writes.
     threads : int
         Cores to ask for.
     resources : dict
@@ -48,53 +52,65 @@ class JobProperties:
     threads: int
     resources: dict[str, Any]
 
+    @classmethod
+    def of(cls, job: JobExecutorInterface) -> Self:
+        """Read what Snakemake knows."""
+        label: tuple[Any, ...]
+        if job.is_group():
+            label = (job.groupid, str(job.jobid)[:8])  # the id tells two groups of one name apart
+        else:
+            label = (job.rule.name, *job.wildcards_dict.values())
+        return cls(tuple(map(str, label)), all_outputs(job), int(job.threads), dict(job.resources.items()))
+
     @property
-    def identity(self) -> str:
-        """The same text for the same job in any run: it tells a leftover of an earlier run."""
-        return json.dumps([self.label, sorted(self.outputs)])
+    def name(self) -> str:
+        """The job's name in messages and in the names of files."""
+        return "-".join(plain(part) for part in self.label)
 
 
-def read_properties(jobscript: str) -> JobProperties:
-    """Read the line `# properties = {json}` that Snakemake writes into a job script.
-
-    Raises
-    ------
-    RequestError
-        There is no such line.
-    """
-    found = re.search(r"^# properties = (\{.*\})$", jobscript, flags=re.MULTILINE)
-    if found is None:
-        raise RequestError("job script: expected a line '# properties = {…}', found none")
-    properties = json.loads(found[1])
-    if properties["type"] == "group":
-        # The id tells two groups of one name apart; the files that Snakemake lists do not always.
-        label = (properties["groupid"], properties["jobid"][:8])
-    else:
-        label = (properties["rule"], *(str(value) for value in properties["wildcards"].values()))
-    return JobProperties(
-        label=label,
-        outputs=tuple(properties["output"] or ()),
-        threads=int(properties["threads"]),
-        resources=properties["resources"],
-    )
+def all_outputs(job: JobExecutorInterface) -> tuple[str, ...]:
+    """All files that a job writes; of a group, those that only its own jobs read too."""
+    jobs = job.jobs if job.is_group() else [job]
+    return tuple(sorted(str(path) for one in jobs for path in one.output))
 
 
 def job_name(label: tuple[str, ...], flavour: Flavour) -> str:
-    """A name for the queue's listing: rule, model, seed, shortened to what the server takes.
+    """A name for the queue's listing: rule, seed, model, shortened to what the server takes.
 
-    Words lose letters at their ends, the longest first; numbers stay whole, since they tell members apart.
+    `qstat -u` of OpenPBS shows nine characters of a name of more than ten, so the first number, which is the
+    seed, comes second and within these. Words lose letters at their ends, the longest first; numbers stay
+    whole.
     """
-    parts = [re.sub(r"[^A-Za-z0-9_.]", "_", part) for part in label]
     limit = _NAME_LIMITS[flavour]
-    while len("-".join(parts)) > limit:
+    parts = [plain(part) for part in label]
+    number = next((part for part in parts[1:] if part.isdigit()), "")
+    if not number or len("-".join(parts)) <= _SEEN:
+        return _shortened(parts, "-", limit)
+    parts.remove(number)
+    rule = _shortened(parts[0].split("_"), "_", max(1, _SEEN - 2 - len(number)))
+    head = f"{rule}-{number}"
+    if len(parts) == 1 or len(head) + 1 >= limit:
+        return head[:limit]
+    return f"{head}-{_shortened(parts[1:], '-', limit - len(head) - 1)}"
+
+
+def plain(part: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]", "_", part)
+
+
+def _shortened(parts: list[str], joint: str, limit: int) -> str:
+    parts = [part for part in parts if part]
+    while len(joint.join(parts)) > limit:
         longest = max(range(len(parts)), key=lambda i: 0 if parts[i].isdigit() else len(parts[i]))
         if parts[longest].isdigit() or len(parts[longest]) == 1:
-            return "-".join(parts)[:limit]
+            return joint.join(parts)[:limit]
         parts[longest] = parts[longest][:-1]
-    return "-".join(parts)
+    return joint.join(parts)
 
 
-def qsub_arguments(properties: JobProperties, flavour: Flavour, log: Path) -> list[str]:
+def qsub_arguments(
+    properties: JobProperties, flavour: Flavour, log: Path, shell: str = "/bin/sh"
+) -> list[str]:
     """The arguments of `qsub` for a job, all but the script.
 
     Parameters
@@ -109,6 +125,8 @@ def qsub_arguments(properties: JobProperties, flavour: Flavour, log: Path) -> li
     log : Path
         Where the server writes the job's output; relative to the folder that qsub is called in, so that no
         blank or colon of the folder's path reaches the server, which reads `host:path`.
+    shell : str
+        What runs the job's script; without it the user's login shell would, which may be no relative of sh.
 
     Raises
     ------
@@ -117,7 +135,7 @@ def qsub_arguments(properties: JobProperties, flavour: Flavour, log: Path) -> li
     """
     resources = properties.resources
     arguments = ["-N", job_name(properties.label, flavour), "-j", "oe", "-o", str(log)]
-    arguments += ["-S", "/bin/sh"]  # else the user's login shell, which may be no relative of sh
+    arguments += ["-S", shell]
     arguments += ["-r", "n"]  # Snakemake tries again; a server that did so too would start a second one
     if queue := _word(resources, "queue"):
         arguments += ["-q", queue]

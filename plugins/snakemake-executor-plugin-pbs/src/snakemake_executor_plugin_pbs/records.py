@@ -13,10 +13,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
 
 FOLDER = Path(".snakemake/pbs")
-"""Relative to the folder that Snakemake works in, which is where it starts the scripts of a profile."""
+"""Relative to the folder that Snakemake works in."""
 
 _JOB_ID = re.compile(r"\d[\w.\[\]-]*", flags=re.ASCII)
 """5 from Slurm's wrapper, 5.server from Torque, 35.vm from OpenPBS."""
@@ -60,11 +59,6 @@ class JobFiles:
         """The job's exit code, written by the job as its last deed."""
         return FOLDER / f"{self.uid}.exit"
 
-    @property
-    def doubt(self) -> Path:
-        """Since when the job is missing or the server silent, while that lasts."""
-        return FOLDER / f"{self.uid}.doubt"
-
     def read_job_id(self) -> str:
         """The server's id, or nothing if there is none yet."""
         try:
@@ -92,16 +86,16 @@ class Record:
         The name of the run of Snakemake that wants it; empty if that is not known.
     name : str
         Rule and wildcards, for messages.
-    identity : str
-        Equal for the same job of different runs.
+    outputs : tuple of str
+        All files that the job writes. Two jobs that share one must never run at once.
     log : str
-        The job's log, relative to the working folder; its name holds the uid.
+        The job's log, relative to the working folder.
     """
 
     uid: str
     run: str
     name: str
-    identity: str
+    outputs: tuple[str, ...]
     log: str
 
     @property
@@ -114,26 +108,6 @@ class Record:
     def forget(self) -> None:
         """Say that the job is not wanted: should it still start, it ends at once."""
         self.files.record.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class ExternalId:
-    """What Snakemake calls a job, in all its messages: the server's id, and where the job's log is."""
-
-    job_id: str
-    log: str
-
-    def __str__(self) -> str:
-        return f"{self.job_id} {self.log}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        job_id, _, log = text.partition(" ")
-        return cls(job_id, log)
-
-    @property
-    def uid(self) -> str:
-        return self.log.removesuffix(".log").rpartition(".")[2]
 
 
 def write_aside(path: Path, text: str) -> None:
@@ -159,10 +133,12 @@ def read_records() -> list[Record]:
     records = []
     for path in FOLDER.glob("*.json"):
         try:
-            records.append(Record(**json.loads(path.read_text(encoding="utf-8"))))
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            records.append(Record(**fields | {"outputs": tuple(fields["outputs"])}))
         except FileNotFoundError:  # forgotten by another process just now
             continue
-        except (OSError, ValueError, TypeError) as error:  # another version's, or a file system that stammers
+        # Another version's, or a file system that stammers.
+        except (OSError, ValueError, TypeError, KeyError) as error:
             print(f"pbs: {path}: expected the record of a job, found {error}; passed over", file=sys.stderr)
     return records
 

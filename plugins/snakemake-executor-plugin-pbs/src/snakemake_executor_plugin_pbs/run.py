@@ -1,13 +1,9 @@
 """The run of Snakemake that jobs are submitted for."""
 
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-
-PID_VARIABLE = "STRONGLENS_SNAKEMAKE_PID"
-"""Set by the profile's config.yaml, which Snakemake itself reads."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +20,6 @@ class Run:
 
     pid: int
     started: str
-
-    @classmethod
-    def current(cls) -> Self | None:
-        """The run that has started this process, or None if none has."""
-        pid = os.environ.get(PID_VARIABLE, "")
-        return cls.of(int(pid)) if pid.isdigit() else None
 
     @classmethod
     def of(cls, pid: int) -> Self | None:

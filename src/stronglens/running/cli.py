@@ -18,8 +18,8 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from stronglens.errors import InputError, StoppedError
-from stronglens.explain import Place, explain
+from stronglens.running.errors import InputError, StoppedError
+from stronglens.running.explain import Place, explain
 
 
 class Command(BaseSettings):

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 _NO_MORE = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """What the system answers where it grants no more processes, memory or pipes."""
