@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import write_folder_aside, write_text
 from stronglens.candidates.choose import View, best, mistakes, shown_rows, uncertain
 from stronglens.candidates.pictures import (
     BANDS,
@@ -25,9 +24,10 @@ from stronglens.candidates.pictures import (
 )
 from stronglens.ensembling.row_ids import row_ids
 from stronglens.ensembling.scored_set import ScoredSet, open_scored
-from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, PackedSet, open_packed
-from stronglens.progress import progress
+from stronglens.formats.artefact import write_folder_aside, write_text
+from stronglens.formats.packed import CUTOUTS, PackedSet, open_packed
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.candidates import CandidatesSettings
 
 log = logging.getLogger("stronglens")

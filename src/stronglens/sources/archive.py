@@ -23,7 +23,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.reading import ReadSettings
 from stronglens.sources.files import FileReader
 from stronglens.sources.fits_image import LARGEST_FILE, unpacked

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS, BucketSettings, PackSettings, located
 from stronglens.settings.domains import UNKNOWN
 from stronglens.settings.reading import PRESETS, ReadSettings

@@ -28,6 +28,7 @@ from stronglens.sources.image_choice import (
     choose_image,
     clean_id,
     has_size,
+    id_text,
     wrong_shape,
 )
 from stronglens.sources.rejected import Rejected
@@ -433,8 +434,10 @@ def _id_in_table(hdu: Any, content: bytes) -> str:
     if number is None:
         return ""
     if "A" not in hdu.columns[number].format:
-        value = hdu.data.field(number)[0]
-        return str(value) if np.ndim(value) == 0 else ""
+        null = hdu.columns[number].null
+        if null is not None and (hdu.data.view(np.ndarray)[hdu.columns[number].name] == null).any():
+            return ""
+        return id_text(hdu.data.field(number)[0])
     # The raw bytes: astropy refuses ids that are not ASCII.
     _, offset = hdu.data.dtype.fields[hdu.data.dtype.names[number]][:2]
     start = hdu.fileinfo()["datLoc"] + offset
@@ -442,4 +445,5 @@ def _id_in_table(hdu: Any, content: bytes) -> str:
 
 
 def _id_in(header: Any) -> str:
-    return next((str(header[keyword]).strip() for keyword in ID_KEYWORDS if keyword in header), "")
+    found = (id_text(header[keyword]) for keyword in ID_KEYWORDS if keyword in header)
+    return next((name for name in found if name), "")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.archive import BETWEEN
 from stronglens.sources.columns import label_of, number_of, text_of
