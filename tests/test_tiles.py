@@ -305,19 +305,24 @@ def readings(source: TilesSource) -> list[tuple[tuple[float, float], Reading]]:
     return found
 
 
-def compare_with_astropy(folder: Path) -> None:
+def compare_with_astropy(folder: Path, size_px: int = SIZE_PX) -> None:
     in_the_middle().to_csv(folder / "catalogue.csv")
     path = folder / "g" / "tile_a.fits"
     with fits.open(path) as hdus:
         pixels, header = np.array(hdus[1].data), hdus[1].header
-    for at, reading in readings(source_of(pixel_settings(folder), ["g"])):
-        np.testing.assert_array_equal(reading.pixels, reference(pixels, header, at))
+    for at, reading in readings(source_of(pixel_settings(folder), ["g"], size_px=size_px, non_finite="fill")):
+        np.testing.assert_array_equal(reading.pixels, reference(pixels, header, at, size_px))
 
 
+@pytest.mark.parametrize("size_px", [SIZE_PX, 141])
 @pytest.mark.parametrize("compression", ["RICE_1", "GZIP_2", "HCOMPRESS_1"])
 @pytest.mark.parametrize("tile_shape", [(1, SHAPE[1]), (48, 64), SHAPE])
 def test_compressed_tiles_are_read_as_astropy_reads_them_and_unpacked_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, tile_shape: tuple[int, int]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    compression: str,
+    tile_shape: tuple[int, int],
+    size_px: int,
 ) -> None:
     if compression == "HCOMPRESS_1" and tile_shape[0] == 1:
         pytest.skip("HCOMPRESS needs two dimensions")
@@ -327,14 +332,14 @@ def test_compressed_tiles_are_read_as_astropy_reads_them_and_unpacked_once(
     )
     write_one(tmp_path / "g" / "tile_a.fits", hdu)
     unpacked: list[int] = []
-    real = tile_images._Stripes._unpacked
+    real = tile_images._Stripes._unpack
 
     def counted(self: Any, number: int) -> Any:
         unpacked.append(number)
         return real(self, number)
 
-    monkeypatch.setattr(tile_images._Stripes, "_unpacked", counted)
-    compare_with_astropy(tmp_path)
+    monkeypatch.setattr(tile_images._Stripes, "_unpack", counted)
+    compare_with_astropy(tmp_path, size_px)
     assert len(unpacked) == len(set(unpacked)) > 0
 
 

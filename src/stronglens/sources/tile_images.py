@@ -137,47 +137,42 @@ class TileImage:
             pixels[top - y0 : bottom - y0, left - x0 : right - x0] = inside
         return Box(pixels, size_px * size_px - n_inside)
 
-    def _values(self, top: int, bottom: int, left: int, right: int) -> npt.NDArray[np.float64]:
+    def _values(self, *box: int) -> npt.NDArray[np.float64]:
         plane = self._image.plane
-        stored = self._image.rows(top, bottom)[:, left:right]
-        values = physical(stored, plane.blanks, plane.scale, plane.zero)
+        values = physical(self._image.box(*box), plane.blanks, plane.scale, plane.zero)
         if self._mask is not None:
-            marks = self._mask.rows(top, bottom)[:, left:right].astype(np.int64).astype(np.uint64)
-            marks += np.uint64(
-                int(self._mask.plane.zero) % 2**64
-            )  # unsigned integers are stored less an offset
+            marks = self._mask.box(*box).astype(np.int64).astype(np.uint64)
+            marks += np.uint64(int(self._mask.plane.zero) % 2**64)  # that of unsigned integers
             values[(marks & self._bits) != 0] = np.nan
         return values
 
 
 class _Stripes:
-    """Rows of an image, as they are stored."""
+    """The numbers of an image, as they are stored."""
 
     def __init__(self, plane: _Plane) -> None:
         self.plane = plane
-        self._stripes: dict[int, npt.NDArray[Any]] = {}
-        self.n_unpacked = 0
+        self._unpacked: dict[int, npt.NDArray[Any]] = {}
         if plane.stored is None:
             tile_px = int(plane.hdu.tile_shape[-2])
             self._height = tile_px * math.ceil(STRIPE_PX / tile_px)
 
-    def rows(self, top: int, bottom: int) -> npt.NDArray[Any]:
-        """Rows from `top` to before `bottom`; a view where it can be."""
+    def box(self, top: int, bottom: int, left: int, right: int) -> npt.NDArray[Any]:
+        """Rows from `top` to before `bottom`, columns from `left` to before `right`; a view where possible."""
         if self.plane.stored is not None:
-            return self.plane.stored[top:bottom]
+            return self.plane.stored[top:bottom, left:right]
         first, last = top // self._height, (bottom - 1) // self._height
-        # Cutouts come in ascending order of their rows, roughly: what lies well before is not needed again.
-        self._stripes = {n: stripe for n, stripe in self._stripes.items() if first - 1 <= n <= last + 1}
+        # Cutouts come in ascending order of their rows, roughly: what is well before is not needed again.
+        self._unpacked = {n: rows for n, rows in self._unpacked.items() if first - 1 <= n <= last + 1}
+        parts = []
         for number in range(first, last + 1):
-            if number not in self._stripes:
-                self._stripes[number] = self._unpacked(number)
-        start = first * self._height
-        stripes = [self._stripes[number] for number in range(first, last + 1)]
-        together = stripes[0] if len(stripes) == 1 else np.concatenate(stripes)
-        return together[top - start : bottom - start]
+            if number not in self._unpacked:
+                self._unpacked[number] = self._unpack(number)
+            start = number * self._height
+            parts.append(self._unpacked[number][max(top - start, 0) : bottom - start, left:right])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _unpacked(self, number: int) -> npt.NDArray[Any]:
-        self.n_unpacked += 1
+    def _unpack(self, number: int) -> npt.NDArray[Any]:
         start = number * self._height
         end = min(start + self._height, self.plane.shape[0])
         section = self.plane.hdu.section
