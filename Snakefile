@@ -4,11 +4,18 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# Exactly one config: Snakemake would merge a second one into the first, key by key.
-if not workflow.overwrite_configfiles:
-    own_config = Path("config/local.yaml")
+# At the root of a repository named with `gitfile`, Snakemake would look for "/rules/…".
+if getattr(workflow.included_stack[-1], "repo_path", None) and "/" not in workflow.included_stack[-1].path:
+    workflow.included_stack[-1].path = f"./{workflow.included_stack[-1].path}"
 
-    configfile: own_config if own_config.exists() else "config/config.yaml"
+
+include: "rules/clone.smk"
+
+
+# Exactly one config: Snakemake would merge a second one into the first, key by key.
+if IS_MODULE or not workflow.overwrite_configfiles:
+
+    configfile: default_config()
 
 
 report: "workflow/report/workflow.rst"
@@ -24,6 +31,7 @@ include: "rules/submission.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
 include: "rules/search.smk"
+include: "rules/guard.smk"
 
 
 rule all:
@@ -53,4 +61,4 @@ rule all:
 # Networks that learn from simulations alone, and what they lose on the real sky.
 rule sim_to_real:
     input:
-        f"results/transfer/{CONFIG.submission.ensemble}/slsim_to_hsc.json",
+        transfer_result,

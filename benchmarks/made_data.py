@@ -11,8 +11,7 @@ from pyarrow import csv, parquet
 from fits_files import table_bytes
 from stronglens.artefact import read_json, sha256_of, write_json
 from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY
-from stronglens.settings.data import BUCKETS
-from stronglens.sources.names import domain_of, label_of
+from stronglens.settings.data import BUCKETS, CHALLENGE, LABELS
 
 BANDS = "grizy"
 SIDE_PX = 41
@@ -82,8 +81,8 @@ def write_packed(folder: Path, n_cutouts: int, *, pixels: bool = True) -> Path:
             "band": list(BANDS) * len(keys),
             "path": [f"/data/{key}_{band}.fits" for key in keys for band in BANDS],
             "bucket": buckets,
-            "domain": [domain_of(bucket) for bucket in buckets],
-            "label": pa.array([label_of(bucket) for bucket in buckets], pa.int8()),
+            "domain": [CHALLENGE[bucket].domain for bucket in buckets],
+            "label": pa.array([LABELS[CHALLENGE[bucket].label] for bucket in buckets], pa.int8()),
             "header_id": np.repeat([f"id{key}" for key in keys], len(BANDS)),
             "pixel_hash": [f"{number:032x}" for number in range(n_cutouts)],
         }

@@ -9,18 +9,23 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+SCRIPTS = CLONE / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from stronglens.artefact import sha256_of
-from stronglens.configuring.config import check_config, check_sources
+from stronglens.configuring.config import check_config
 from stronglens.errors import InputError
-from stronglens.settings.data import PackSettings
-from stronglens.settings.domains import DOMAINS
+from stronglens.settings.data import PackSettings, located
+from stronglens.settings.domains import side
 from stronglens.configuring.sources import sources_of
-from stronglens.configuring.transfer import transferable, with_single_domains
+from stronglens.configuring.transfer import sides, transferable, with_single_domains
 
-CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or workflow.configfiles
+if workflow.modifier.skip_configfile:  # the workflow that uses this one gives it
+    CONFIG_FILES = [f"config of module {workflow.modifier.namespace}"]
+elif IS_MODULE:
+    CONFIG_FILES = workflow.configfiles[-1:]
+else:
+    CONFIG_FILES = [str(path) for path in workflow.overwrite_configfiles] or workflow.configfiles
 if len(CONFIG_FILES) != 1:
     raise WorkflowError(
         f"--configfile: expected one file, found {len(CONFIG_FILES)}: {', '.join(CONFIG_FILES)}; "
@@ -35,6 +40,8 @@ except InputError as error:
 ENSEMBLES = list(CONFIG.ensembles)
 """What the user asks for; ensembles that learn from one domain alone are there for whoever asks for them."""
 TRANSFERABLE = transferable(CONFIG)
+SIDES = sides(CONFIG)
+"""What networks may learn from alone, or be scored on alone: domains by name."""
 CONFIG = with_single_domains(CONFIG)
 
 LABELLED = "results/buckets/labelled"
@@ -47,30 +54,15 @@ def n_parts(testset):
 
 
 def packed_folders(testset):
-    """The folders of a test set's parts, packed; the held-out test set lies in the labelled data."""
-    if testset == HELDOUT:
+    """The folders of a test set's parts, packed; the held-out test set is in the labelled data, a set of one part."""
+    if testset in (HELDOUT, "labelled"):
         return [LABELLED]
     return [f"results/buckets/{testset}/part_{part}" for part in range(n_parts(testset))]
 
 
-PACKED = [
-    name
-    for name, folders in {
-        "labelled": [LABELLED],
-        **{name: packed_folders(name) for name in CONFIG.testsets},
-    }.items()
-    if all(Path(folder, "summary.json").exists() for folder in folders)
-]
-"""Data sets that need no reading any more."""
-
-SOURCE_PROBLEMS = check_sources(CONFIG, PACKED)
-"""Data paths that are not there: a warning while the graph is looked at, an error before anything runs."""
-
 if workflow.is_main_process:
     data_said = "simulated data" if CONFIG.simulate else "the user's data"
     logger.info(f"Config {CONFIG_FILES[0]}, {data_said}")
-    for problem in SOURCE_PROBLEMS:
-        logger.warning(problem)
 
 if not {"conda", "apptainer"} & {str(method) for method in workflow.deployment_settings.deployment_method}:
     # A node's PATH need not hold the environment that snakemake was started from; a container may see it and be
@@ -79,19 +71,30 @@ if not {"conda", "apptainer"} & {str(method) for method in workflow.deployment_s
     shell.prefix(f"set -euo pipefail; export PATH={bin_folder}:$PATH; ")
 
 
-onstart:
-    if SOURCE_PROBLEMS:
-        raise WorkflowError("\n".join(SOURCE_PROBLEMS))
-
-
 TRAINED = [name for name, model in CONFIG.models.items() if not model.checkpoints]
 READY = [name for name, model in CONFIG.models.items() if model.checkpoints]
 
 
+def checkpoint_of(wildcards):
+    """The weights of a member that was trained elsewhere."""
+    return located(CONFIG.models[wildcards.model].checkpoints[int(wildcards.seed)])
+
+
+def checkpoint_input(wildcards):
+    """As an input. A file that is gone after it was imported is one that Snakemake does without; another that is not
+    there is no input, so that the import is due, and refused."""
+    path = checkpoint_of(wildcards)
+    try:
+        description = Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
+        imported = json.loads(description.read_bytes()).get("source", str(path)) == str(path)
+    except (OSError, ValueError, AttributeError):
+        imported = False
+    return ancient(str(path)) if imported or path.is_file() else []
+
+
 @functools.cache
-def checkpoint_sha256(model, seed):
-    """Of a member that was trained elsewhere; empty where its file is gone."""
-    path = Path(CONFIG.models[model].checkpoints[seed])
+def checkpoint_sha256(path):
+    """By content: of a large file Snakemake compares the time alone, which a copy changes."""
     return sha256_of(path) if path.is_file() else ""
 
 
@@ -101,6 +104,19 @@ ESTIMATING = [name for name in ENSEMBLES if CONFIG.estimated(name)]
 """Ensembles that estimate parameters of lenses."""
 BLIND = [name for name in CONFIG.testsets if name not in SCORED]
 """Test sets without."""
+
+
+TEST_SETS_CHECKED = "results/splits/test_sets.json"
+
+
+def parts_with_labels():
+    """The folder of each part of each labelled test set, by name and part; the held-out one is no part of this."""
+    return {
+        (name, part): folder
+        for name in SCORED
+        if name != HELDOUT
+        for part, folder in enumerate(packed_folders(name))
+    }
 
 
 def one_of(names):
@@ -120,14 +136,13 @@ wildcard_constraints:
 
 def in_clone(path):
     """A file of the clone, relative to the working folder where it can be, so that a moved clone reruns nothing."""
-    base = Path(workflow.basedir)
-    return str(path.relative_to(base)) if base == Path.cwd() else str(path)
+    moves_along = CLONE == Path.cwd() and not IS_MODULE
+    return str(path.relative_to(CLONE)) if moves_along else str(path)
 
 
 def sources(script):
     """The script of a step and all library modules it imports: editing one of them reruns the step."""
-    base = Path(workflow.basedir)
-    return [in_clone(base / path) for path in sources_of(SCRIPTS / script, base)]
+    return [in_clone(CLONE / path) for path in sources_of(SCRIPTS / script, CLONE)]
 
 
 def doubled_at_retry(amount):
@@ -148,7 +163,7 @@ def as_parameter(settings):
     return json.dumps(settings, sort_keys=True, ensure_ascii=False)
 
 
-CAPTIONS = Path(workflow.basedir) / "workflow" / "report"
+CAPTIONS = CLONE / "workflow" / "report"
 
 
 def figure(name, path, category, labels, subcategory="{ensemble}"):
@@ -201,45 +216,57 @@ PACKED_FILES = {
 }
 
 
-def pack_settings(wildcards):
-    """The settings of packing: of the labelled data, or of the test set that the wildcards name."""
-    testset = wildcards.get("testset")
-    if testset is None:
-        return PackSettings.of_labelled(CONFIG.data)
-    return PackSettings.of_testset(testset, CONFIG.testsets[testset], CONFIG.data)
+def pack_settings(data_set):
+    """The settings of packing: of the labelled data, or of a test set."""
+    if data_set == "labelled":
+        settings = PackSettings.of_labelled(CONFIG.data)
+    else:
+        settings = PackSettings.of_testset(data_set, CONFIG.testsets[data_set], CONFIG.data)
+    return settings.with_paths(lambda path: at(path) if is_simulated(path) else path)
 
 
 def pack_options(wildcards):
     """The options of `build_buckets.py` that come from the config."""
-    options = f"--settings {shlex.quote(as_parameter(pack_settings(wildcards)))}"
     testset = wildcards.get("testset")
+    options = f"--settings {shlex.quote(as_parameter(pack_settings(testset or 'labelled')))}"
     return options if testset is None else f"{options} --part {wildcards.part} --parts {n_parts(testset)}"
-
-
-def data_paths(wildcards):
-    """The folders and list files that a data set is packed from."""
-    settings = pack_settings(wildcards)
-    buckets = settings.labelled or settings.buckets
-    return list(buckets.model_dump().values()) if buckets else [settings.path]
 
 
 def simulated_data(wildcards):
     """What a simulated data set is packed from. A user's own folders are no inputs: their times mean nothing, a
     million names are not listed at every start, and they may be gone once they are packed."""
-    return (
-        [f"{SIMULATED}/simulated.json"]
-        if CONFIG.simulate and any(map(is_simulated, data_paths(wildcards)))
-        else []
-    )
+    paths = pack_settings(wildcards.get("testset", "labelled")).paths
+    return [f"{SIMULATED}/simulated.json"] if CONFIG.simulate and any(map(is_simulated, paths)) else []
 
 
 def is_simulated(path):
-    return Path(path).is_relative_to(SIMULATED)
+    return Path(path).is_relative_to(SIMULATED) or Path(path).is_relative_to(at(SIMULATED))
+
+
+@functools.cache
+def packed_summary(data_set):
+    """What a packed data set says of itself, any part of it; nothing where there is none that can be read."""
+    for folder in packed_folders(data_set):
+        try:
+            return dict(json.loads(Path(at(folder), "summary.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            continue
+    return {}
 
 
 def list_contents(wildcards):
-    """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time."""
-    return json.dumps({path: sha256_of(Path(path)) for path in data_paths(wildcards) if Path(path).is_file()})
+    """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time.
+
+    Of a list that is gone, that with which the data were packed: they stay.
+    """
+    data_set = wildcards.get("testset", "labelled")
+    contents = {}
+    for path in pack_settings(data_set).paths:
+        if located(path).is_file():
+            contents[path] = sha256_of(located(path))
+        elif not located(path).exists() and path in (packed := packed_summary(data_set).get("lists", {})):
+            contents[path] = packed[path]
+    return json.dumps(contents)
 
 
 def lens_truth(wildcards):
@@ -276,9 +303,9 @@ def test_prediction_files(ending):
     return files
 
 
-def repeated(option, values):
-    """`--option a --option b`, each value quoted for the shell."""
-    return " ".join(f"--{option} {shlex.quote(str(value))}" for value in values)
+def repeated(option, paths):
+    """`--option a --option b`, each a path, quoted for the shell."""
+    return " ".join(f"--{option} {shlex.quote(at(path))}" for path in paths)
 
 
 def ensemble_options(wildcards):
@@ -301,8 +328,8 @@ def ensemble_test_options(wildcards):
 def packed_options(testset):
     """Where a test set lies, packed: the held-out one with the labelled data, another in a folder a part."""
     if testset == HELDOUT:
-        return f"--packed {LABELLED}"
-    return f"--packed results/buckets/{testset} --parts {n_parts(testset)}"
+        return repeated("packed", [LABELLED])
+    return f"{repeated('packed', [f'results/buckets/{testset}'])} --parts {n_parts(testset)}"
 
 
 def evaluate_options(testset):
@@ -310,8 +337,12 @@ def evaluate_options(testset):
     return f"--settings {shlex.quote(as_parameter(CONFIG.evaluation))} {packed_options(testset)}"
 
 
+def member_folder(model, seed):
+    return f"results/models/{model}/seed_{seed}"
+
+
 def member_folders(ensemble):
-    return [f"results/models/{model}/seed_{seed}" for model, seed in CONFIG.members(ensemble)]
+    return [member_folder(*member) for member in CONFIG.members(ensemble)]
 
 
 def predictions_of(ensemble, which):
@@ -387,15 +418,13 @@ def description_of(ensemble, testset):
 
 def named(option, paths):
     """`--option NAME=PATH` for each, quoted for the shell."""
-    return repeated(option, [f"{name}={path}" for name, path in paths.items()])
+    return " ".join(f"--{option} {shlex.quote(f'{name}={at(path)}')}" for name, path in paths.items())
 
 
 def trained_members(wildcards):
     """The folders of an ensemble's members that are trained here."""
     return [
-        f"results/models/{model}/seed_{seed}"
-        for model, seed in CONFIG.members(wildcards.ensemble)
-        if model in TRAINED
+        member_folder(model, seed) for model, seed in CONFIG.members(wildcards.ensemble) if model in TRAINED
     ]
 
 
@@ -409,15 +438,16 @@ BENCHMARKS = "results/benchmarks"
 
 def jobs_of_the_run(wildcards):
     """What the benchmarks of this config's jobs are named after; the folder may hold those of others."""
-    patterns = {
-        strip_wildcard_constraints(str(rule.benchmark))
-        for rule in workflow.rules
-        # The figure cannot tell of its own job.
-        if rule.benchmark and rule.name != "plot_run_times"
+    benchmarks = {
+        strip_wildcard_constraints(str(rule.benchmark)) for rule in workflow.rules if rule.benchmark
     }
+    # The figure cannot tell of its own job, and a workflow that uses this one as a module has jobs of its own.
+    folder, own = f"{at(BENCHMARKS)}/", at(f"{BENCHMARKS}/plot_run_times.tsv")
     return as_parameter(
         {
-            "patterns": sorted(pattern.removeprefix(f"{BENCHMARKS}/") for pattern in patterns),
+            "patterns": sorted(
+                path.removeprefix(folder) for path in benchmarks - {own} if path.startswith(folder)
+            ),
             "members": {name: model.member_seeds for name, model in CONFIG.models.items()},
             "ensembles": sorted(CONFIG.ensembles),
             "parts": {name: n_parts(name) for name in [HELDOUT, *CONFIG.testsets]},

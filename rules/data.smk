@@ -13,7 +13,7 @@ if CONFIG.simulate:
         benchmark:
             "results/benchmarks/simulate.tsv"
         conda:
-            "../envs/stronglens.yaml"
+            ENVIRONMENT
         threads: 8
         resources:
             mem_mb=doubled_at_retry(8_000),
@@ -36,7 +36,7 @@ rule build_buckets:
     benchmark:
         "results/benchmarks/build_buckets/labelled.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -73,7 +73,7 @@ rule split_objects:
     benchmark:
         "results/benchmarks/split_objects.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -83,6 +83,35 @@ rule split_objects:
     shell:
         'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --settings {params.settings:q}'
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
+
+
+# Trainings wait for it and are not repeated for it: a labelled test set can be added later.
+rule check_test_sets:
+    input:
+        code=sources("check_test_sets.py"),
+        labelled=f"{LABELLED}/summary.json",
+        index=ancient(f"{LABELLED}/index.parquet"),
+        split=f"{SPLITS}/objects.json",
+        objects=ancient(f"{SPLITS}/objects.parquet"),
+        summary=[f"{folder}/summary.json" for folder in parts_with_labels().values()],
+        indices=ancient([f"{folder}/index.parquet" for folder in parts_with_labels().values()]),
+    output:
+        checked=TEST_SETS_CHECKED,
+    log:
+        "logs/check_test_sets.log",
+    benchmark:
+        "results/benchmarks/check_test_sets.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        mem_mb=doubled_at_retry(8_000),
+        runtime=doubled_at_retry(120),
+    params:
+        options=" ".join(named("tests", {name: folder}) for (name, _), folder in parts_with_labels().items()),
+    shell:
+        'python {input.code[0]:q} --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
+        " {params.options} --out {output.checked:q} --log {log:q}"
 
 
 rule inspect_data:
@@ -104,7 +133,7 @@ rule inspect_data:
     benchmark:
         "results/benchmarks/inspect_data.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

@@ -15,7 +15,7 @@ rule ensemble_val:
     benchmark:
         "results/benchmarks/ensemble_val/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -44,7 +44,7 @@ rule threshold:
     benchmark:
         "results/benchmarks/threshold/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -80,7 +80,7 @@ rule ensemble_test:
     wildcard_constraints:
         testset=one_of(BLIND),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

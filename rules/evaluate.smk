@@ -16,7 +16,7 @@ rule evaluate_val:
     benchmark:
         "results/benchmarks/evaluate_val/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -44,7 +44,7 @@ use rule evaluate_val as evaluate_test with:
         compared=lambda wildcards: (
             []
             if wildcards.testset == HELDOUT
-            else f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json"
+            else [f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json", TEST_SETS_CHECKED]
         ),
     output:
         json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
@@ -59,8 +59,10 @@ use rule evaluate_val as evaluate_test with:
         testset=one_of(SCORED),
     params:
         options=lambda wildcards: (
-            f"--validation-metrics results/ensemble/{wildcards.ensemble}/val/metrics_val_ens.json"
-            f" {evaluate_options(wildcards.testset)}"
+            repeated(
+                "validation-metrics", [f"results/ensemble/{wildcards.ensemble}/val/metrics_val_ens.json"]
+            )
+            + f" {evaluate_options(wildcards.testset)}"
         ),
 
 
@@ -82,7 +84,7 @@ rule evaluate_lens_val:
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -147,7 +149,7 @@ rule compare_data:
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -158,6 +160,17 @@ rule compare_data:
         'python {input.code[0]:q} --labelled "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         " {params.options} --val-csv {input.val_ensemble:q} --test-csv {input.ensemble:q}"
         ' --out-dir "$(dirname {output.json:q})" --log {log:q}'
+
+
+def transfer_result(wildcards):
+    """What the submitted ensemble loses from the domains to learn from to those to be scored on."""
+    transfer = CONFIG.transfer_of_domains
+    if transfer is None:
+        raise WorkflowError(
+            f"{CONFIG_FILES[0]}: transfer: expected domains to learn from and others to be scored on, found none; "
+            f"for example transfer: {{train_on: [{CONFIG.domains[0]}], test_on: [{CONFIG.domains[-1]}]}}"
+        )
+    return f"results/transfer/{CONFIG.submission.ensemble}/{side(transfer.train_on)}_to_{side(transfer.test_on)}.json"
 
 
 rule measure_transfer:
@@ -177,16 +190,18 @@ rule measure_transfer:
         "results/benchmarks/measure_transfer/{ensemble}/{source}_to_{target}.tsv"
     wildcard_constraints:
         ensemble=one_of(TRANSFERABLE),
-        source=one_of(DOMAINS),
-        target=one_of(DOMAINS),
+        source=one_of(SIDES),
+        target=one_of(SIDES),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
-        options=lambda wildcards: f"--source {wildcards.source} --target {wildcards.target}",
+        options=lambda wildcards: " ".join(
+            f"--{option} {domain}" for option in ("source", "target") for domain in SIDES[wildcards[option]]
+        ),
     shell:
         "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         " --reference-csv {input.reference:q} --reference-threshold-file {input.reference_threshold:q}"

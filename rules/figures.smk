@@ -28,7 +28,7 @@ rule plot_data:
     benchmark:
         "results/benchmarks/plot_data.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -57,7 +57,7 @@ rule plot_training:
     benchmark:
         "results/benchmarks/plot_training/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -82,7 +82,7 @@ rule plot_evaluation_val:
     benchmark:
         "results/benchmarks/plot_evaluation_val/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -130,7 +130,7 @@ rule plot_lens_val:
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -184,7 +184,7 @@ rule plot_drift:
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -239,13 +239,14 @@ rule plot_run_times:
     benchmark:
         "results/benchmarks/plot_run_times.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
-        jobs=jobs_of_the_run,
+        options=lambda wildcards: (
+            f"{repeated('benchmarks', [BENCHMARKS])} --jobs {shlex.quote(jobs_of_the_run(wildcards))}"
+        ),
     shell:
-        "python {input.code[0]:q} --benchmarks results/benchmarks --jobs {params.jobs:q} --out {output.run_times:q}"
-        " --log {log:q}"
+        "python {input.code[0]:q} {params.options} --out {output.run_times:q} --log {log:q}"

@@ -19,7 +19,7 @@ rule predict_val:
     benchmark:
         "results/benchmarks/predict_val/{model}/seed_{seed}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         gpu=1,
@@ -58,7 +58,7 @@ rule predict_test:
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         gpu=1,

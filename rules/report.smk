@@ -6,7 +6,7 @@
 STATIC = sorted((SCRIPTS / "stronglens" / "candidates" / "static").iterdir())
 """Files of the page of candidates that are the same for every run."""
 
-CITATION = [path for path in [Path(workflow.basedir) / "CITATION.cff"] if path.is_file()]
+CITATION = [path for path in [CLONE / "CITATION.cff"] if path.is_file()]
 
 
 CANDIDATES = CONFIG.submission.ensemble, CONFIG.submission.testset
@@ -16,7 +16,7 @@ CANDIDATES = CONFIG.submission.ensemble, CONFIG.submission.testset
 rule candidates:
     input:
         code=sources("candidates.py"),
-        static=[in_clone(path) for path in STATIC],
+        static=lambda wildcards: [in_clone(path) for path in STATIC],
         description=description_of(*CANDIDATES),
         ensemble=ancient(table_of(*CANDIDATES)),
         heldout_description=description_of(CANDIDATES[0], HELDOUT),
@@ -37,7 +37,7 @@ rule candidates:
     benchmark:
         "results/benchmarks/candidates.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -78,7 +78,7 @@ rule describe_data:
     benchmark:
         "results/benchmarks/describe_data.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -100,7 +100,7 @@ rule describe_data:
 rule write_overview:
     input:
         code=sources("write_overview.py"),
-        citation=[in_clone(path) for path in CITATION],
+        citation=lambda wildcards: [in_clone(path) for path in CITATION],
         validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
         scored=expand("results/ensemble/{{ensemble}}/{testset}/metrics_test_ens.json", testset=SCORED),
         field=expand("results/evaluation/{{ensemble}}/{which}/field_metrics.json", which=["val", *SCORED]),
@@ -121,7 +121,7 @@ rule write_overview:
     benchmark:
         "results/benchmarks/write_overview/{ensemble}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

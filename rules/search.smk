@@ -14,6 +14,7 @@ rule run_trial:
             if CONFIG.models[CONFIG.searches[wildcards.search].model].lens_parameters
             else []
         ),
+        test_sets=ancient(TEST_SETS_CHECKED),
     output:
         trial=TRIAL_FILE,
     log:
@@ -21,7 +22,7 @@ rule run_trial:
     benchmark:
         "results/benchmarks/run_trial/{search}/trial_{trial}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         **{trials_at_once(search): taken_by_trial(search) for search in CONFIG.searches},
@@ -49,7 +50,7 @@ rule conclude_search:
     log:
         "logs/conclude_search/{search}.log",
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -80,7 +81,7 @@ rule plot_search:
     benchmark:
         "results/benchmarks/plot_search/{search}.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

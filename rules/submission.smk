@@ -9,7 +9,7 @@ rule submission:
     benchmark:
         "results/benchmarks/submission.tsv"
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),

@@ -7,6 +7,7 @@ rule train:
         split=f"{SPLITS}/objects.json",
         objects=ancient(f"{SPLITS}/objects.parquet"),
         parameters=lens_truth,
+        test_sets=ancient(TEST_SETS_CHECKED),
     output:
         best="results/models/{model}/seed_{seed}/best.pt",
         last="results/models/{model}/seed_{seed}/last.pt",
@@ -20,7 +21,7 @@ rule train:
     wildcard_constraints:
         model=one_of(TRAINED),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 8
     resources:
         gpu=1,
@@ -40,7 +41,7 @@ rule train:
 rule import_member:
     input:
         code=sources("import_member.py"),
-        checkpoint=lambda wildcards: ancient(CONFIG.models[wildcards.model].checkpoints[int(wildcards.seed)]),
+        checkpoint=checkpoint_input,
     output:
         best="results/models/{model}/seed_{seed}/best.pt",
         description="results/models/{model}/seed_{seed}/best.json",
@@ -51,7 +52,7 @@ rule import_member:
     wildcard_constraints:
         model=one_of(READY),
     conda:
-        "../envs/stronglens.yaml"
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=doubled_at_retry(8_000),
@@ -59,8 +60,7 @@ rule import_member:
     params:
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
         size_px=CONFIG.data.size_px,
-        # By content: of a large file Snakemake compares the time alone, which a copy changes.
-        checkpoint=lambda wildcards: checkpoint_sha256(wildcards.model, int(wildcards.seed)),
+        checkpoint=lambda wildcards: checkpoint_sha256(checkpoint_of(wildcards)),
     shell:
         'python {input.code[0]:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
         " --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"

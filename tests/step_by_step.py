@@ -172,7 +172,7 @@ def options(step: str, root: Path, out_dir: Path) -> list[str]:
         "measure_transfer": [
             *(f"--csv={heldout_csv}", f"--threshold-file={t_star}"),
             *(f"--reference-csv={heldout_csv}", f"--reference-threshold-file={t_star}"),
-            f"--out={out_dir}/transfer.json",
+            *("--source=slsim", "--target=hsc", f"--out={out_dir}/transfer.json"),
         ],
         "submission": [
             f"--ensemble-csv={test_csv}",

@@ -25,6 +25,7 @@ TARGETS = {
     "build_buckets": "results/buckets/labelled/summary.json",
     "build_test_buckets": "results/buckets/challenge/part_0/summary.json",
     "split_objects": "results/splits/objects.json",
+    "check_test_sets": "results/splits/test_sets.json",
     "inspect_data": "results/inspection/labelled/summary.json",
     "plot_data": "results/inspection/labelled/cutouts.png",
     "train": "results/models/new/seed_1/best.json",

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +17,8 @@ from stronglens.cli import Command, run
 from stronglens.errors import InputError
 from stronglens.settings.base import Settings
 from stronglens.settings.member import MemberSettings
+
+SCRIPTS = sorted((Path(__file__).parent.parent / "workflow" / "scripts").glob("*.py"))
 
 
 class Step(Command):
@@ -234,3 +239,12 @@ def test_arguments_come_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.argv", ["step.py", "--out-dir", "from-argv"])
     assert run(Step, given.append) == 0
     assert given[0].out_dir == Path("from-argv")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_help_on_a_terminal_that_knows_latin_1_alone(script: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    command = [sys.executable, str(script), "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode("latin-1").startswith("usage: ")

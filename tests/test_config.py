@@ -14,8 +14,9 @@ from stronglens.configuring.config import Config, check_config, check_sources
 from stronglens.configuring.config_page import config_page, config_schema
 from stronglens.configuring.timm_names import timm_names
 from stronglens.errors import InputError
-from stronglens.settings.data import BUCKETS
+from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.settings.member import MemberSettings
+from stronglens.settings.transfer import TransferSettings
 
 CONFIG_FOLDER = Path(__file__).parent.parent / "config"
 CONFIGS = ["config.yaml", "challenge.yaml", "challenge_grizy.yaml"]
@@ -339,8 +340,8 @@ def test_the_raw_config_is_left_alone() -> None:
         (
             "models.nano.preprocess",
             {"psf_input_fwhm_px": {"hcs": 3.6}},
-            'models.nano.preprocess.psf_input_fwhm_px.hcs: found "hcs", '
-            "expected 'slsim', 'hsc' or 'unknown'; for example psf_input_fwhm_px: {slsim: 4.0, hsc: 3.6}",
+            "models.nano.preprocess.psf_input_fwhm_px: found hcs, expected the name of a domain of a bucket; "
+            "did you mean hsc?",
         ),
         (
             "ensembles.nano.models",
@@ -437,12 +438,66 @@ def test_a_missing_block_is_shown_by_example(key: str) -> None:
     jsonschema.Draft202012Validator(part).validate(example[key])
 
 
-def test_a_missing_bucket_is_named() -> None:
+OWN_BUCKETS = {
+    "z_lenses": {"path": "/data/1", "label": "lens", "domain": "euclid"},
+    "grade_c": {"path": "/data/2", "label": "nonlens", "domain": "des_y6"},
+    "galaxies": {"path": "/data/3", "label": "nonlens", "domain": "euclid"},
+}
+
+
+def test_buckets_of_any_number_and_name() -> None:
+    config = check_config(small(("data.labelled", OWN_BUCKETS)), "my.yaml")
+    packed = PackSettings.of_labelled(config.data)
+    assert list(packed.places) == ["galaxies", "grade_c", "z_lenses"]  # whatever the order of keys
+    assert config.domains == ["euclid", "des_y6"]
+    assert config.transfer_of_domains is None
+    assert PackSettings.model_validate(packed.model_dump(mode="json")) == packed
+
+
+def test_the_short_form_has_the_parameters_that_it_always_had() -> None:
+    """Existing results are packed with these, byte for byte: another text would pack all of them anew."""
     raw = small()
-    del raw["data"]["labelled"]["hsc_lenses"]
-    assert only_problem(raw) == (
-        "data.labelled.hsc_lenses: missing; it has no default; for example hsc_lenses: /data/hsc_lenses"
+    config = check_config(raw, "my.yaml")
+    assert PackSettings.of_labelled(config.data).model_dump(mode="json") == {
+        "size_px": 41,
+        "bands": ["g", "r", "i", "z", "y"],
+        "max_rejected": 0.01,
+        "non_finite": "reject",
+        "dataset": "labelled",
+        "labelled": raw["data"]["labelled"],
+        "path": None,
+        "buckets": None,
+    }
+    assert config.domains == ["slsim", "hsc"]
+    assert config.transfer_of_domains == TransferSettings(train_on=["slsim"], test_on=["hsc"])
+
+
+@pytest.mark.parametrize(
+    ("labelled", "text"),
+    [
+        ({"lenses": "/data/1"}, "bucket lenses has no label and no domain"),
+        ({"lenses": {"path": "/data/1", "label": "lens"}}, "for example lenses: {path: /data/1, label: lens"),
+        ({"z_lenses": OWN_BUCKETS["z_lenses"]}, "found none with label nonlens"),
+    ],
+)
+def test_buckets_say_what_they_are(labelled: dict[str, Any], text: str) -> None:
+    found = only_problem(small(("data.labelled", labelled)))
+    assert found.startswith("data.labelled: ")
+    assert text in found
+
+
+def test_domains_are_those_of_the_buckets() -> None:
+    raw = small(
+        ("data.labelled", OWN_BUCKETS),
+        ("models.nano.domains", ["euclid", "des_y5"]),
+        ("transfer", {"train_on": ["euclid"], "test_on": ["hsc"]}),
     )
+    assert problems(raw) == [
+        "models.nano.domains: found des_y5, expected the name of a domain of a bucket; "
+        "did you mean des_y6?",
+        "transfer.test_on: found hsc, expected the name of a domain of a bucket; "
+        "the config has euclid, des_y6",
+    ]
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -534,7 +589,7 @@ def test_missing_and_empty_folders(on_disk: dict[str, Any], tmp_path: Path) -> N
     first, second, third = sources(on_disk)
     assert first == (
         "data.labelled.hsc_nonlenses: /nowhere: expected a folder of FITS files or a list file, "
-        "found that it does not exist"
+        "but it does not exist"
     )
     assert second == (
         f"data.labelled.slsim_lenses: {tmp_path}/slsim_lenses: expected FITS cutouts "
@@ -583,7 +638,7 @@ def test_weights_that_are_missing(on_disk: dict[str, Any], tmp_path: Path) -> No
     checkpoints = {1: str(tmp_path / "a.pt"), 2: str(tmp_path / "b.pt")}
     on_disk["models"]["old"] = {"checkpoints": checkpoints}
     assert sources(on_disk) == [
-        f"models.old.checkpoints.2: {tmp_path}/b.pt: expected a file with weights, found none"
+        f"models.old.checkpoints.2: {tmp_path}/b.pt: expected a file with weights, but it does not exist"
     ]
 
 

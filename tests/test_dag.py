@@ -3,9 +3,13 @@
 Large artefacts are more than 1 MB here, since Snakemake compares the content of smaller files only.
 """
 
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -83,11 +87,23 @@ def finished(tmp_path_factory) -> Path:
         path = folder / given
         path.parent.mkdir(exist_ok=True)
         if path.suffix:
-            path.write_text("".join(f"/data/{number:06d}.fits\n" for number in range(60_000)))
+            path.write_text("slsim_lenses/D1_L_0_g.fits\n" * 60_000)
         else:
             path.mkdir()
+            (path / "D1_L_0_g.fits").touch()
+    (folder / "data/test").mkdir()
+    (folder / "data/test/object_0_g.fits").touch()
     write_config(folder, CONFIG)
     make_results(folder)
+    for name, settings, lists in (
+        ("labelled", {"labelled": CONFIG["data"]["labelled"]}, ["data/hsc_nonlenses.txt"]),
+        ("challenge/part_0", {"path": "data/test"}, []),
+        ("challenge/part_1", {"path": "data/test"}, []),
+    ):
+        contents = {path: sha256((folder / path).read_bytes()).hexdigest() for path in lists}
+        summary = folder / "results/buckets" / name / "summary.json"
+        summary.write_text(json.dumps({"settings": settings, "lists": contents}))
+    snakemake(folder, "--touch", "--forceall", "--cores", "1")
     assert jobs(folder) == set()
     return folder
 
@@ -470,10 +486,161 @@ def test_order_of_keys_means_nothing(project):
 
 
 def test_a_changed_list_of_files_is_packed_again(project):
-    (project / "data/hsc_nonlenses.txt").write_text("/data/other.fits\n")
+    (project / "data/hsc_nonlenses.txt").write_text("hsc_lenses/D1_L_0_g.fits\n")
     found = rules(project)
     assert {"build_buckets", "train"} <= found
     assert "build_test_buckets" not in found
+
+
+def refused(folder: Path, *arguments: str) -> str:
+    """The last lines that a dry run and a real run say, neither of which starts a job or loses a result."""
+    before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")}
+    code, dry = call_snakemake(folder, "--configfile", "config.yaml", "-n", *arguments)
+    assert code == 1, dry
+    lists_jobs, problems = dry.split("\nWorkflowError", 1)
+    assert "This was a dry-run" in lists_jobs or "Nothing to be done" in lists_jobs
+    assert "This was a dry-run" not in problems
+    code, real = call_snakemake(folder, "--configfile", "config.yaml", "--cores", "1", *arguments)
+    assert code == 1, real
+    assert "localrule" not in real
+    assert "\nrule " not in real
+    said = problems.partition("\n")[2].rpartition("\n  File")[0]
+    assert said in real
+    assert {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")} == before
+    return said
+
+
+def with_bucket(path: str) -> dict:
+    labelled = CONFIG["data"]["labelled"] | {"hsc_lenses": path}
+    return CONFIG | {"data": {"labelled": labelled}}
+
+
+@pytest.mark.parametrize("hooks", [[], ["--no-hooks"]])
+def test_a_mistyped_folder_loses_nothing_that_was_packed(project, hooks):
+    write_config(project, with_bucket("data/hsc_lense"))
+    said = refused(project, *hooks).splitlines()
+    assert said == [
+        "data.labelled.hsc_lenses: data/hsc_lense: expected a folder of FITS files or a list file, "
+        "but it does not exist",
+        "results/buckets/labelled: packed from data/slsim_lenses, data/slsim_nonlenses, data/hsc_lenses, "
+        "data/hsc_nonlenses.txt: correct the path, or write the one before",
+    ]
+    write_config(project, CONFIG)
+    assert jobs(project) == set()
+
+
+def test_a_mistyped_folder_is_seen_without_the_records_of_snakemake(project):
+    shutil.rmtree(project / ".snakemake")
+    config = CONFIG | {"testsets": {"challenge": {"path": "data/tset", "parts": 2}}}
+    write_config(project, config)
+    assert "testsets.challenge.path: data/tset: expected a folder" in refused(project)
+
+
+def test_data_that_are_packed_may_be_deleted(project):
+    """With their lists: nothing runs again, and what comes after can be changed."""
+    shutil.rmtree(project / "data")
+    assert jobs(project) == set()
+    write_config(project, CONFIG | {"threshold": {"method": "mean_of_members"}})
+    assert "threshold" in rules(project)
+    shutil.rmtree(project / ".snakemake")
+    assert not rules(project) & ({"train"} | PACKING)
+
+
+@pytest.mark.parametrize(
+    ("forced", "lost", "says"),
+    [
+        ("build_buckets", "data/hsc_lenses", "data.labelled.hsc_lenses"),
+        ("build_buckets", "data/hsc_nonlenses.txt", "data.labelled.hsc_nonlenses"),
+        ("build_test_buckets", "data/test/object_0_g.fits", "testsets.challenge.path"),
+    ],
+)
+def test_what_is_packed_is_not_forced_away_for_data_that_are_gone(project, forced, lost, says):
+    path = project / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    said = refused(project, "--forcerun", forced)
+    assert said.startswith(f"{says}: ")
+    assert "is packed: give the data back, or keep it as it is: snakemake --touch results/buckets/" in said
+
+
+def test_new_code_packs_nothing_again_from_data_that_are_gone_and_touching_keeps_it(project):
+    edit(project, "stronglens/sources/fits_image.py")
+    shutil.rmtree(project / "data/hsc_lenses")
+    said = refused(project)
+    snakemake(project, "--cores", "1", *re.search(r"snakemake (--touch .*)", said)[1].split())
+    assert not rules(project) & {"build_buckets"}
+
+
+def test_a_line_far_down_a_changed_list_is_looked_at(project):
+    with (project / "data/hsc_nonlenses.txt").open("a") as lines:
+        lines.write("slsim_lenses/D1_L_9_g.fits\n")
+    assert "found none for line 60001: " in refused(project)
+
+
+def test_data_that_this_run_does_not_need_may_be_missing(project):
+    shutil.rmtree(project / "data/test")
+    assert ("build_buckets", "") in jobs(
+        project, "results/splits/objects.json", "--forcerun", "build_buckets"
+    )
+
+
+def test_forcing_build_buckets_packs_test_sets_too(project):
+    found = jobs(project, "--forcerun", "build_buckets")
+    assert {where for rule, where in found if rule == "build_test_buckets"} == {
+        "testset=challenge, part=0",
+        "testset=challenge, part=1",
+    }
+    assert ("build_buckets", "") in found
+
+
+def test_a_labelled_test_set_is_checked_before_training_and_trains_nothing_again(project):
+    labelled = {"buckets": CONFIG["data"]["labelled"], "labelled": True}
+    write_config(project, CONFIG | {"testsets": CONFIG["testsets"] | {"mine": labelled}})
+    found = rules(project)
+    assert {"check_test_sets", "evaluate_test"} <= found
+    assert "train" not in found
+    # One that is trained waits for it.
+    said = snakemake(project, "-n", "--forcerun", "train")
+    block = re.search(r"\nrule train:.*?wildcards", said, re.DOTALL)[0]
+    assert "results/splits/test_sets.json" in block
+    assert said.index("rule check_test_sets:") < said.index("rule train:")
+
+
+def test_the_home_folder_is_found_and_moving_it_packs_nothing_again(project):
+    def said(home: str, *arguments: str) -> str:
+        command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", *arguments]
+        environment = {**os.environ, "HOME": str(project / home)}
+        done = subprocess.run(
+            command, cwd=project, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout + done.stderr
+
+    (project / "home").mkdir()
+    (project / "data").rename(project / "home/data")
+    labelled = {name: f"~/{path}" for name, path in CONFIG["data"]["labelled"].items()}
+    testsets = {"challenge": {"path": "~/data/test", "parts": 2}}
+    write_config(project, CONFIG | {"data": {"labelled": labelled}, "testsets": testsets})
+    assert "rule build_test_buckets:" in said("home", "-n")
+    said("home", "--touch", "--cores", "1")
+    (project / "home").rename(project / "moved")
+    assert "Nothing to be done" in said("moved", "-n")
+
+
+def test_resources_that_nothing_reads_are_refused(project):
+    code, said = call_snakemake(
+        *(project, "--configfile", "config.yaml", "-n"),
+        *("--set-resources", "train:mem_gb=64", "predict_test:gpus=2", "train:batchsize=9"),
+        *("--default-resources", "walltime=60"),
+    )
+    assert code == 1
+    for line in (
+        "set-resources: train: found mem_gb, which nothing reads, expected mem_mb, in MB",
+        "set-resources: predict_test: found gpus, which nothing reads, expected gpu",
+        "set-resources: train: found batchsize, which nothing reads, expected batch_size",
+        "default-resources: found walltime, which nothing reads, expected runtime, in minutes",
+    ):
+        assert line in said
+    right = ["train:mem_mb=64000", "train:gpu=2", "train:gpu_model=a100", "train:slurm_partition=gpu"]
+    assert "train" in snakemake(project, "-n", "--forcerun", "train", "--set-resources", *right)
 
 
 def test_a_changed_checkpoint_is_imported_again(project):
@@ -562,7 +729,8 @@ def test_one_config_is_loaded_and_nothing_of_the_default_survives(tmp_path, name
     config = str(PROJECT / "config" / f"{name}.yaml")
     # In a folder without results, which a run of the default would leave in the clone.
     code, said = call_snakemake(tmp_path, "-s", str(PROJECT / "Snakefile"), "--configfile", config, "-n")
-    assert code == 0, said
+    assert code == 1, said  # the paths are to be edited, which is said last
+    assert "/path/to/test_dataset_updated: expected" in said[said.index("This was a dry-run") :]
     trained = re.findall(r"rule train:.*?wildcards: (model=\w+), seed=(\d+)", said, re.DOTALL)
     assert sorted(trained) == sorted((f"model={model}", seed) for seed in ("42", "101", "202", "303", "404"))
     assert "simulate" not in said

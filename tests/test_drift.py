@@ -24,7 +24,7 @@ from stronglens.comparing.drift import STATISTICS, distance_outside
 from stronglens.packing import cutout_statistics as statistics
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.packed import open_packed
-from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
+from stronglens.settings.data import BUCKETS, PackSettings, SplitSettings
 from stronglens.splitting.split import split_objects
 
 N_OBJECTS = 40
@@ -37,7 +37,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A labelled set, packed and split, and scores of its validation objects."""
     folder = tmp_path_factory.mktemp("drift")
     places = write_labelled(folder / "data", N_OBJECTS)
-    build_buckets(PackSettings(labelled=LabelledSettings(**places)), folder / "packed")
+    build_buckets(PackSettings(labelled=places), folder / "packed")
     split_objects(folder / "packed", folder / "splits", SplitSettings())
     generator = np.random.default_rng(0)
     scores = [

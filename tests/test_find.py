@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stronglens.errors import InputError
-from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
+from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.sources.find import bands_of, find_cutouts, part_of
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -28,7 +28,7 @@ def one(path: Path, bands: str = "grizy") -> PackSettings:
 
 
 def four(folders: dict[str, Path]) -> PackSettings:
-    return PackSettings(dataset="blind", buckets=LabelledSettings(**{b: str(p) for b, p in folders.items()}))
+    return PackSettings(dataset="blind", buckets={b: str(p) for b, p in folders.items()})
 
 
 def labelled(
@@ -38,7 +38,7 @@ def labelled(
     for bucket in BUCKETS:
         inner = [f"{bucket}_{number}_{band}.fits" for number in range(2) for band in "gr"]
         places[bucket] = str(fill(folder / bucket, names(bucket) if names else inner))
-    return PackSettings(labelled=LabelledSettings(**places), bands=list(bands))
+    return PackSettings(labelled=places, bands=list(bands))
 
 
 def write_list(path: Path, lines: list[str]) -> Path:

@@ -39,6 +39,7 @@ def test_weights_with_the_paper_s_names_become_a_member(tmp_path: Path, conv_mlp
         "size_px": 41,
         "in_chans": 1,
         "imported": True,
+        "source": str(source),
         "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
         "cutouts_sha256": None,
         "index_sha256": None,

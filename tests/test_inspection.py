@@ -17,7 +17,7 @@ from stronglens.packing.inspection import choose_cutouts, choose_sheet, count_pi
 from stronglens.packing.inspection_plots import arrange_cutouts
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.packed import open_packed
-from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
+from stronglens.settings.data import BUCKETS, PackSettings, SplitSettings
 from stronglens.splitting.split import split_objects
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inspect")
     places = write_labelled(folder / "data", 10)
     plant_faults(Path(places["hsc_lenses"]) / "hsc_lenses")
-    settings = PackSettings(labelled=LabelledSettings(**places), max_rejected=0.05)
+    settings = PackSettings(labelled=places, max_rejected=0.05)
     build_buckets(settings, folder / "packed")
     split_objects(folder / "packed", folder / "splits", SplitSettings())
     return folder

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stronglens.settings.data import BUCKETS
-from stronglens.sources.names import NO_BAND, NameParser, NotACutout, domain_of, label_of
+from stronglens.sources.names import NO_BAND, NameParser, NotACutout
 
 BANDS = ["g", "r", "i", "z", "y"]
 ENDINGS = [".fits", ".fit", ".fts", ".FITS", ".Fits.gz", ".fits.fz", ".fit.GZ", ".fits.bz2", ".fits.Z", ".fz"]
@@ -89,8 +88,3 @@ def test_any_text_is_a_cutout_or_is_not(text: str) -> None:
         assert NameParser(BANDS).parse(text).object
     except NotACutout as reason:
         assert str(reason)
-
-
-def test_buckets_imply_domain_and_label() -> None:
-    assert [domain_of(bucket) for bucket in BUCKETS] == ["slsim", "slsim", "hsc", "hsc"]
-    assert [label_of(bucket) for bucket in BUCKETS] == [1, 0, 1, 0]

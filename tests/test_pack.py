@@ -38,7 +38,6 @@ from stronglens.packing.packed import open_packed
 from stronglens.settings.data import (
     BUCKETS,
     DataSettings,
-    LabelledSettings,
     PackSettings,
     TestSetSettings,
 )
@@ -54,7 +53,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def settings_of(places: dict[str, str], **others: Any) -> PackSettings:
-    return PackSettings(labelled=LabelledSettings(**places), **others)
+    return PackSettings(labelled=places, **others)
 
 
 def rejected(folder: Path) -> list[dict[str, str]]:
@@ -436,13 +435,13 @@ def as_links_spread_by_name(data: Path, work: Path) -> dict[str, Any]:
         folder = work / BUCKETS[number % 4]
         folder.mkdir(exist_ok=True)
         (folder / path.name).symlink_to(path)
-    return {"buckets": LabelledSettings(**{bucket: str(work / bucket) for bucket in BUCKETS})}
+    return {"buckets": {bucket: str(work / bucket) for bucket in BUCKETS}}
 
 
 def as_four_that_hold_everything(data: Path, work: Path) -> dict[str, Any]:
     for bucket in BUCKETS:
         (work / bucket).symlink_to(data)
-    return {"buckets": LabelledSettings(**{bucket: str(work / bucket) for bucket in BUCKETS})}
+    return {"buckets": {bucket: str(work / bucket) for bucket in BUCKETS}}
 
 
 @pytest.mark.parametrize("way", [as_list, as_links_spread_by_name, as_four_that_hold_everything])
@@ -496,7 +495,7 @@ def test_a_part_may_be_empty(tmp_path: Path) -> None:
 
 
 def test_a_labelled_test_set_is_packed_with_its_labels(labelled: dict[str, str], tmp_path: Path) -> None:
-    data = DataSettings(labelled=LabelledSettings(**labelled), size_px=41)
+    data = DataSettings(labelled=labelled, size_px=41)
     testset = TestSetSettings(buckets=data.labelled, labelled=True)
     settings = PackSettings.of_testset("scored", testset, data)
     assert settings.model_dump() | {"dataset": "labelled"} == PackSettings.of_labelled(data).model_dump()
@@ -584,11 +583,7 @@ def test_parameters_that_are_no_table_are_an_error(tmp_path: Path) -> None:
 
 def test_the_step_takes_json_or_single_options(labelled: dict[str, str], tmp_path: Path) -> None:
     as_json = json.dumps({"labelled": labelled})
-    single = [
-        item
-        for bucket, path in labelled.items()
-        for item in (f"--settings.labelled.{bucket.replace('_', '-')}", path)
-    ]
+    single = ["--settings.labelled", json.dumps(labelled)]
     one, other = tmp_path / "one", tmp_path / "other"
     log = tmp_path / "x.log"
     assert (

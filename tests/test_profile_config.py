@@ -103,7 +103,7 @@ def test_there_is_no_default_profile() -> None:
 def test_the_scripts_of_pbs_are_found_wherever_snakemake_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "it's {a} clone"
+    folder = tmp_path / "it's {a} clone of $HOME"
     clone(folder)
     monkeypatch.chdir(folder)
     profile = parse(Path("pbs/config.yaml"))

@@ -39,7 +39,7 @@ from stronglens.scoring.evaluation_plots import (
 from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import Scored
-from stronglens.settings.data import LabelledSettings, PackSettings, SplitSettings
+from stronglens.settings.data import PackSettings, SplitSettings
 from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.splitting.split import split_objects
 
@@ -252,7 +252,7 @@ def test_the_overview_without_a_blind_set_and_with_undefined_scores(
 def test_the_page_on_the_data_names_what_could_not_be_read(tmp_path: Path) -> None:
     places = write_labelled(tmp_path / "data", 10)
     plant_faults(Path(places["hsc_lenses"]) / "hsc_lenses")
-    build_buckets(PackSettings(labelled=LabelledSettings(**places), max_rejected=0.05), tmp_path / "packed")
+    build_buckets(PackSettings(labelled=places, max_rejected=0.05), tmp_path / "packed")
     split_objects(tmp_path / "packed", tmp_path / "splits", SplitSettings())
     inspect_data(tmp_path / "packed", tmp_path / "inspection", splits_folder=tmp_path / "splits", n_objects=1)
     options = [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import split_objects as step
 from fits_files import write_labelled
 from stronglens.packing.pack import build_buckets
-from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings, SplitSettings
+from stronglens.settings.data import BUCKETS, PackSettings, SplitSettings
 from stronglens.splitting.split import assign_splits, group_objects
 
 SETTINGS = SplitSettings()
@@ -129,7 +129,7 @@ def test_another_seed_splits_otherwise() -> None:
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("split")
-    settings = PackSettings(size_px=9, labelled=LabelledSettings(**write_labelled(folder, 8, size_px=9)))
+    settings = PackSettings(size_px=9, labelled=write_labelled(folder, 8, size_px=9))
     build_buckets(settings, folder / "packed")
     return folder / "packed"
 
@@ -164,7 +164,7 @@ def test_a_class_that_is_absent_from_a_split_is_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     places = write_labelled(tmp_path, 2, size_px=9)
-    build_buckets(PackSettings(size_px=9, labelled=LabelledSettings(**places)), tmp_path / "packed")
+    build_buckets(PackSettings(size_px=9, labelled=places), tmp_path / "packed")
     command = ["--packed", str(tmp_path / "packed"), "--out-dir", str(tmp_path / "splits")]
     assert (
         step.main([*command, "--settings.train", "0.98", "--settings.val", "0.01", "--settings.test", "0.01"])
@@ -182,7 +182,7 @@ def test_a_bucket_that_is_absent_from_a_split_is_a_warning(
     for path in Path(places["hsc_lenses"]).glob("*/*.fits"):
         if "_00000000_" not in path.name:
             path.unlink()
-    build_buckets(PackSettings(size_px=9, labelled=LabelledSettings(**places)), tmp_path / "packed")
+    build_buckets(PackSettings(size_px=9, labelled=places), tmp_path / "packed")
     with caplog.at_level(logging.WARNING):
         assert step.main(["--packed", str(tmp_path / "packed"), "--out-dir", str(tmp_path / "splits")]) == 0
     assert "split val: no object of hsc_lenses" in caplog.text

@@ -14,6 +14,8 @@ from stronglens.configuring.config import Config
 from stronglens.configuring.transfer import transferable, with_single_domains
 from stronglens.scoring import bootstrap
 
+SIDES = ["--source=slsim", "--target=hsc"]
+
 RAW: dict[str, Any] = {
     "data": {
         "labelled": {
@@ -85,7 +87,7 @@ def write_table(folder: Path, name: str, skill: dict[str, float], seed: int, n_h
 def test_the_drop_and_the_gap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = write_table(tmp_path, "source", {"slsim": 3, "hsc": 1}, 0)
     options += write_table(tmp_path, "reference", {"slsim": 3, "hsc": 2.5}, 1)
-    assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 0
+    assert measure_transfer.main([*options, *SIDES, f"--out={tmp_path}/out.json"]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     auc = {}
     for name in ("source", "reference"):
@@ -108,7 +110,7 @@ def test_the_same_networks_have_no_gap_and_no_interval_of_it(
     monkeypatch.setattr(bootstrap, "N_RESAMPLES", 20)
     options = write_table(tmp_path, "source", {"slsim": 3, "hsc": 1}, 0)
     options += write_table(tmp_path, "reference", {"slsim": 3, "hsc": 1}, 0)
-    assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 0
+    assert measure_transfer.main([*options, *SIDES, f"--out={tmp_path}/out.json"]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["gap"]["roc_auc"] == {"value": 0, "interval": [0, 0]}
     assert found["gap"]["accuracy"] == {"value": 0, "interval": [0, 0]}
@@ -119,7 +121,7 @@ def test_large_domains_are_resampled_equally_often(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(bootstrap, "FEWEST_RESAMPLES", 10)
     options = write_table(tmp_path, "source", {"slsim": 3, "hsc": 1}, 0, n_hsc=300)
     options += write_table(tmp_path, "reference", {"slsim": 3, "hsc": 1}, 0, n_hsc=300)
-    assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 0
+    assert measure_transfer.main([*options, *SIDES, f"--out={tmp_path}/out.json"]) == 0
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["n_resamples"] == 25
     low, high = found["drop"]["roc_auc"]["interval"]
@@ -133,9 +135,9 @@ def test_tables_of_other_objects_and_domains_that_are_not_there(
     options += write_table(tmp_path, "reference", {"slsim": 3, "hsc": 1}, 0)
     table = pd.read_csv(tmp_path / "source.csv")
     table[table["domain"] == "hsc"].to_csv(tmp_path / "source.csv", index=False)
-    assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 1
+    assert measure_transfer.main([*options, *SIDES, f"--out={tmp_path}/out.json"]) == 1
     assert "expected the same objects" in capsys.readouterr().err
     (tmp_path / "reference.csv").write_bytes((tmp_path / "source.csv").read_bytes())
-    assert measure_transfer.main([*options, f"--out={tmp_path}/out.json"]) == 1
+    assert measure_transfer.main([*options, *SIDES, f"--out={tmp_path}/out.json"]) == 1
     assert "domain slsim: expected scored objects, found none" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()

@@ -70,11 +70,18 @@ def main(arguments: list[str]) -> int:
         signal.signal(hush, signal.SIG_IGN)  # a job half submitted is one that nobody cancels
     (jobscript,) = arguments
     try:
-        print(submit(Path(jobscript).read_text(encoding="utf-8")))
+        print(submit(_read(Path(jobscript))))
     except (RequestError, ServerError) as error:
         print(f"pbs: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _read(jobscript: Path) -> str:
+    # Snakemake gives the path in double quotes, in which a shell expands what looks like a variable.
+    if not jobscript.exists():
+        jobscript = Path(".snakemake", *jobscript.parts[-2:])
+    return jobscript.read_text(encoding="utf-8")
 
 
 def submit(jobscript: str) -> str:

@@ -1,5 +1,6 @@
 """The command line of a step: options from a class, a log, and errors a user can read."""
 
+import io
 import logging
 import signal
 import sys
@@ -89,6 +90,8 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     SystemExit
         With code 0, after `--help`.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack a character of --help
+        sys.stdout.reconfigure(errors="replace")
     try:
         options = CliApp.run(command, cli_args=list(sys.argv[1:] if argv is None else argv))
     except ValidationError as error:

@@ -19,10 +19,10 @@ class MeasureTransfer(Command):
     """test_ens_labeled.csv, of the same objects, of the ensemble that learnt from all domains."""
     reference_threshold_file: Path
     """Its t*, threshold.txt."""
-    source: Domain = "slsim"
-    """The domain that was learnt from."""
-    target: Domain = "hsc"
-    """The other domain."""
+    source: list[Domain]
+    """The domains that were learnt from."""
+    target: list[Domain]
+    """The others."""
     out: Path
     """JSON file for the result."""
 

@@ -19,11 +19,15 @@ from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.combine import CombineSettings
 from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
-    BUCKETS,
+    CHALLENGE,
+    Buckets,
     DataSettings,
-    LabelledSettings,
     SplitSettings,
     TestSetSettings,
+    located,
+)
+from stronglens.settings.data import (
+    in_order as buckets_in_order,
 )
 from stronglens.settings.decide import (
     FORMS_WITH_PARAMETERS,
@@ -32,13 +36,14 @@ from stronglens.settings.decide import (
     SubmissionSettings,
     ThresholdSettings,
 )
-from stronglens.settings.domains import DOMAINS
+from stronglens.settings.domains import UNKNOWN, Domain
 from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
+from stronglens.settings.transfer import TransferSettings
 from stronglens.sources.listing import list_files
 from stronglens.sources.names import NameParser, NotACutout
 
@@ -50,7 +55,8 @@ RESERVED_TESTSETS = ("heldout", "val", "labelled")
 
 LABELLED: Place = ("data", "labelled")
 
-_MOST_LINES_CHECKED = 5_000
+MOST_LINES_CHECKED = 5_000
+"""Lines of a list file that are tried where nothing would be lost by a line that names no file."""
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
@@ -165,6 +171,9 @@ class Config(Settings):
     """What is submitted."""
     candidates: CandidatesSettings = CandidatesSettings()
     """What the page of candidates shows."""
+    transfer: TransferSettings | None = Field(None, examples=["{train_on: [slsim], test_on: [hsc]}"])
+    """What `snakemake sim_to_real` measures: what networks that learn from some domains alone lose on others.
+    `null`: from `slsim` to `hsc` where the data are the challenge's, else nothing."""
     searches: dict[Name, SearchSettings] = Field(
         {},
         examples=[
@@ -185,6 +194,20 @@ class Config(Settings):
         if problems:
             raise ValidationError.from_exception_data("config", problems)
         return self
+
+    @property
+    def domains(self) -> list[Domain]:
+        """Domains of the labelled data, in the order of their buckets."""
+        buckets = buckets_in_order(self.data.labelled).values()
+        return list(dict.fromkeys(bucket.domain for bucket in buckets if bucket.domain is not None))
+
+    @property
+    def transfer_of_domains(self) -> TransferSettings | None:
+        """`transfer`, as given or as the challenge's names imply it."""
+        if self.transfer is None and set(self.data.labelled) == set(CHALLENGE):
+            simulated, real = self.domains
+            return TransferSettings(train_on=[simulated], test_on=[real])
+        return self.transfer
 
     def member_settings(self, model: str, seed: int) -> MemberSettings:
         """The settings of one member: the model's, but for what `seed_overrides` says of the seed.
@@ -253,18 +276,31 @@ def check_config(raw: Mapping[str, Any], where: str) -> Config:
     return config
 
 
-def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
-    """Find data that are not where the config says.
+def check_sources(
+    config: Config,
+    data_sets: Collection[str] | None = None,
+    members: Collection[tuple[str, int]] | None = None,
+    *,
+    simulating: bool = True,
+    most_lines: int | None = MOST_LINES_CHECKED,
+) -> list[str]:
+    """Find data and weights that are not where the config says.
 
-    Looks no further than needed: a folder is listed up to its first cutout, and of a list file only the
-    first lines are tried. What the simulator makes may be missing.
+    Looks no further than needed: a folder is listed up to its first cutout.
 
     Parameters
     ----------
     config : Config
         What says where the data are.
-    packed : collection of str
-        Data sets that are packed already, `labelled` or the name of a test set: their files may be gone.
+    data_sets : collection of str, optional
+        Those to be packed, `labelled` or the name of a test set; all if not given. The files of others may be
+        gone.
+    members : collection of (str, int), optional
+        Model and seed of those to be imported; all that have checkpoints if not given.
+    simulating : bool
+        Whether the simulator will run: what it makes may then be missing.
+    most_lines : int, optional
+        Lines of a list file that are tried; all if None.
 
     Returns
     -------
@@ -274,14 +310,14 @@ def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
     parser = NameParser(config.data.bands)
     problems = []
     for place, sources in _sources(config).items():
-        if ("labelled" if place == LABELLED else place[1]) in packed:
+        if data_sets is not None and ("labelled" if place == LABELLED else place[1]) not in data_sets:
             continue
         empty = []
         for name, path in sources.items():
-            if config.simulate is not None and _is_simulated(path):
+            if config.simulate is not None and simulating and _is_simulated(path):
                 continue
             try:
-                if not _holds_cutouts(Path(path), parser):
+                if not _holds_cutouts(located(path), parser, most_lines):
                     empty.append(name)
             except InputError as error:
                 problems.append(f"{dotted((*place, name))}: {error}")
@@ -292,12 +328,13 @@ def check_sources(config: Config, packed: Collection[str] = ()) -> list[str]:
                 "(names such as D1_L_00000000_g.fits), found none"
                 for name in empty
             ]
-    for name, model in config.models.items():
-        problems += [
-            f"models.{name}.checkpoints.{seed}: {path}: expected a file with weights, found none"
-            for seed, path in model.checkpoints.items()
-            if not Path(path).is_file()
-        ]
+    for model, settings in config.models.items():
+        for seed, path in settings.checkpoints.items():
+            if (members is None or (model, seed) in members) and not located(path).is_file():
+                found = "found no file" if located(path).exists() else "but it does not exist"
+                problems.append(
+                    f"models.{model}.checkpoints.{seed}: {path}: expected a file with weights, {found}"
+                )
     return problems
 
 
@@ -331,6 +368,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
         yield from _wrong_member(config, model, ("models", name))
         for seed, settings in model.seed_overrides.items():
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
+    yield from _wrong_domains(config)
     yield from _wrong_levels(config)
     yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
@@ -346,7 +384,7 @@ def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
             yield ("testsets", name), f"{name} is the name of other results"
     for block, names in (("models", config.models), ("ensembles", config.ensembles)):
         for name in names:
-            if name.endswith(tuple(f"_on_{domain}" for domain in DOMAINS)):
+            if name.endswith(tuple(f"_on_{domain}" for domain in config.domains)):
                 yield (block, name), f"{name} is kept for what learns from one domain; choose another name"
     for name, ensemble in config.ensembles.items():
         for model in ensemble.models:
@@ -393,6 +431,38 @@ def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Ite
             (*place, "preprocess", "pad_to_px"),
             f"found {pad_to_px}, expected data.size_px ({data.size_px}) or more",
         )
+
+
+def _wrong_domains(config: Config) -> Iterator[tuple[Place, str]]:
+    named: list[tuple[Place, Collection[str]]] = []
+    for name, model in config.models.items():
+        blocks: dict[Place, MemberSettings] = {("models", name): model}
+        blocks |= {
+            ("models", name, "seed_overrides", seed): own for seed, own in model.seed_overrides.items()
+        }
+        for place, settings in blocks.items():
+            named.append(((*place, "domains"), settings.domains or []))
+            named.append(((*place, "preprocess", "psf_input_fwhm_px"), settings.preprocess.psf_input_fwhm_px))
+    for name, ensemble in config.ensembles.items():
+        named.append((("ensembles", name, "validation_domains"), ensemble.validation_domains or []))
+    if config.transfer is not None:
+        named += [
+            (("transfer", "train_on"), config.transfer.train_on),
+            (("transfer", "test_on"), config.transfer.test_on),
+        ]
+    of_testsets = {
+        bucket.domain
+        for testset in config.testsets.values()
+        for bucket in (testset.buckets or {}).values()
+        if testset.labelled
+    }
+    for place, domains in named:
+        known = {*config.domains}
+        if place[-1] == "psf_input_fwhm_px":  # of all that is predicted too
+            known |= {UNKNOWN, *of_testsets}
+        stray = [domain for domain in domains if domain not in known]
+        if stray:
+            yield place, _unknown("a domain of a bucket", stray[0], config.domains)
 
 
 def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
@@ -498,7 +568,7 @@ def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
                     f"found {path}, which the simulator makes, but there is no block simulate; "
                     "for example simulate: {}",
                 )
-            same = [other for other in sources if other != name and Path(sources[other]) == Path(path)]
+            same = [other for other in sources if other != name and located(sources[other]) == located(path)]
             if same and place == LABELLED:
                 yield (*place, name), f"found {path}, which is {' and '.join(same)} too"
     # Results say whether they come from simulated data: that must be true.
@@ -513,8 +583,8 @@ def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
 def _sources(config: Config) -> dict[Place, dict[str, str]]:
     """The folders and list files of each data set: the key of the block, and its paths by their keys."""
 
-    def buckets(settings: LabelledSettings) -> dict[str, str]:
-        return {bucket: getattr(settings, bucket) for bucket in BUCKETS}
+    def buckets(settings: Buckets) -> dict[str, str]:
+        return {name: bucket.path for name, bucket in buckets_in_order(settings).items()}
 
     sources: dict[Place, dict[str, str]] = {LABELLED: buckets(config.data.labelled)}
     for name, testset in config.testsets.items():
@@ -529,7 +599,7 @@ def _is_simulated(path: str) -> bool:
     return PurePath(path).is_relative_to(SIMULATED)
 
 
-def _holds_cutouts(source: Path, parser: NameParser) -> bool:
+def _holds_cutouts(source: Path, parser: NameParser, most_lines: int | None) -> bool:
     """Whether a folder, or the first lines of a list file, name a cutout.
 
     Raises
@@ -539,7 +609,7 @@ def _holds_cutouts(source: Path, parser: NameParser) -> bool:
     """
     holds = False
     for listed in list_files(source):
-        if listed.line > _MOST_LINES_CHECKED or (holds and not listed.line):
+        if (holds and not listed.line) or (most_lines is not None and listed.line > most_lines):
             break
         try:
             parser.parse(listed.name)

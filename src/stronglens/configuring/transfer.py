@@ -1,15 +1,22 @@
-"""Ensembles whose members learn from one domain alone, derived from those of a config."""
+"""Ensembles whose members learn from some domains alone, derived from those of a config."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stronglens.configuring.config import Config, ModelSettings
 from stronglens.settings.decide import MEMBER_METHODS, EnsembleSettings
-from stronglens.settings.domains import DOMAINS, Domain
+from stronglens.settings.domains import Domain, side
 
 
-def trained_on(name: str, domain: Domain) -> str:
-    """Name of a model or an ensemble of which all members learn from one domain."""
-    return f"{name}_on_{domain}"
+def trained_on(name: str, domains: Sequence[Domain]) -> str:
+    """Name of a model or an ensemble of which all members learn from these domains alone."""
+    return f"{name}_on_{side(domains)}"
+
+
+def sides(config: Config) -> dict[str, list[Domain]]:
+    """What networks may learn from, or be scored on, alone: each domain, and those that `transfer` joins."""
+    transfer = config.transfer_of_domains
+    together = [] if transfer is None else [transfer.train_on, transfer.test_on]
+    return {side(domains): domains for domains in [*([domain] for domain in config.domains), *together]}
 
 
 def transferable(config: Config) -> list[str]:
@@ -24,7 +31,7 @@ def transferable(config: Config) -> list[str]:
 
 
 def with_single_domains(config: Config) -> Config:
-    """Add to a config, for each domain, models and ensembles that learn, calibrate and choose t* on it alone.
+    """Add to a config models and ensembles that learn, calibrate and choose t* on each of `sides` alone.
 
     Parameters
     ----------
@@ -34,28 +41,28 @@ def with_single_domains(config: Config) -> Config:
     Returns
     -------
     Config
-        With ensembles `{name}_on_{domain}` for each of `transferable`, and their models. Nothing asks for
+        With ensembles `{name}_on_{side}` for each of `transferable`, and their models. Nothing asks for
         them by itself.
     """
     ensembles: dict[str, EnsembleSettings] = {}
     models: dict[str, ModelSettings] = {}
     for name in transferable(config):
         ensemble = config.ensembles[name]
-        for domain in DOMAINS:
-            own = {trained_on(model, domain): config.models[model] for model in ensemble.models}
-            models |= {model: _restricted(settings, domain) for model, settings in own.items()}
-            update = {"models": list(own), "validation_domains": [domain]}
-            ensembles[trained_on(name, domain)] = ensemble.model_copy(update=update)
+        for domains in sides(config).values():
+            own = {trained_on(model, domains): config.models[model] for model in ensemble.models}
+            models |= {model: _restricted(settings, domains) for model, settings in own.items()}
+            update = {"models": list(own), "validation_domains": domains}
+            ensembles[trained_on(name, domains)] = ensemble.model_copy(update=update)
     return config.model_copy(
         update={"models": config.models | models, "ensembles": config.ensembles | ensembles}
     )
 
 
-def _restricted(model: ModelSettings, domain: Domain) -> ModelSettings:
+def _restricted(model: ModelSettings, domains: list[Domain]) -> ModelSettings:
     overrides = {
-        seed: own.model_copy(update={"domains": [domain]}) for seed, own in model.seed_overrides.items()
+        seed: own.model_copy(update={"domains": domains}) for seed, own in model.seed_overrides.items()
     }
-    return model.model_copy(update={"domains": [domain], "seed_overrides": overrides})
+    return model.model_copy(update={"domains": domains, "seed_overrides": overrides})
 
 
 def _is_trained_on_all(model: ModelSettings) -> bool:

@@ -63,6 +63,7 @@ def import_member(
         "size_px": size_px,
         "in_chans": settings.in_chans,
         "imported": True,
+        "source": str(checkpoint),
         "source_sha256": sha256_of(checkpoint),
         "cutouts_sha256": None,
         "index_sha256": None,

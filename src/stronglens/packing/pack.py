@@ -20,9 +20,10 @@ from stronglens.packing.pack_summary import RejectedFile, log_summary, object_ba
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters
 from stronglens.progress import progress
-from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.settings.data import LABELS, PackSettings, located
+from stronglens.settings.domains import UNKNOWN
 from stronglens.sources.find import FoundFile, bands_of, find_cutouts
-from stronglens.sources.names import domain_of, label_of, printable
+from stronglens.sources.names import printable
 from stronglens.sources.rejected import kind_of
 
 _LOG = logging.getLogger("stronglens")
@@ -104,6 +105,7 @@ def build_buckets(
             "n_pixels": sum(filled.values()),
             "first": [printable(path) for path in islice(filled, _MOST_EXAMPLES)],
         },
+        "lists": {path: sha256_of(located(path)) for path in settings.paths if located(path).is_file()},
         "part": part,
         "parts": n_parts,
         "parameters": parameter_counts,
@@ -117,7 +119,7 @@ def _pack_files(
     files: Sequence[FoundFile], settings: PackSettings, target: Path, n_processes: int
 ) -> tuple[pa.Table, dict[int, RejectedFile], dict[str, int]]:
     """Write the cutouts; give the index, rejected files by number, and counts of filled pixels by path."""
-    size_px, bands = settings.size_px, bands_of(settings)
+    size_px, bands, names = settings.size_px, bands_of(settings), _names_of_buckets(settings)
     n_bytes = size_px * size_px * 4  # of a cutout
     batches, rejected = [], {}
     filled: dict[str, int] = {}
@@ -138,7 +140,10 @@ def _pack_files(
             end += size
             part = files[first : first + BLOCK_FILES]
             for place, reason in block.rejected.items():
-                rejected[first + place] = _rejected_file(part[place], settings, reason)
+                file = part[place]
+                rejected[first + place] = RejectedFile(
+                    printable(file.path), names[file.bucket], printable(file.object), reason
+                )
             filled |= {part[place].path: n_pixels for place, n_pixels in block.filled.items()}
             batches.append(_index_of(part, block, settings, bands))
         packed.truncate(end)
@@ -155,26 +160,26 @@ def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:
     return packed.tell()
 
 
-def _bucket_of(file: FoundFile, settings: PackSettings) -> str:
-    return "" if settings.labelled is None else BUCKETS[file.bucket]
-
-
-def _rejected_file(file: FoundFile, settings: PackSettings, reason: str) -> RejectedFile:
-    return RejectedFile(printable(file.path), _bucket_of(file, settings), printable(file.object), reason)
+def _names_of_buckets(settings: PackSettings) -> list[str]:
+    return [""] if settings.labelled is None else list(settings.places)
 
 
 def _index_of(
     files: Sequence[FoundFile], block: Block, settings: PackSettings, bands: Sequence[str]
 ) -> pa.RecordBatch:
     good = [file for number, file in enumerate(files) if number not in block.rejected]
-    buckets = [_bucket_of(file, settings) for file in good]
+    names = _names_of_buckets(settings)
+    buckets = [names[file.bucket] for file in good]
+    stated = settings.labelled or {}
+    domains = {"": UNKNOWN} | {name: str(bucket.domain) for name, bucket in stated.items()}
+    labels = {"": -1} | {name: LABELS[str(bucket.label)] for name, bucket in stated.items()}
     columns = [
         [file.object for file in good],
         [bands[file.band] for file in good],
         [file.path for file in good],
         buckets,
-        [domain_of(bucket) if bucket else "unknown" for bucket in buckets],
-        [label_of(bucket) if bucket else -1 for bucket in buckets],
+        [domains[bucket] for bucket in buckets],
+        [labels[bucket] for bucket in buckets],
         block.header_ids,
         block.pixel_hashes,
     ]

@@ -1,6 +1,7 @@
 """How much is lost where networks that learnt from one domain look at another."""
 
 import logging
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.field_metrics import tpr_with_few_false_positives
 from stronglens.scoring.operating_points import allowed_by
 from stronglens.scoring.scored import Scored
+from stronglens.settings.domains import side
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,8 @@ def measure_transfer(
     reference_threshold: float,
     out: Path,
     *,
-    source: str,
-    target: str,
+    source: Sequence[str],
+    target: Sequence[str],
 ) -> None:
     """Compare what networks of one domain find there and in another domain.
 
@@ -49,11 +51,11 @@ def measure_transfer(
         Their t*.
     out : Path
         JSON file. `in_domain`: metrics on `source`; `cross_domain`: on `target`; `drop`: what is lost on the
-        way, the one less the other; `reference`: metrics on `target` of the networks that learnt from both;
+        way, the one less the other; `reference`: metrics on `target` of the networks that learnt from all;
         `gap`: what those find more there. Each with its confidence interval, from resampled objects: those of
         the two domains are drawn independently, those of a gap are the same for both.
-    source, target : str
-        The two domains.
+    source, target : sequence of str
+        The domains of either side.
 
     Raises
     ------
@@ -64,16 +66,17 @@ def measure_transfer(
         raise InputError("expected the same objects scored by both ensembles, found others")
     # The same number for both domains, also where one is so large that it needs fewer.
     n_resamples = number_of_resamples(len(np.unique(scored.names)))
-    in_domain = _values(scored, threshold, source, n_resamples)
-    cross_domain = _values(scored, threshold, target, n_resamples)
-    of_reference = _values(reference, reference_threshold, target, n_resamples)
+    # Objects of the two sides are drawn independently, also where there are as many of each.
+    in_domain = _values(scored, threshold, source, n_resamples, seed=1)
+    cross_domain = _values(scored, threshold, target, n_resamples, seed=2)
+    of_reference = _values(reference, reference_threshold, target, n_resamples, seed=2)
     drop = _less(in_domain, cross_domain)
     stated: dict[str, Any] = {
-        "source": source,
-        "target": target,
+        "source": side(source),
+        "target": side(target),
         "confidence": CONFIDENCE,
         "n_resamples": n_resamples,
-        "n_objects": {name: int(np.count_nonzero(_domains(scored) == name)) for name in (source, target)},
+        "n_objects": {side(one): int(np.count_nonzero(_inside(scored, one))) for one in (source, target)},
         "in_domain": _told(in_domain),
         "cross_domain": _told(cross_domain),
         "drop": _told(drop),
@@ -83,25 +86,27 @@ def measure_transfer(
     write_json(out, stated)
     for name in ("roc_auc", f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"):
         log.info(
-            "%s of networks trained on %s: %s there, %s on %s: a drop of %s; trained on both: %s",
+            "%s of networks trained on %s: %s there, %s on %s: a drop of %s; trained on all: %s",
             name,
-            source,
+            side(source),
             _in_words(stated["in_domain"][name]),
             _in_words(stated["cross_domain"][name]),
-            target,
+            side(target),
             _in_words(stated["drop"][name]),
             _in_words(stated["reference"][name]),
         )
 
 
-def _values(scored: Scored, threshold: float, domain: str, n_resamples: int) -> Values:
-    inside = _domains(scored) == domain
+def _values(
+    scored: Scored, threshold: float, domains: Sequence[str], n_resamples: int, *, seed: int
+) -> Values:
+    inside = _inside(scored, domains)
     if not inside.any():
-        raise InputError(f"domain {domain}: expected scored objects, found none")
+        raise InputError(f"domain {side(domains)}: expected scored objects, found none")
     ranked = Ranked(scored.labels[inside], scored.probs[inside])
     objects = None if scored.objects is None else np.unique(scored.objects[inside], return_inverse=True)[1]
     n_rows = int(np.count_nonzero(inside))
-    drawn = resamples(n_rows, objects, n_resamples, seed=_SEEDS.get(domain, 0))
+    drawn = resamples(n_rows, objects, n_resamples, seed=seed)
     found: dict[str, list[float]] = {}
     for weights in chain([np.ones(n_rows, dtype=np.int64)], drawn):
         values = ranked.metrics(weights, threshold)
@@ -112,10 +117,6 @@ def _values(scored: Scored, threshold: float, domain: str, n_resamples: int) -> 
     return {name: np.array(values) for name, values in found.items()}
 
 
-_SEEDS = {"slsim": 1, "hsc": 2}
-"""Objects of two domains are drawn independently, also where there are as many of each."""
-
-
 def _tpr(ranked: Ranked, weights: npt.NDArray[np.int64]) -> float:
     true, false = ranked.counts(weights)
     if not true[-1] or not false[-1]:
@@ -123,10 +124,10 @@ def _tpr(ranked: Ranked, weights: npt.NDArray[np.int64]) -> float:
     return tpr_with_few_false_positives(true, false, allowed_by(FALSE_POSITIVE_RATE, false))
 
 
-def _domains(scored: Scored) -> npt.NDArray[np.object_]:
+def _inside(scored: Scored, domains: Sequence[str]) -> npt.NDArray[np.bool_]:
     if scored.domains is None:
         raise InputError("expected a table with a column domain, found none")
-    return scored.domains
+    return np.isin(scored.domains, list(domains))
 
 
 def _less(one: Values, other: Values) -> Values:

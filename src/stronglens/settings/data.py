@@ -1,29 +1,116 @@
 """Settings of the data: where the cutouts lie, and what they must look like."""
 
-from typing import Literal, Self
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from stronglens.settings.base import Settings
+from stronglens.settings.domains import Domain
+from stronglens.settings.reading import ReadSettings
 
-BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
-"""The four folders of the challenge, in the order in which they are packed."""
-
-
-class LabelledSettings(Settings):
-    """The four labelled buckets: each a folder of FITS files, or a list file with one path a line."""
-
-    slsim_lenses: str = Field(min_length=1, examples=["/data/slsim_lenses"])
-    """Simulated lenses."""
-    slsim_nonlenses: str = Field(min_length=1, examples=["/data/slsim_nonlenses"])
-    """Simulated galaxies that are no lenses."""
-    hsc_lenses: str = Field(min_length=1, examples=["/data/hsc_lenses"])
-    """Lenses painted on HSC images."""
-    hsc_nonlenses: str = Field(min_length=1, examples=["/data/hsc_nonlenses"])
-    """Galaxies of HSC that are no lenses."""
+Label = Literal["lens", "nonlens"]
+LABELS: dict[str, int] = {"lens": 1, "nonlens": 0}
+"""Labels as numbers, as in tables."""
 
 
-class CutoutSettings(Settings):
+def located(path: str) -> Path:
+    """Where a path of the config leads: `~` is the home folder of whoever runs this.
+
+    Settings keep the `~`, so that results that are copied to another home are still those of their settings.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where no user has that name
+
+
+class Bucket(NamedTuple):
+    """What a bucket's objects are."""
+
+    label: Label
+    domain: Domain
+
+
+CHALLENGE: dict[str, Bucket] = {
+    "slsim_lenses": Bucket("lens", "slsim"),
+    "slsim_nonlenses": Bucket("nonlens", "slsim"),
+    "hsc_lenses": Bucket("lens", "hsc"),
+    "hsc_nonlenses": Bucket("nonlens", "hsc"),
+}
+"""The four folders of the challenge, in the order in which they are packed: what their names, written alone
+before a path, are short for. Nothing else in the code knows these names."""
+
+BUCKETS = tuple(CHALLENGE)
+"""Their names."""
+
+
+class BucketSettings(ReadSettings):
+    """Where the cutouts of a bucket lie, what they are, and how they are read where not as `data` says."""
+
+    path: str = Field(min_length=1, examples=["/data/lenses"])
+    """A folder of FITS files, or a list file with one path a line."""
+    label: Label | None = Field(None, examples=["lens"])
+    """What its objects are: `lens` or `nonlens`."""
+    domain: Domain | None = Field(None, examples=["hsc"])
+    """Where its objects come from: a name of your choice, by which scores are told and members restricted."""
+
+
+def _spelt_out(value: Any) -> Any:
+    """Buckets with `NAME: PATH` written as the block that it is short for."""
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: {"path": bucket, **(CHALLENGE[name]._asdict() if name in CHALLENGE else {})}
+        if isinstance(bucket, str)
+        else bucket
+        for name, bucket in value.items()
+    }
+
+
+def _written_short(buckets: dict[str, BucketSettings]) -> dict[str, Any]:
+    """As `_spelt_out` found them: a config in the short form has the parameters that it always had."""
+    short = _spelt_out({name: bucket.path for name, bucket in buckets.items()})
+    return {
+        name: bucket.path if bucket == BucketSettings(**short[name]) else bucket.model_dump(mode="json")
+        for name, bucket in buckets.items()
+    }
+
+
+BucketName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Buckets = Annotated[
+    dict[BucketName, BucketSettings],
+    Field(min_length=1),
+    BeforeValidator(_spelt_out, json_schema_input_type=dict[BucketName, str | BucketSettings]),
+    PlainSerializer(_written_short),
+]
+"""Buckets by name. `NAME: PATH` for short, where label and domain follow from a name of the challenge."""
+
+
+def in_order(buckets: Mapping[str, BucketSettings]) -> dict[str, BucketSettings]:
+    """Buckets as they are packed, whatever the order of keys: the challenge's first, then others by name."""
+    known = [name for name in CHALLENGE if name in buckets]
+    return {name: buckets[name] for name in [*known, *sorted(set(buckets) - set(known))]}
+
+
+def _refuse_unsaid(buckets: dict[str, BucketSettings]) -> None:
+    """Refuse labelled buckets that do not say what they are."""
+    for name, bucket in buckets.items():
+        lacking = [key for key in ("label", "domain") if getattr(bucket, key) is None]
+        if lacking:
+            raise ValueError(
+                f"bucket {name} has no {' and no '.join(lacking)}, and is none of the challenge's names "
+                f"({', '.join(CHALLENGE)}), which need none; for example "
+                f"{name}: {{path: {bucket.path}, label: lens, domain: hsc}}"
+            )
+
+
+class CutoutSettings(ReadSettings):
     """What every cutout of a data set must be, and how many may fail to be."""
 
     size_px: int = Field(41, ge=8, le=1024, examples=[41])
@@ -50,21 +137,37 @@ class CutoutSettings(Settings):
 class DataSettings(CutoutSettings):
     """The labelled data, and what every cutout (of test sets too) must be."""
 
-    labelled: LabelledSettings
-    """Where the labelled cutouts lie."""
+    labelled: Buckets = Field(examples=["{my_lenses: {path: /data/lenses, label: lens, domain: hsc}}"])
+    """Where the labelled cutouts lie: buckets by name, of any number, each `NAME: {path, label, domain}`. The
+    four names of the challenge (`slsim_lenses`, `slsim_nonlenses`, `hsc_lenses`, `hsc_nonlenses`) need no
+    more than a path: label and domain follow from these names."""
+
+    @field_validator("labelled")
+    @classmethod
+    def _both_labels(cls, labelled: Buckets) -> Buckets:
+        _refuse_unsaid(labelled)
+        found = {bucket.label for bucket in labelled.values()}
+        for label in LABELS:
+            if label not in found:
+                raise ValueError(
+                    f"expected buckets of lenses and of non-lenses, found none with label {label}; "
+                    f"for example {label}es: {{path: /data/{label}es, label: {label}, domain: hsc}}"
+                )
+        return labelled
 
 
-class TestSetSettings(Settings):
-    """A set to be scored: one folder or list file (`path`), or four of them (`buckets`)."""
+class TestSetSettings(ReadSettings):
+    """A set to be scored: one folder or list file (`path`), or several of them (`buckets`)."""
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
     """A folder of FITS files, or a list file with one path a line."""
-    buckets: LabelledSettings | None = None
-    """Four folders or list files, as for labelled data; names mean nothing unless `labelled` is true."""
+    buckets: Buckets | None = None
+    """Several folders or list files, as for labelled data; labels and domains, and the names of the challenge
+    that imply them, mean nothing unless `labelled` is true."""
     labelled: bool = False
-    """Whether the buckets' names are the truth, so that the result can be scored."""
+    """Whether the buckets' labels and domains are the truth, so that the result can be scored."""
     parts: int = Field(1, ge=1, le=100_000, examples=[1])
     """Number of parts in which the set is packed and predicted, one job each. Changes no result."""
 
@@ -74,6 +177,8 @@ class TestSetSettings(Settings):
             raise ValueError("give either path or buckets; for example path: /data/test_dataset_updated")
         if self.labelled and self.buckets is None:
             raise ValueError("labelled is true, but only buckets carry labels; give buckets instead of path")
+        if self.labelled and self.buckets is not None:
+            _refuse_unsaid(self.buckets)
         return self
 
 
@@ -85,12 +190,12 @@ class PackSettings(CutoutSettings):
 
     dataset: str = Field("labelled", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", examples=["challenge"])
     """Name of the data set, for the records."""
-    labelled: LabelledSettings | None = None
-    """Four buckets whose names are the truth; each a folder or a list file."""
+    labelled: Buckets | None = None
+    """Buckets whose labels and domains are the truth."""
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
     """A set without labels: a folder of FITS files, or a list file with one path a line."""
-    buckets: LabelledSettings | None = None
-    """A set without labels in four folders or list files, whose names mean nothing."""
+    buckets: Buckets | None = None
+    """A set without labels in several sources, whose names mean nothing."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -100,6 +205,39 @@ class PackSettings(CutoutSettings):
             )
         return self
 
+    @property
+    def places(self) -> dict[str, BucketSettings]:
+        """The sources of the set, in the order in which they are packed, by their buckets ("" for `path`).
+
+        What a source says of how it is read stands before what the set says.
+        """
+        if self.path is not None:
+            return {"": BucketSettings(path=self.path, **self.reading)}
+        buckets = in_order(self.labelled or self.buckets or {})
+        return {
+            name: bucket.model_copy(update=self.reading | bucket.reading) for name, bucket in buckets.items()
+        }
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the sources lie, as it was given."""
+        return [place.path for place in self.places.values()]
+
+    def with_paths(self, change: Callable[[str], str]) -> Self:
+        """The same settings with each path changed."""
+
+        def changed(buckets: dict[str, BucketSettings] | None) -> dict[str, BucketSettings] | None:
+            if buckets is None:
+                return None
+            return {
+                name: bucket.model_copy(update={"path": change(bucket.path)})
+                for name, bucket in buckets.items()
+            }
+
+        path = None if self.path is None else change(self.path)
+        update = {"path": path, "labelled": changed(self.labelled), "buckets": changed(self.buckets)}
+        return self.model_copy(update=update)
+
     @classmethod
     def of_labelled(cls, data: DataSettings) -> Self:
         """The labelled data of a config."""
@@ -108,7 +246,7 @@ class PackSettings(CutoutSettings):
     @classmethod
     def of_testset(cls, name: str, testset: TestSetSettings, data: CutoutSettings) -> Self:
         """A test set of a config; its cutouts are like those of the labelled data."""
-        cutouts = {key: getattr(data, key) for key in CutoutSettings.model_fields}
+        cutouts = {key: getattr(data, key) for key in CutoutSettings.model_fields} | testset.reading
         place = {"labelled": testset.buckets} if testset.labelled else {"buckets": testset.buckets}
         return cls(**cutouts, dataset=name, path=testset.path, **place)
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from stronglens.settings.base import Settings
+from stronglens.settings.domains import Domain
 
 
 class PreprocessSettings(Settings):
@@ -26,7 +27,7 @@ class PreprocessSettings(Settings):
     pipeline (0.01 there); `null`: by the noise."""
     psf_target_fwhm_px: float | None = Field(None, gt=0, le=41, examples=[4.5])
     """Full width at half maximum of the seeing after `psf` smoothing, in pixels."""
-    psf_input_fwhm_px: dict[Literal["slsim", "hsc", "unknown"], Annotated[float, Field(gt=0, le=41)]] = Field(
+    psf_input_fwhm_px: dict[Domain, Annotated[float, Field(gt=0, le=41)]] = Field(
         {}, examples=["{slsim: 4.0, hsc: 3.6}"]
     )
     """Full width at half maximum of the seeing before `psf` smoothing, in pixels, for each domain;

@@ -4,7 +4,7 @@
 # ruff: noqa: PTH113
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stronglens.errors import InputError
-from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.settings.data import PackSettings, located
 from stronglens.sources.links import LinkFollower
 from stronglens.sources.listing import Listed, list_files
 from stronglens.sources.names import (
@@ -34,7 +34,7 @@ class FoundFile(NamedTuple):
     Attributes
     ----------
     bucket : int
-        Number of its bucket in `BUCKETS`; 0 in a set without labels.
+        Number of its bucket among the places of the set; 0 in a set without labels.
     object : str
         Key of its object: `slsim_lenses/D1_L_00000000`, or `object_00000` in a set without labels.
     band : int
@@ -89,11 +89,8 @@ def bands_of(settings: PackSettings) -> list[str]:
 
 def places_of(settings: PackSettings) -> list[tuple[str, Path]]:
     """Bucket ("" in a set without labels) and source of each place where a data set lies."""
-    if settings.labelled is not None:
-        return [(bucket, Path(getattr(settings.labelled, bucket))) for bucket in BUCKETS]
-    if settings.buckets is not None:
-        return [("", Path(getattr(settings.buckets, bucket))) for bucket in BUCKETS]
-    return [("", Path(str(settings.path)))]
+    labelled = settings.labelled is not None
+    return [(name if labelled else "", located(place.path)) for name, place in settings.places.items()]
 
 
 def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Found:
@@ -162,7 +159,7 @@ def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Fou
     files.sort()
     once = list(_once(files))
     if settings.labelled is not None:
-        _refuse_contradictions(once)
+        _refuse_contradictions(once, list(settings.places))
     leftovers = sorted(set(leftovers)) if part == 0 else []
     return Found(once, leftovers, folders, len(files) - len(once))
 
@@ -302,14 +299,14 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         )
 
 
-def _refuse_contradictions(files: Iterable[FoundFile]) -> None:
+def _refuse_contradictions(files: Iterable[FoundFile], buckets: Sequence[str]) -> None:
     by_file = sorted((file.real_path, file.bucket, file.path) for file in files)
     twice = [(a, b) for a, b in pairwise(by_file) if a[0] == b[0] and a[1] != b[1]]
     if twice:
         raise InputError(
             f"expected each file in one bucket, found {len(twice)} in two: "
             + "; ".join(
-                f"{a[2]!r} in {BUCKETS[a[1]]} and {b[2]!r} in {BUCKETS[b[1]]}"
+                f"{a[2]!r} in {buckets[a[1]]} and {b[2]!r} in {buckets[b[1]]}"
                 for a, b in twice[:_MOST_EXAMPLES]
             )
         )

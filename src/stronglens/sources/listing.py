@@ -1,7 +1,7 @@
 """What a folder or a list file holds: names of files, whatever they may be."""
 
 # os.path is several times faster than pathlib, and there may be a million files.
-# ruff: noqa: PTH112, PTH113, PTH118
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH115, PTH118
 
 import os
 from collections.abc import Callable, Iterator
@@ -51,8 +51,10 @@ def list_files(source: Path) -> Iterator[Listed]:
     elif os.path.isfile(source):
         yield from _read_list(source)
     else:
-        found = "something else" if os.path.lexists(source) else "that it does not exist"
-        raise InputError(f"{source}: expected a folder of FITS files or a list file, found {found}")
+        found = "found something else" if os.path.exists(source) else "but it does not exist"
+        if os.path.islink(source) and not os.path.exists(source):
+            found = f"found a link to {os.readlink(source)}, which does not exist"
+        raise InputError(f"{source}: expected a folder of FITS files or a list file, {found}")
 
 
 def _list_folder(folder: str, *, deeper: bool) -> Iterator[Listed]:

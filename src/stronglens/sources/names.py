@@ -1,4 +1,4 @@
-"""What names say: the object and band of a file, the domain and label of a bucket."""
+"""What names say: the object and band of a file."""
 
 import re
 from collections.abc import Sequence
@@ -115,16 +115,6 @@ class NameParser:
         """
         words = {word.lower() for word in _WORD.findall(stem)}
         return {word for word in words if word in self._folded or _FILTER_WORD.fullmatch(word)}
-
-
-def domain_of(bucket: str) -> str:
-    """Domain of a labelled bucket: `slsim` or `hsc`."""
-    return bucket.partition("_")[0]
-
-
-def label_of(bucket: str) -> int:
-    """Label of a labelled bucket: 1 lens, 0 none."""
-    return 0 if bucket.endswith("_nonlenses") else 1
 
 
 def printable(name: str) -> str:

@@ -1,10 +1,10 @@
 """What every kind of source gives: a list of its cutouts, and a reader of their pixels.
 
-To add a kind: a module here with a class that is a `Source`, and a line in `stronglens.sources.opened`. Finding
-(`stronglens.sources.find`) asks for `entries`, once and in one process. Packing (`stronglens.packing.blocks`)
-sends the source itself to processes that read, which ask for `reader` once each, and then hand it one block of
-requests after another. What all cutouts must be (size, finite pixels, not the same everywhere) is checked
-after that, in one place for all kinds.
+To add a kind: a module here with a class that is a `Source`, and a line in `stronglens.sources.opened`.
+Finding (`stronglens.sources.find`) asks for `entries`, once and in one process. Packing
+(`stronglens.packing.blocks`) sends the source itself to processes that read, which ask for `reader` once
+each, and then hand it one block of requests after another. What all cutouts must be (size, finite pixels, not
+the same everywhere) is checked after that, in one place for all kinds.
 """
 
 import math

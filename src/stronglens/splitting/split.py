@@ -15,7 +15,6 @@ from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside,
 from stronglens.errors import InputError
 from stronglens.packing.packed import CUTOUTS, INDEX, SUMMARY
 from stronglens.settings.data import SplitSettings
-from stronglens.sources.names import label_of
 from stronglens.splitting.split_table import DESCRIPTION, OBJECTS, SPLITS
 
 _LOG = logging.getLogger("stronglens")
@@ -174,9 +173,8 @@ def _refuse_absent_classes(objects: pd.DataFrame, settings: SplitSettings) -> No
         inside = objects[objects["split"] == split]
         for label, kind in ((1, "lens"), (0, "object that is no lens")):
             if not (inside["label"] == label).any():
-                small = [
-                    f"{bucket} ({n} objects)" for bucket, n in sizes.items() if label_of(bucket) == label
-                ]
+                of_class = objects["bucket"][objects["label"] == label].unique()
+                small = [f"{bucket} ({n} objects)" for bucket, n in sizes.items() if bucket in of_class]
                 raise InputError(
                     f"split {split}: expected at least one {kind} in a share of {share:g}, found none; "
                     f"too small for that: {', '.join(small)}"

@@ -1,0 +1,74 @@
+"""Where this workflow is: its own folder, also where another workflow uses it as a module."""
+
+import io
+import os
+import shlex
+import subprocess
+import tarfile
+import tempfile
+
+from snakemake.exceptions import WorkflowError
+from snakemake.sourcecache import LocalGitFile, LocalSourceFile
+
+
+def folder_of(rules):
+    """The folder on disk above that of the rules.
+
+    Of a module that is named with `gitfile`, Snakemake reads the rules alone. Scripts and the library run from files:
+    those of the commit are written once, into a folder of its own.
+    """
+    if isinstance(rules, LocalSourceFile):
+        return Path(rules.get_path_or_uri(secret_free=True)).parent
+    if not isinstance(rules, LocalGitFile):
+        raise WorkflowError(
+            f"{rules}: expected a workflow on disk, whose scripts can run; "
+            "clone it, and name the Snakefile of the clone, or gitfile(CLONE, path='Snakefile', commit=...)"
+        )
+    commit = git_output(rules.repo_path, "rev-parse", f"{rules.ref}^{{commit}}").decode().strip()
+    folder = Path(".snakemake/stronglens", commit).absolute()
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
+            with tarfile.open(fileobj=io.BytesIO(git_output(rules.repo_path, "archive", commit))) as files:
+                files.extractall(Path(aside, "files"), filter="data")
+            try:
+                Path(aside, "files").rename(folder)
+            except OSError:  # another run was first
+                if not folder.exists():
+                    raise
+    return (folder / rules.path).parent
+
+
+def git_output(repository, *arguments):
+    command = ["git", "-C", str(repository), *arguments]
+    # Variables such as GIT_DIR name another repository, where a hook of it runs this.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    if done.returncode:
+        raise WorkflowError(f"{shlex.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout
+
+
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+CLONE = folder_of(workflow.current_basedir)
+
+# The path of the clone may hold braces, which Snakemake would fill in.
+ENVIRONMENT = str(CLONE / "envs" / "stronglens.yaml").replace("{", "{{").replace("}", "}}")
+
+PATHS = workflow.modifier.path_modifier
+
+
+def at(path):
+    """Where a file of the results is, for a command line: under the prefix of a module, if it has one.
+
+    Snakemake prefixes the paths in a rule's inputs and outputs, and not those in its parameters.
+    """
+    return str(PATHS.replace_prefix(path))
+
+
+def default_config():
+    """The config that is read where none is given: the user's own, in the working folder or in the clone, or else
+    the small simulated one."""
+    own = [folder / "config" / "local.yaml" for folder in ([] if IS_MODULE else [Path.cwd()]) + [CLONE]]
+    path = next((path for path in own if path.exists()), CLONE / "config" / "config.yaml")
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

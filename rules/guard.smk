@@ -1,0 +1,114 @@
+"""What is refused before the first job starts: losing results for data that are not there, resources that nothing reads.
+
+Snakemake deletes the outputs of a job before it runs it, so that a step that fails for a mistyped folder has already
+destroyed what was packed.
+"""
+
+import difflib
+
+from stronglens.configuring.config import MOST_LINES_CHECKED, check_sources
+
+
+def problems_of_sources():
+    """Data that this run would pack, or weights that it would import, and that are not there."""
+    starting = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}
+    needed = {str(path) for job in workflow.dag.jobs for path in job.output}
+    simulating = IS_MODULE or at(f"{SIMULATED}/simulated.json") in starting
+    problems = []
+    for name in ["labelled", *CONFIG.testsets]:
+        summaries = {at(f"{folder}/summary.json") for folder in packed_folders(name)}
+        before = packed_from(name) if summaries & needed else []
+        if not before and not summaries & starting:
+            continue
+        packed = sorted(path for path in summaries if Path(path).exists())
+        most_lines = None if packed else MOST_LINES_CHECKED
+        found = check_sources(CONFIG, [name], [], simulating=simulating, most_lines=most_lines)
+        if found and packed:
+            keep = (
+                f"packed from {', '.join(before)}: correct the path, or write the one before"
+                if before
+                else f"is packed: give the data back, or keep it as it is: snakemake --touch {shlex.join(packed)}"
+            )
+            found.append(f"{Path(packed[0]).parent}: {keep}")
+        problems += found
+    imported = [
+        (model, seed)
+        for model in READY
+        for seed in CONFIG.models[model].member_seeds
+        if at(f"{member_folder(model, seed)}/best.json") in starting
+    ]
+    return problems + check_sources(CONFIG, [], imported)
+
+
+def packed_from(data_set):
+    """The paths from which a data set was packed, where the config has others that are not there."""
+    paths = pack_settings(data_set).paths
+    recorded = packed_summary(data_set).get("settings")
+    if not recorded or all(located(path).exists() for path in paths):
+        return []
+    before = PackSettings.model_validate(recorded).paths
+    return [] if before == paths else before
+
+
+# What a user sets for lack of the right name, and the right one.
+RIGHT_KEYS = {
+    **dict.fromkeys(["mem_gb", "memory_gb", "memory", "memory_mb", "ram", "ram_gb"], "mem_mb"),
+    **dict.fromkeys(["gpus", "n_gpus", "ngpus", "num_gpus", "gpu_count"], "gpu"),
+    **dict.fromkeys(["time", "time_min", "walltime", "runtime_min", "runtime_h", "hours"], "runtime"),
+}
+
+
+def problems_of_resources():
+    """Resources set by an option or a profile under names that nothing reads."""
+    settings = workflow.resource_settings
+    given = {
+        **{f"set-resources: {rule}": keys for rule, keys in settings.overwrite_resources.items()},
+        "default-resources": settings.default_resources or {},
+        "resources": settings.resources,
+    }
+    # Names that are like one of ours are no other's by chance: those of executors differ more.
+    own = ["device", "compile", "batch_size"]
+    problems = []
+    for place, keys in given.items():
+        for key in keys:
+            right = RIGHT_KEYS.get(key.lower()) or next(
+                iter(difflib.get_close_matches(key, own, n=1, cutoff=0.8)), key
+            )
+            if right != key:
+                unit = {"mem_mb": ", in MB", "runtime": ", in minutes"}.get(right, "")
+                problems.append(f"{place}: found {key}, which nothing reads, expected {right}{unit}")
+    return problems
+
+
+def guarded(execute):
+    """Refuse a run between the building of the graph and the first job, and a dry run at its end; force what is forced
+    together.
+
+    Snakemake calls `onstart` there, but neither in a dry run, nor with --no-hooks, nor for a module.
+    """
+    build_graph = workflow._build_dag
+    problems = []
+
+    def build_and_check():
+        build_graph()
+        if not workflow.touch:
+            problems.extend(problems_of_sources())
+        if problems and not workflow.dryrun:
+            raise WorkflowError("\n".join([*problems, "Nothing was run."]))
+
+    def execute_guarded(*arguments, **options):
+        if "build_buckets" in workflow.dag_settings.forcerun:  # of test sets too: to a user it is one step
+            workflow.dag_settings.forcerun = {*workflow.dag_settings.forcerun, "build_test_buckets"}
+        workflow._build_dag = build_and_check
+        execute(*arguments, **options)
+        if problems:
+            raise WorkflowError("\n".join(problems))
+
+    return execute_guarded
+
+
+if workflow.is_main_process:
+    # A workflow that uses this one as a module may have resources of its own.
+    if problems := [] if IS_MODULE else problems_of_resources():
+        raise WorkflowError("\n".join(problems))
+    workflow.execute = guarded(workflow.execute)
