@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from stronglens.settings.base import Settings
+from stronglens.settings.tiles import TilesSettings
 
 
 class ReadSettings(Settings):
@@ -12,6 +13,9 @@ class ReadSettings(Settings):
 
     What is not given is as for the data as a whole, and there as for files of the challenge.
     """
+
+    tiles: TilesSettings | None = None
+    """Coadd tiles: `path` is then a catalogue of objects to be cut out of these images."""
 
     @property
     def reading(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Settings of coadd tiles with a catalogue: where the images lie, and what the columns are called."""
+"""Settings of coadd tiles with a catalogue: where the images are, and what the columns are called."""
 
 import re
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,41 +11,24 @@ from stronglens.settings.base import Settings
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-class MaskSettings(Settings):
-    """A mask plane in each tile's file: pixels with one of these bits set have no value."""
-
-    hdu: int | str = Field(examples=["MASK"])
-    """Number (0 is PRIMARY) or EXTNAME of the HDU that holds the mask, an integer for each pixel."""
-    bits: list[int] = Field(min_length=1, examples=["[8]"])
-    """Bits that mark pixels without a value, for instance those for NO_DATA and SAT; 0 is the lowest."""
-
-    @model_validator(mode="after")
-    def _bits_exist(self) -> Self:
-        wrong = [bit for bit in self.bits if not 0 <= bit < 64]
-        if wrong:
-            raise ValueError(f"bits must be numbers from 0 to 63, found {wrong}")
-        return self
-
-    @property
-    def mask(self) -> int:
-        """All bits together, as a number."""
-        return sum(1 << bit for bit in set(self.bits))
+Hdu = str | Annotated[int, Field(ge=0)]
 
 
 class TilesSettings(Settings):
-    """Coadd tiles (images of a survey, each with its WCS) and a catalogue of objects to be cut out of them.
+    """Coadd tiles (images of a survey, each with its WCS), from which the objects of a catalogue are cut out.
 
-    Give either `ra` and `dec`, or `x`, `y`, `origin` and, if there are several tiles, `tile`.
+    The catalogue is the `path` of the bucket or test set, or `catalogue`. Give either `ra` and `dec`, or `x`,
+    `y`, `origin` and, if there are several tiles, `tile`.
     """
 
     images: str | dict[str, str] = Field(
         min_length=1, examples=["/data/coadds/{band}/{tract}-{patch}.fits", "{g: …, r: …}"]
     )
-    """Where the images lie: a pattern with `{band}`, or one for each band. Other names in braces, such as
+    """Where the images are: a pattern with `{band}`, or one for each band. Other names in braces, such as
     `{tile}` or `{tract}-{patch}`, name the tile and must be the same in all bands; `*` stands for anything
     in a name."""
-    catalogue: str = Field(min_length=1, examples=["/data/catalogue.parquet"])
-    """The objects: a table in CSV, Parquet or FITS."""
+    catalogue: str | None = Field(None, min_length=1, examples=["/data/catalogue.parquet"])
+    """The objects, a table in CSV, Parquet or FITS: another way to write the `path` of a bucket or test set."""
     id: str = Field(min_length=1, examples=["object_id"])
     """Column with the objects' names, text or integers."""
     ra: str | None = Field(None, min_length=1, examples=["ra"])
@@ -57,15 +40,18 @@ class TilesSettings(Settings):
     y: str | None = Field(None, min_length=1, examples=["y"])
     """Column with positions across rows of pixels (FITS axis 2)."""
     origin: Literal[0, 1] | None = Field(None, examples=[1])
-    """What `x` and `y` are at the centre of the first pixel: 1 in FITS, DS9 and SExtractor, 0 in NumPy and
-    photutils."""
+    """What `x` and `y` are at the centre of the first pixel: 1 in FITS and SExtractor, 0 in NumPy."""
     tile: str | None = Field(None, min_length=1, examples=["tile"])
     """Column with the tile that `x` and `y` belong to: the names in braces, joined by a hyphen."""
-    hdu: int | str | None = Field(None, examples=[1])
-    """Number (0 is PRIMARY) or EXTNAME of the HDU that holds the image; if not given, the one named SCI or
-    IMAGE, or the only image."""
-    mask: MaskSettings | None = None
-    """A mask plane in the same files."""
+    hdu: Hdu | dict[str, Hdu] | None = Field(None, examples=["IMAGE"])
+    """Which HDU of a file holds the image: its EXTNAME, its number (0 is PRIMARY), or one for each band of
+    files that hold several. `null`: the only image, or the one named SCI or IMAGE."""
+    mask_hdu: Hdu | dict[str, Hdu] | None = Field(None, examples=["MASK"])
+    """HDU, or one for each band, with a mask of the image's shape; its pixels other than 0 have no value."""
+    mask_bits: list[Annotated[int, Field(ge=0, le=62)]] | None = Field(
+        None, min_length=1, examples=["[0, 8]"]
+    )
+    """Bits of the mask, from 0, that leave a pixel without a value; `null`: any."""
 
     @model_validator(mode="after")
     def _one_position(self) -> Self:
@@ -82,10 +68,11 @@ class TilesSettings(Settings):
 
     @model_validator(mode="after")
     def _patterns_agree(self) -> Self:
-        if isinstance(self.images, str) and "{band}" not in self.images:
+        if isinstance(self.images, str) and "{band}" not in self.images and not isinstance(self.hdu, dict):
             raise ValueError(
                 f"images must be a pattern with {{band}} or one for each band, found {self.images}; for "
-                "example {g: /data/g/{tile}.fits, r: /data/r/{tile}.fits}"
+                "example {g: /data/g/{tile}.fits, r: /data/r/{tile}.fits}, or hdu: {g: 1, r: 2} for files "
+                "with all bands"
             )
         patterns = [self.images] if isinstance(self.images, str) else list(self.images.values())
         for pattern in patterns:
@@ -96,10 +83,37 @@ class TilesSettings(Settings):
             raise ValueError(f"images must name tiles in the same way in all bands, found {patterns}")
         return self
 
+    def hdus(self, band: str) -> tuple[int | str | None, int | str | None]:
+        """The HDUs of a band's image and mask, None where they are not given."""
+        image, mask = (hdu.get(band) if isinstance(hdu, dict) else hdu for hdu in (self.hdu, self.mask_hdu))
+        return image, mask
+
+    @property
+    def mask(self) -> int:
+        """All bits that leave a pixel without a value, as a number."""
+        return 2**64 - 1 if self.mask_bits is None else sum(1 << bit for bit in set(self.mask_bits))
+
     def pattern(self, band: str) -> str | None:
         """The pattern of a band's images; None if there is none."""
         pattern = self.images.get(band) if isinstance(self.images, Mapping) else self.images
         return pattern and pattern.replace("{band}", band)
+
+
+def with_catalogue_as_path(given: Any) -> Any:
+    """A bucket or test set, as it is given, with the catalogue of its tiles as its path.
+
+    Raises
+    ------
+    ValueError
+        It has a path, too.
+    """
+    tiles = given.get("tiles") if isinstance(given, Mapping) else None
+    if not isinstance(tiles, Mapping) or tiles.get("catalogue") is None:
+        return given
+    if given.get("path") is not None:
+        raise ValueError("give either path or tiles.catalogue: both are the table of objects")
+    without = {key: value for key, value in tiles.items() if key != "catalogue"}
+    return {**given, "path": tiles["catalogue"], "tiles": without}
 
 
 def tile_fields(pattern: str) -> list[str]:

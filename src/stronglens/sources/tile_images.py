@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.errors import InputError
-from stronglens.settings.tiles import MaskSettings, TilesSettings
+from stronglens.settings.tiles import TilesSettings
 from stronglens.sources.fits_general import meaning_of, physical
 from stronglens.sources.image_choice import choose_hdu
 from stronglens.sources.rejected import Rejected
@@ -77,6 +77,8 @@ class TileImage:
         Its FITS file.
     settings : TilesSettings
         Which HDU holds it, and which a mask.
+    band : str
+        Its band.
 
     Raises
     ------
@@ -85,17 +87,17 @@ class TileImage:
         whole.
     """
 
-    def __init__(self, path: str, settings: TilesSettings) -> None:
+    def __init__(self, path: str, settings: TilesSettings, band: str) -> None:
         with _judging(path):
             hdus = _open(path)
             close = weakref.finalize(self, hdus.close)
             try:
-                found = _find_image(hdus, settings.hdu)
+                image_hdu, mask_hdu = settings.hdus(band)
+                found = _find_image(hdus, image_hdu)
                 self._image = _Stripes(_plane(found, path))
-                self._bits = np.uint64(settings.mask.mask if settings.mask else 0)
-                self._mask = (
-                    _open_mask(hdus, settings.mask, path, self._image.plane) if settings.mask else None
-                )
+                self._bits = np.uint64(settings.mask)
+                mask = None if mask_hdu is None else _open_mask(hdus, mask_hdu, path, self._image.plane)
+                self._mask = mask
             except BaseException:
                 close()
                 raise
@@ -158,7 +160,7 @@ class _Stripes:
             self._height = tile_px * math.ceil(STRIPE_PX / tile_px)
 
     def box(self, top: int, bottom: int, left: int, right: int) -> npt.NDArray[Any]:
-        """Rows from `top` to before `bottom`, columns from `left` to before `right`; a view where possible."""
+        """Rows `top` to before `bottom`, columns `left` to before `right`; a view where possible."""
         if self.plane.stored is not None:
             return self.plane.stored[top:bottom, left:right]
         first, last = top // self._height, (bottom - 1) // self._height
@@ -210,8 +212,8 @@ def _open(path: str) -> Any:
     return fits.open(path, memmap=True, do_not_scale_image_data=True)
 
 
-def _open_mask(hdus: Any, settings: MaskSettings, path: str, image: _Plane) -> _Stripes:
-    hdu = _named(hdus, settings.hdu)
+def _open_mask(hdus: Any, wanted: int | str, path: str, image: _Plane) -> _Stripes:
+    hdu = _named(hdus, wanted)
     mask = _Stripes(_plane(hdu, path))
     if mask.plane.shape != image.shape:
         raise Rejected("wrong mask", f"expected {image.shape}, found {mask.plane.shape}")

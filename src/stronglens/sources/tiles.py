@@ -18,12 +18,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stronglens.errors import InputError
+from stronglens.settings.data import located
 from stronglens.settings.tiles import TilesSettings, tile_fields
 from stronglens.sources.catalogue import column_names, names_in, numbers_in, read_catalogue
 from stronglens.sources.fits_image import NonFinite
 from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
-from stronglens.sources.sky import Frame, TileGrid, unit_vectors
+from stronglens.sources.tile_grid import Frame, TileGrid, unit_vectors
 from stronglens.sources.tile_images import STRIPE_PX, TileImage
 
 SEPARATOR = "::"
@@ -132,7 +133,7 @@ def find_tiles(settings: TilesSettings, bands: Sequence[str]) -> dict[str, dict[
     fields = tile_fields(str(settings.pattern(bands[0])))
     tiles: dict[str, dict[str, str]] = {}
     for band in bands:
-        pattern = str(settings.pattern(band))
+        pattern = str(located(str(settings.pattern(band))).absolute())
         expression = _expression(pattern)
         n_found = 0
         for path in sorted(glob.iglob(_globbed(pattern))):  # noqa: PTH207 - patterns may be absolute
@@ -185,7 +186,9 @@ class TilesSource:
     Parameters
     ----------
     settings : TilesSettings
-        Where the images lie and what the columns are called.
+        Where the images are and what the columns are called.
+    catalogue : Path
+        The table of objects.
     bands : sequence of str
         The bands of the data set, in its order.
     size_px : int
@@ -195,13 +198,18 @@ class TilesSource:
     """
 
     def __init__(
-        self, settings: TilesSettings, bands: Sequence[str], size_px: int, non_finite: NonFinite = "reject"
+        self,
+        settings: TilesSettings,
+        catalogue: Path,
+        bands: Sequence[str],
+        size_px: int,
+        non_finite: NonFinite = "reject",
     ) -> None:
         self._settings = settings
+        self._catalogue = catalogue
         self._bands = list(bands)
         self._size_px = size_px
         self._non_finite = non_finite
-        self._catalogue = Path(settings.catalogue)
 
     def check(self) -> None:
         """See whether there are images of every band, and a catalogue with the columns.
@@ -435,10 +443,10 @@ class _Tiles(NamedTuple):
         for of_band in found.values():
             paths = [of_band.get(band, "") for band in bands]
             grids: list[TileGrid | None] = []
-            for path in paths:
+            for path, band in zip(paths, bands, strict=True):
                 grid = None
                 try:
-                    grid = _grid_of(path, settings, grids) if path else None
+                    grid = _grid_of(path, settings, band, grids) if path else None
                 except Rejected as why:
                     broken.append(f"{path}: {why}")
                 grids.append(grid)
@@ -489,10 +497,10 @@ class _Tiles(NamedTuple):
         return grid.sky(x, y)
 
 
-def _grid_of(path: str, settings: TilesSettings, others: Sequence[TileGrid | None]) -> TileGrid:
+def _grid_of(path: str, settings: TilesSettings, band: str, others: Sequence[TileGrid | None]) -> TileGrid:
     if SEPARATOR in path:
         raise Rejected("no name for a tile", f"it contains {SEPARATOR}")
-    image = TileImage(path, settings)
+    image = TileImage(path, settings, band)
     try:
         grid = TileGrid(image.header, image.shape, needs_sky=settings.ra is not None)
     finally:
@@ -517,7 +525,7 @@ class TilesReader:
         self._settings = settings
         self._size_px = size_px
         self._non_finite = non_finite
-        self._images: dict[str, TileImage | Rejected] = {}
+        self._images: dict[tuple[str, str], TileImage | Rejected] = {}
 
     def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
         """Cut out objects, in the order in which they are asked for."""
@@ -527,30 +535,31 @@ class TilesReader:
                 continue
             path, _, name = request.path.partition(SEPARATOR)
             try:
-                yield self._read(path, request.place, name)
+                yield self._read(path, request, name)
             except Rejected as why:
                 yield why
 
-    def _read(self, path: str, place: int, name: str) -> Reading:
-        image = self._image(path)
-        row, column = divmod(place, _SPAN)
+    def _read(self, path: str, request: Request, name: str) -> Reading:
+        image = self._image(path, request.band)
+        row, column = divmod(request.place, _SPAN)
         box = image.cut(row - _NEGATIVE, column - _NEGATIVE, self._size_px)
         if box.n_outside and self._non_finite == "reject":
             raise Rejected("beyond the edge of its tile", f"{box.n_outside} of {box.pixels.size} pixels")
         return Reading(box.pixels, name)
 
-    def _image(self, path: str) -> TileImage:
-        image = self._images.get(path)
+    def _image(self, *key: str) -> TileImage:
+        image = self._images.get(key)
         if image is None:
             while len(self._images) >= _MOST_OPEN:
                 oldest = self._images.pop(next(iter(self._images)))
                 if isinstance(oldest, TileImage):
                     oldest.close()
+            path, band = key
             try:
-                image = TileImage(path, self._settings)
+                image = TileImage(path, self._settings, band)
             except Rejected as why:
                 image = why
-            self._images[path] = image
+            self._images[path, band] = image
         if isinstance(image, Rejected):
             raise image
         return image

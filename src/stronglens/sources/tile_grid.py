@@ -1,4 +1,4 @@
-"""Where the pixels of an image lie on the sky, by its WCS; the same as astropy says."""
+"""Where the pixels of a tile are on the sky, by its WCS; the same as astropy says."""
 
 import warnings
 from typing import Any
