@@ -1,6 +1,7 @@
 """Coadd tiles with a catalogue: to the pixel what astropy's `Cutout2D` gives, and every object once."""
 
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def read(source: TilesSource, entries: Sequence[Entry]) -> list[Reading | Reject
 
 
 def tile_of(entry: Entry) -> str:
-    return Path(entry.path.partition("::")[0]).stem.removeprefix("tile_")
+    return Path(entry.path.partition(".fits[")[0]).name.removeprefix("tile_")
 
 
 def reference(
@@ -89,6 +90,20 @@ def in_the_middle(n: int = 12, spread_px: float = 40) -> pd.DataFrame:
 
 
 # Which tile, which pixels
+
+
+def test_the_address_of_a_cutout_is_cfitsios_name_for_its_pixels(tmp_path: Path) -> None:
+    tiles = write_tiles(tmp_path, n_tiles=1)
+    in_the_middle().to_csv(tmp_path / "catalogue.csv")
+    source = source_of(pixel_settings(tmp_path))
+    for entry, (_, reading) in zip(in_order(list(source.entries())), readings(source), strict=True):
+        found = re.fullmatch(r"(.*)\[(\d+):(\d+),(\d+):(\d+)\]::(.*)", entry.path)
+        assert found is not None
+        x0, x1, y0, y1 = (int(number) for number in found.groups()[1:5])
+        assert found[1] == f"{tmp_path}/{entry.band}/tile_t0.fits"
+        assert found[6] == entry.object
+        pixels = tiles["t0", entry.band][0][y0 - 1 : y1, x0 - 1 : x1]
+        np.testing.assert_array_equal(reading.pixels, pixels)
 
 
 @pytest.mark.parametrize("size_px", [1, 20, 21, 40, 41])
@@ -427,7 +442,7 @@ def test_gaps_stay_gaps(tmp_path: Path) -> None:
 # Catalogues
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "fits", "csv.gz"])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "fits", "csv.gz", "fits.gz", "vot"])
 def test_catalogues_of_all_kinds_say_the_same(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,11 +452,11 @@ def test_catalogues_of_all_kinds_say_the_same(
     objects.write(tmp_path / "catalogue.csv")
     expected = list(source_of(settings_of(tmp_path)).entries())
     path = tmp_path / f"other.{ending}"
-    if ending == "fits":
+    if ending in ("fits", "fits.gz", "vot"):
         objects["ra"].unit = "deg"
         objects["dec"] = np.radians(objects["dec"])
         objects["dec"].unit = "rad"
-        objects.write(path)
+        objects.write(path, format="votable" if ending == "vot" else "fits")
     elif ending == "parquet":
         objects.to_pandas().to_parquet(path)
     else:

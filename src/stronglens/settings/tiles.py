@@ -28,13 +28,14 @@ class TilesSettings(Settings):
     `{tile}` or `{tract}-{patch}`, name the tile and must be the same in all bands; `*` stands for anything
     in a name."""
     catalogue: str | None = Field(None, min_length=1, examples=["/data/catalogue.parquet"])
-    """The objects, a table in CSV, Parquet or FITS: another way to write the `path` of a bucket or test set."""
+    """The objects: another way to write the `path` of a bucket or test set, a table in CSV, Parquet, FITS or
+    VOTable."""
     id: str = Field(min_length=1, examples=["object_id"])
     """Column with the objects' names, text or integers."""
     ra: str | None = Field(None, min_length=1, examples=["ra"])
-    """Column with right ascensions (ICRS) in degrees."""
+    """Column with right ascensions (ICRS), in degrees."""
     dec: str | None = Field(None, min_length=1, examples=["dec"])
-    """Column with declinations (ICRS) in degrees."""
+    """Column with declinations (ICRS), in degrees."""
     x: str | None = Field(None, min_length=1, examples=["x"])
     """Column with positions along rows of pixels (FITS axis 1)."""
     y: str | None = Field(None, min_length=1, examples=["y"])

@@ -1,4 +1,4 @@
-"""Tables of objects, read a batch of rows at a time: CSV, Parquet, FITS."""
+"""Tables of objects, a batch of rows at a time: CSV, Parquet, FITS, VOTable."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +24,8 @@ def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     Parameters
     ----------
     path : Path
-        `.csv`, `.parquet` (or `.pq`), or a FITS file (`.fits`, `.fit`, `.fits.gz`), of which the first table
-        is read.
+        `.csv`, `.parquet` (or `.pq`), `.fits` (`.fit`, `.fts`), or `.vot` (`.votable`, `.xml`), of which the
+        first table is read; the last kind as a whole. May be compressed with gzip, but for Parquet.
     columns : sequence of str
         The columns, by name.
 
@@ -33,7 +33,7 @@ def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     ------
     Table
         At most `BATCH_ROWS` rows of these columns, with the types of the file (CSV: all text); nulls where it
-        has none. Columns of a FITS table that are in radians, by their unit, come in degrees.
+        has none. Columns in radians, by the unit that the file states, come in degrees.
 
     Raises
     ------
@@ -64,12 +64,17 @@ def _kind_of(path: Path) -> str:
         if name.endswith(endings):
             return kind
     raise InputError(
-        f"{path}: expected a catalogue in CSV, Parquet or FITS (a name in .csv, .parquet or .fits), "
-        "found another ending; convert it, for instance with astropy.table.Table"
+        f"{path}: expected a catalogue in CSV, Parquet, FITS or VOTable, by the ending of its name "
+        "(.csv, .parquet, .fits, .vot), found another; convert it, for instance with astropy.table.Table"
     )
 
 
-_ENDINGS = {"CSV": (".csv",), "Parquet": (".parquet", ".pq"), "FITS": (".fits", ".fit", ".fts")}
+_ENDINGS = {
+    "CSV": (".csv",),
+    "Parquet": (".parquet", ".pq"),
+    "FITS": (".fits", ".fit", ".fts"),
+    "VOTable": (".vot", ".votable", ".xml"),
+}
 
 
 @contextmanager
@@ -121,14 +126,30 @@ def _read_fits(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         _refuse_missing(path, columns, table.columns.names)
         for start in range(0, len(table.data), BATCH_ROWS):
             rows = table.data[start : start + BATCH_ROWS]
-            yield pa.table({name: _fits_column(rows[name], table.columns[name].unit) for name in columns})
+            yield pa.table({name: _column(rows[name], table.columns[name].unit) for name in columns})
 
 
-def _fits_column(values: Any, unit: str | None) -> pa.Array:
+def _read_votable(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    from astropy.table import Table  # noqa: PLC0415 - takes long to load
+
+    table = Table.read(path, format="votable", table_id=0, use_names_over_ids=True)
+    _refuse_missing(path, columns, table.colnames)
+    whole = pa.table({name: _column(_with_nan(table[name]), table[name].unit) for name in columns})
+    yield from _pieces(whole)
+
+
+def _with_nan(column: Any) -> Any:
+    """A column without a mask: NaN or "" where nothing is given."""
+    if getattr(column, "mask", None) is None or column.dtype.kind in "iu":
+        return column
+    return column.filled(np.nan if column.dtype.kind == "f" else "")
+
+
+def _column(values: Any, unit: str | None) -> pa.Array:
     values = np.asarray(values)
     if str(unit).strip().lower() in ("rad", "radian", "radians"):
         values = np.degrees(values.astype(np.float64))
-    if values.dtype.kind in "SU":
+    if values.dtype.kind in "SUO":
         return pa.array([str(value).strip() for value in values.tolist()], pa.large_string())
     return pa.array(values.astype(values.dtype.newbyteorder("=")))
 
@@ -138,7 +159,7 @@ def _pieces(table: pa.Table) -> Iterator[pa.Table]:
         yield table.slice(start, BATCH_ROWS)
 
 
-_READERS = {"CSV": _read_csv, "Parquet": _read_parquet, "FITS": _read_fits}
+_READERS = {"CSV": _read_csv, "Parquet": _read_parquet, "FITS": _read_fits, "VOTable": _read_votable}
 
 
 def names_in(path: Path, column: str, table: pa.Table, first_row: int) -> list[str]:

@@ -28,7 +28,8 @@ from stronglens.sources.tile_grid import Frame, TileGrid, unit_vectors
 from stronglens.sources.tile_images import STRIPE_PX, TileImage
 
 SEPARATOR = "::"
-"""Between the file of a tile and the name of an object, in the address of a cutout."""
+"""In the address of a cutout, `IMAGE[X0:X1,Y0:Y1]::OBJECT`: before the name of the object. What is before it
+is CFITSIO's name for these pixels, counted from 1. Two objects of one name, of two catalogues, differ in it."""
 
 _MOST_OPEN = 64
 _MOST_EXAMPLES = 10
@@ -341,30 +342,28 @@ class TilesSource:
         return np.sort(best_first[_repeats(first[best_first], second[best_first])])
 
     def _entries_of(self, batch: "_Batch", keep: npt.NDArray[np.bool_], tiles: "_Tiles") -> Iterator[Entry]:
-        cuts, catalogue = batch.cuts, str(self._catalogue)
+        cuts, size_px = batch.cuts, self._size_px
         first_band = np.argmax(cuts.has_band, axis=1)
         stripe = cuts.corner[np.arange(len(first_band)), first_band, 0] // STRIPE_PX
         order = np.where(cuts.tile >= 0, cuts.tile * _SPAN + stripe + _NEGATIVE, -1)
-        places = (cuts.corner[..., 0] + _NEGATIVE) * _SPAN + cuts.corner[..., 1] + _NEGATIVE
-        columns = (cuts.tile, order, places, cuts.has_band, batch.ra, batch.dec)
+        columns = (cuts.tile, order, cuts.corner, cuts.has_band, batch.ra, batch.dec)
         lists = [column[keep].tolist() for column in columns]
         names = [name for name, kept in zip(batch.names, keep.tolist(), strict=True) if kept]
-        for name, tile, sorted_by, place, has_band, ra, dec in zip(names, *lists, strict=True):
-            paths = tiles.paths[tile] if tile >= 0 else [catalogue] * len(self._bands)
-            part_key = tiles.names[tile] if tile >= 0 else ""
+        for name, tile, sorted_by, corners, has_band, ra, dec in zip(names, *lists, strict=True):
+            if tile < 0:
+                path = f"{self._catalogue}{SEPARATOR}{name}"
+                for band in self._bands:
+                    yield Entry(path, "", name, band, tile, -1, "", ra, dec, sorted_by)
+                continue
+            part_key, paths = tiles.names[tile], tiles.paths[tile]
             for number, band in enumerate(self._bands):
-                if tile >= 0 and not has_band[number]:
-                    continue
-                yield Entry(
-                    path=f"{paths[number]}{SEPARATOR}{name}",
-                    object=name,
-                    band=band,
-                    place=place[number] if tile >= 0 else tile,
-                    ra=ra,
-                    dec=dec,
-                    order=sorted_by,
-                    part_key=part_key,
-                )
+                if has_band[number]:
+                    y, x = corners[number]
+                    box = f"[{x + 1}:{x + size_px},{y + 1}:{y + size_px}]"
+                    path = f"{paths[number]}{box}{SEPARATOR}{name}"
+                    place = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
+                    # By position: names of arguments take half as long again, and there may be 10^8 entries.
+                    yield Entry(path, "", name, band, place, -1, "", ra, dec, sorted_by, part_key)
 
     def _refuse_repeated(self, suspects: npt.NDArray[np.int64]) -> None:
         """Refuse a catalogue in which one of the names with these hashes stands twice (on one tile)."""
@@ -533,9 +532,9 @@ class TilesReader:
             if request.place < 0:
                 yield _NOWHERE[request.place]
                 continue
-            path, _, name = request.path.partition(SEPARATOR)
+            where, _, name = request.path.partition(SEPARATOR)
             try:
-                yield self._read(path, request, name)
+                yield self._read(where.rpartition("[")[0], request, name)
             except Rejected as why:
                 yield why
 
