@@ -195,6 +195,21 @@ def test_bands_may_have_grids_of_their_own(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reading.pixels, reference(*tiles[entry.band], sky[entry.object]))
 
 
+def test_bands_with_pixels_of_different_size_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for band, factor in (("g", 1), ("r", 3)):
+        header = tile_header(*CENTRE)
+        header["CDELT1"], header["CDELT2"] = header["CDELT1"] * factor, header["CDELT2"] * factor
+        write_one(tmp_path / band / "tile_a.fits", fits.ImageHDU(noise(np.random.default_rng(3)), header))
+    catalogue(3, 1).write(tmp_path / "catalogue.csv")
+    list(source_of(settings_of(tmp_path), ["g"]).entries())
+    assert not caplog.records
+    list(source_of(settings_of(tmp_path)).entries())
+    assert "1 tiles have pixels of another size in another band" in caplog.text
+    assert caplog.text.rstrip().endswith("tile_a.fits: 0.168, 0.504")
+
+
 @pytest.mark.parametrize("frame", ["FK5", "galactic", "SIP"])
 def test_other_frames_and_distortions_are_those_of_astropy(tmp_path: Path, frame: str) -> None:
     header, pixels = tile_header(*CENTRE), noise(np.random.default_rng(3))

@@ -33,6 +33,8 @@ class TileGrid:
         Unit vector (ICRS) of the middle.
     radius : float
         Length of a chord from there that reaches beyond each corner.
+    scale_arcsec : float
+        Side of a square pixel of the same area; NaN without a WCS.
 
     Raises
     ------
@@ -45,8 +47,10 @@ class TileGrid:
         from astropy.wcs.utils import wcs_to_celestial_frame  # noqa: PLC0415
 
         self.shape = shape
-        self._wcs = self.frame = None
+        self._wcs: Any = None
+        self.frame: Any = None
         self.key: object = shape
+        self.scale_arcsec = np.nan
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of keywords that astropy mends
             try:
@@ -63,6 +67,7 @@ class TileGrid:
                 return
             self.key = (shape, self._wcs.to_header_string(relax=True))
             self.frame_name = repr(self.frame)
+            self.scale_arcsec = 3600 * float(abs(np.linalg.det(self._wcs.pixel_scale_matrix))) ** 0.5
         height, width = shape
         across, along = np.array([0, 1, 2, 0, 2, 0, 1, 2, 1]), np.array([0, 0, 0, 1, 1, 2, 2, 2, 1])
         border = unit_vectors(*self.sky(across / 2 * width - 0.5, along / 2 * height - 0.5))

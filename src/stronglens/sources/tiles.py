@@ -7,6 +7,7 @@ pixel centres at whole numbers.
 """
 
 import glob
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +30,12 @@ from stronglens.sources.tile_images import STRIPE_PX, TileImage
 
 SEPARATOR = "::"
 """In the address of a cutout, `IMAGE[X0:X1,Y0:Y1]::OBJECT`: before the name of the object. What is before it
-is CFITSIO's name for these pixels, counted from 1. Two objects of one name, of two catalogues, differ in it."""
+is CFITSIO's name for these pixels, counted from 1; it tells apart objects of one name in two catalogues."""
+
+_LOG = logging.getLogger("stronglens")
 
 _MOST_OPEN = 64
+_MOST_UNEVEN = 1.01  # the scale of a projection differs by less from tile to tile
 _MOST_EXAMPLES = 10
 _SPAN = 2**24  # of pixels along an axis, of which the first quarter is negative
 _NEGATIVE = _SPAN // 4
@@ -439,6 +443,7 @@ class _Tiles(NamedTuple):
         found = find_tiles(settings, bands)
         tiles = cls(list(found), [], [], [])
         broken: list[str] = []
+        uneven: list[str] = []
         for of_band in found.values():
             paths = [of_band.get(band, "") for band in bands]
             grids: list[TileGrid | None] = []
@@ -449,6 +454,11 @@ class _Tiles(NamedTuple):
                 except Rejected as why:
                     broken.append(f"{path}: {why}")
                 grids.append(grid)
+            scales = [grid.scale_arcsec for grid in grids if grid is not None]
+            if scales and max(scales) > _MOST_UNEVEN * min(scales):
+                uneven.append(
+                    f"{', '.join(of_band.values())}: {', '.join(f'{scale:.3g}' for scale in scales)}"
+                )
             tiles.paths.append(paths)
             tiles.grids.append(grids)
             tiles.shapes.append(np.array([grid.shape if grid else (0, 0) for grid in grids], dtype=np.int64))
@@ -456,6 +466,13 @@ class _Tiles(NamedTuple):
             raise InputError(
                 f"{settings.images}: expected images of tiles, found {len(broken)} that are none: "
                 + "; ".join(broken[:_MOST_EXAMPLES])
+            )
+        if uneven:
+            _LOG.warning(
+                "%d tiles have pixels of another size in another band, so that cutouts of an object show "
+                "different areas of the sky; in arcsec: %s",
+                len(uneven),
+                uneven[0],
             )
         return tiles
 
@@ -546,19 +563,20 @@ class TilesReader:
             raise Rejected("beyond the edge of its tile", f"{box.n_outside} of {box.pixels.size} pixels")
         return Reading(box.pixels, name)
 
-    def _image(self, *key: str) -> TileImage:
-        image = self._images.get(key)
+    def _image(self, path: str, band: str) -> TileImage:
+        image = self._images.get((path, band))
         if image is None:
-            while len(self._images) >= _MOST_OPEN:
-                oldest = self._images.pop(next(iter(self._images)))
-                if isinstance(oldest, TileImage):
-                    oldest.close()
-            path, band = key
-            try:
-                image = TileImage(path, self._settings, band)
-            except Rejected as why:
-                image = why
-            self._images[path, band] = image
+            image = self._images[path, band] = self._opened(path, band)
         if isinstance(image, Rejected):
             raise image
         return image
+
+    def _opened(self, path: str, band: str) -> TileImage | Rejected:
+        while len(self._images) >= _MOST_OPEN:
+            oldest = self._images.pop(next(iter(self._images)))
+            if isinstance(oldest, TileImage):
+                oldest.close()
+        try:
+            return TileImage(path, self._settings, band)
+        except Rejected as why:
+            return why
