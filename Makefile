@@ -7,6 +7,7 @@
 #   make torture       attacks on every step: killed processes, full disks, changed files
 #   make test-system   the tests in a real browser, and on a real scheduler (root, and Slurm from the distribution)
 #   make bench         what is fast, and by how much: the short benchmarks
+#   make gpu           on a machine with a GPU: whether all is right there, and how fast
 #
 # Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
 
@@ -21,7 +22,7 @@ INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' 
 # Steps and tests find the programs of the environment, and one another's cores are left alone.
 WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help install submission report status test torture test-browser test-system scheduler lint bench lock docs
+.PHONY: help install submission report status test torture test-browser test-system scheduler lint bench gpu lock docs
 
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
@@ -33,6 +34,7 @@ help:
 	@echo "make test-system  these, and the profiles and the whole pipeline on a real scheduler, which it starts and stops"
 	@echo "make lint         formatters, linters and the type checker"
 	@echo "make bench        run the short benchmarks and print their tables"
+	@echo "make gpu          whether all is right on a GPU, and how fast; under 8 minutes"
 	@echo "make install      make the environment .venv, nothing else"
 	@echo "make lock         choose versions anew for what pyproject.toml asks; UPGRADE=--upgrade for the newest"
 	@echo "make docs         write config/README.md and config/schema.json from the classes of the config"
@@ -82,6 +84,10 @@ BENCHMARKS := packing preprocessing training_step training_epoch inference dry_r
 
 bench: $(INSTALLED)
 	@set -e; for stage in $(BENCHMARKS); do $(WITHIN) python benchmarks/$$stage.py; echo; done
+
+# Single sections, or a try without a GPU: python benchmarks/gpu.py --only equal,ways:nano; --smoke
+gpu: $(INSTALLED)
+	$(WITHIN) python benchmarks/gpu.py
 
 lock: $(INSTALLED)
 	$(WITHIN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

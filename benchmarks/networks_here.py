@@ -11,9 +11,12 @@ from torch._inductor.utils import fresh_cache
 from torch.utils.flop_counter import FlopCounterMode
 
 from stronglens.networks.compiled import Forward, compiled
+from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.network import build_network
 from stronglens.networks.resident import ResidentSamples
 from stronglens.settings.network import NetworkSettings
+from stronglens.settings.train import TrainSettings
+from stronglens.training.step import EpochPlan, Learner, Steps, Sums
 
 SIDE_PX = 41
 
@@ -66,6 +69,34 @@ def random_samples(n: int, device: torch.device, dtype: torch.dtype | None = Non
         part.copy_(torch.randn(part.shape, generator=generator, device=device))
     rows = torch.arange(n, device=device)
     return ResidentSamples(images, rows[:, None], (rows % 2).float(), has_gaps=False)
+
+
+class Epochs:
+    """Epochs of a network on some samples as a training goes through them, without validation."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        forward: Forward,
+        dtype: torch.dtype | None,
+        settings: TrainSettings,
+        samples: LoadedSamples,
+    ) -> None:
+        device = samples.rows.device
+        self.network, self.forward, self.dtype = network, forward, dtype
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, fused=True)
+        scaler = torch.amp.GradScaler(device.type, enabled=False)
+        learner = Learner(network, self.optimiser, scaler, dtype, settings, samples, torch.Generator(device))
+        self._plan = EpochPlan(learner, seed=1)
+        self._steps = Steps(learner, self._plan, Sums(self._plan.n_steps, device), forward)
+
+    def run(self) -> None:
+        """Go through the samples once."""
+        self._plan.fill(0, 0)
+        self.network.train()
+        for _ in self._steps.each(range(self._plan.n_steps)):
+            pass
+        wait_for(next(self.network.parameters()).device)
 
 
 def wait_for(device: torch.device) -> None:

@@ -8,12 +8,11 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 
 import harness
-from networks_here import compile_anew, our_network, random_samples, timm_network, wait_for
+from networks_here import Epochs, compile_anew, our_network, random_samples, timm_network
 
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import autocast_dtype
 from stronglens.settings.train import TrainSettings
-from stronglens.training.epoch import run_epoch
 
 BATCH = 128
 
@@ -63,21 +62,17 @@ def _rates(count: int, options: harness.Options, batch: int, n_steps: int) -> li
 def _train(
     options: harness.Options, batch: int, n_steps: int, start: Barrier, told: "Queue[list[float]]"
 ) -> None:
-    # Torch is loaded here alone: the parent never touches the device.
-    import training_epoch  # noqa: PLC0415
-
     device = choose_device(options.device)
     dtype = autocast_dtype(device, "auto")
     network = our_network(options.network, timm_network(options.network, device), device)
     forward, _ = compile_anew(network, batch, device, dtype, learn=True, size=options.size)
-    learner = training_epoch.learner_of(network, forward, dtype, device, TrainSettings(batch_size=batch))
     samples = random_samples(n_steps * batch, device, dtype)
+    epochs = Epochs(network, forward, dtype, TrainSettings(batch_size=batch), samples)
     seconds = []
     for _ in range(options.n_rounds):
         start.wait(900)
         started = time.perf_counter()
-        run_epoch(learner, samples, 0)
-        wait_for(device)
+        epochs.run()
         seconds.append(time.perf_counter() - started)
     told.put(seconds)
 

@@ -14,6 +14,7 @@ from item_by_item import FitsFiles
 from made_data import write_fits, write_packed
 from networks_here import (
     SIDE_PX,
+    Epochs,
     compile_anew,
     flops_of,
     matrix_rate,
@@ -26,7 +27,6 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
-from stronglens.networks.compiled import Forward
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import autocast, autocast_dtype
 from stronglens.networks.samples import make_samples
@@ -34,11 +34,10 @@ from stronglens.networks.streamed import stream_samples
 from stronglens.packing.packed import open_packed
 from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.settings.train import TrainSettings
-from stronglens.training.epoch import Learner, run_epoch
 
 MOST_WORKERS = 8
 MEMBER_IMAGES = 700_000 * 80
-STREAMED = "run_epoch on streamed samples, smoothed and normalised each time"
+STREAMED = "an epoch on streamed samples, smoothed and normalised each time"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     twin = timm_network(options.network, device)
     network = our_network(options.network, twin, device)
     forward, _ = compile_anew(network, batch, device, dtype, learn=True, size=options.size)
-    learner = learner_of(network, forward, dtype, device, settings)
     samples = random_samples(n_batches * batch, device, dtype)
+    epochs = Epochs(network, forward, dtype, settings, samples)
     with tempfile.TemporaryDirectory() as folder:
         n_few = options.pick(tiny=5, short=640, full=6400)
         files = write_fits(Path(folder, "files"), n_few // 5)
@@ -63,17 +62,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             shuffle=True,
             num_workers=min(MOST_WORKERS, len(os.sched_getaffinity(0))),
         )
-        naive_learner = learner_of(twin, twin, dtype, device, settings)
+        naive = Epochs(twin, twin, dtype, settings, samples)
         packed = open_packed(write_packed(Path(folder, "packed"), n_batches * batch), check=False)
         everything = np.ones(len(packed.index), dtype=bool)
         chosen = make_samples(packed.index, "each", everything, packed.summary["bands"])
         streamed = stream_samples(packed, chosen, PreprocessSettings(smoothing="gaussian"), device)
-        ours, limit = "run_epoch on resident samples", "limit: the same steps on one batch in memory"
+        epochs_of_streamed = Epochs(network, forward, dtype, settings, streamed)
+        ours, limit = "an epoch on resident samples", "limit: the same steps on one batch in memory"
         ways = [
-            Way(ours, lambda: run_epoch(learner, samples, 0), len(samples)),
-            Way(limit, lambda: _steps_on_one_batch(learner, n_batches, batch, device), len(samples)),
-            Way(STREAMED, lambda: run_epoch(learner, streamed, 0), len(streamed)),
-            Way("data loader on files, timm's default", lambda: _naive_epoch(naive_learner, loader), n_few),
+            Way(ours, epochs.run, len(samples)),
+            Way(limit, lambda: _steps_on_one_batch(epochs, n_batches, batch, device), len(samples)),
+            Way(STREAMED, epochs_of_streamed.run, len(streamed)),
+            Way("data loader on files, timm's default", lambda: _naive_epoch(naive, loader), n_few),
         ]
         graphs, limit_of_graphs = f"{ours}, CUDA graphs", f"{limit}, CUDA graphs"
         if device.type == "cuda":
@@ -81,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             recorded, _ = compile_anew(
                 replayed, batch, device, dtype, learn=True, size=options.size, graphs=True
             )
-            other = learner_of(replayed, recorded, dtype, device, settings)
+            other = Epochs(replayed, recorded, dtype, settings, samples)
             ways[2:2] = [
-                Way(graphs, lambda: run_epoch(other, samples, 0), len(samples)),
+                Way(graphs, other.run, len(samples)),
                 Way(
                     limit_of_graphs,
                     lambda: _steps_on_one_batch(other, n_batches, batch, device),
@@ -119,20 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def learner_of(
-    network: torch.nn.Module,
-    forward: Forward,
-    dtype: torch.dtype | None,
-    device: torch.device,
-    settings: TrainSettings,
-) -> Learner:
-    """A network about to learn, as `fit` makes it."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, fused=True)
-    scaler = torch.amp.GradScaler(device.type, enabled=False)
-    return Learner(network, forward, optimiser, scaler, dtype, settings, seed=1)
-
-
-def _step(learner: Learner, images: Tensor, labels: Tensor) -> None:
+def _step(learner: Epochs, images: Tensor, labels: Tensor) -> None:
     with autocast(images.device, learner.dtype):
         logit = learner.forward(images).squeeze(1).float()
     loss = binary_cross_entropy_with_logits(logit, labels)
@@ -141,7 +128,7 @@ def _step(learner: Learner, images: Tensor, labels: Tensor) -> None:
     learner.optimiser.step()
 
 
-def _steps_on_one_batch(learner: Learner, n_steps: int, batch: int, device: torch.device) -> None:
+def _steps_on_one_batch(learner: Epochs, n_steps: int, batch: int, device: torch.device) -> None:
     learner.network.train()
     images = torch.randn(batch, 1, SIDE_PX, SIDE_PX, device=device)
     labels = torch.ones(batch, device=device)
@@ -150,7 +137,7 @@ def _steps_on_one_batch(learner: Learner, n_steps: int, batch: int, device: torc
     wait_for(device)
 
 
-def _naive_epoch(learner: Learner, loader: DataLoader[tuple[Tensor, Tensor]]) -> None:
+def _naive_epoch(learner: Epochs, loader: DataLoader[tuple[Tensor, Tensor]]) -> None:
     learner.network.train()
     device = next(learner.network.parameters()).device
     for images, labels in loader:

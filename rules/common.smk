@@ -261,7 +261,7 @@ def list_contents(wildcards):
     """
     data_set = wildcards.get("testset", "labelled")
     contents = {}
-    for path in pack_settings(data_set).paths:
+    for path in pack_settings(data_set).list_paths:
         if located(path).is_file():
             contents[path] = sha256_of(located(path))
         elif not located(path).exists() and path in (packed := packed_summary(data_set).get("lists", {})):

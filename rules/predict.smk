@@ -27,14 +27,14 @@ rule predict_val:
         runtime=doubled_at_retry(12 * 60),
         device="auto",
         compile="auto",
-        batch_size=512,
+        batch_size="auto",
     params:
         options=lambda wildcards: f"--split val {predict_options(wildcards)}",
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --splits "$(dirname {input.split:q})" {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
-        " --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
+        " --batch-size {resources.batch_size} --choices results/choices --threads {threads} --log {log:q}"
 
 
 rule predict_test:
@@ -66,14 +66,14 @@ rule predict_test:
         runtime=doubled_at_retry(12 * 60),
         device="auto",
         compile="auto",
-        batch_size=512,
+        batch_size="auto",
     params:
         options=lambda wildcards: f"--which test {predict_options(wildcards)}",
     shell:
         'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
-        " --batch-size {resources.batch_size} --threads {threads} --log {log:q}"
+        " --batch-size {resources.batch_size} --choices results/choices --threads {threads} --log {log:q}"
 
 
 # The held-out test set: the labelled objects that no member has learnt from and t* was not chosen on.

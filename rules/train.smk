@@ -35,7 +35,8 @@ rule train:
     shell:
         'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
-        " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads} --log {log:q}"
+        " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
+        " --choices results/choices --log {log:q}"
 
 
 rule import_member:

@@ -11,6 +11,9 @@ import numpy.typing as npt
 from astropy.io import fits
 from astropy.table import Table
 
+from stronglens.sources.checked import NonFinite, checked
+from stronglens.sources.fits_image import FitsReader, read_bytes
+
 BANDS = ("g", "r", "i", "z", "y")
 PREFIXES = {
     "slsim_lenses": "D1_L",
@@ -21,6 +24,20 @@ PREFIXES = {
 """The four buckets, and how the names of their files begin."""
 
 Image = npt.NDArray[np.floating]
+
+
+class CutoutReader:
+    """Reads cutouts of files as packing does: bytes, image, checks."""
+
+    def __init__(self, size_px: int, non_finite: NonFinite = "reject") -> None:
+        self._fits = FitsReader(size_px)
+        self._checks = size_px, non_finite
+
+    def read(self, path: str | Path) -> tuple[npt.NDArray[np.float32], str, int]:
+        """Image, id in the file, and number of filled pixels."""
+        reading = self._fits.read(read_bytes(str(path)))
+        cutout = checked(reading, *self._checks)
+        return cutout.image, reading.header_id, cutout.n_filled
 
 
 def galaxy(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stronglens import artefact
 from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json, write_text
 from stronglens.errors import InputError
 
@@ -128,3 +129,32 @@ def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     large.unlink()
     with pytest.raises(InputError, match=r"large\.npy: expected the file that .* describes, found none"):
         check_sha256(large, stated, description)
+
+
+def test_a_large_file_is_hashed_once_and_again_where_it_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cutouts.npy"
+    path.write_bytes(b"a" * 100)
+    hashed: list[Path] = []
+    whole = artefact.sha256_of
+    monkeypatch.setattr(artefact, "sha256_of", lambda path: hashed.append(path) or whole(path))
+    artefact.known_sha256(path)
+    assert len(list(tmp_path.iterdir())) == 1  # a small file leaves nothing beside it
+    monkeypatch.setattr(artefact, "LARGE_BYTES", 100)
+    artefact.known_sha256(path)
+    assert len(list(tmp_path.iterdir())) == 1  # nor does one that was changed just now
+    monkeypatch.setattr(artefact, "_SETTLED_NS", 0)
+    first = [artefact.known_sha256(path) for _ in range(3)]
+    assert len(hashed) == 3
+    assert set(first) == {whole(path)}
+    times = path.stat()
+    path.write_bytes(b"b" * 100)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # its other time cannot be put back
+    assert artefact.known_sha256(path) == whole(path) != first[0]
+    (tmp_path / ".cutouts.npy.sha256.json").write_text("{")
+    assert artefact.known_sha256(path) == whole(path)
+    assert len(hashed) == 5
+    monkeypatch.setenv(artefact.VERIFY, "1")
+    artefact.known_sha256(path)
+    assert len(hashed) == 6

@@ -493,8 +493,7 @@ def test_domains_are_those_of_the_buckets() -> None:
         ("transfer", {"train_on": ["euclid"], "test_on": ["hsc"]}),
     )
     assert problems(raw) == [
-        "models.nano.domains: found des_y5, expected the name of a domain of a bucket; "
-        "did you mean des_y6?",
+        "models.nano.domains: found des_y5, expected the name of a domain of a bucket; did you mean des_y6?",
         "transfer.test_on: found hsc, expected the name of a domain of a bucket; "
         "the config has euclid, des_y6",
     ]

@@ -326,7 +326,7 @@ def test_how_figures_of_a_search_look_concerns_them_alone(search):
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        ("stronglens/training/fit.py", [0, 1, 2, 3, 4]),
+        ("stronglens/training/trainer.py", [0, 1, 2, 3, 4]),
         ("stronglens/searching/study.py", [0, 1, 2, 3, 4]),
         ("stronglens/searching/search_plots.py", []),
     ],
@@ -335,7 +335,7 @@ def test_code_that_trials_run_on_runs_them_again(search, module, expected):
     edit(search, module)
     assert trials(jobs(search, "search_lr")) == expected
     # What only searches run on trains no member again.
-    assert ("train" in rules(search)) == (module == "stronglens/training/fit.py")
+    assert ("train" in rules(search)) == (module == "stronglens/training/trainer.py")
 
 
 def test_what_is_told_of_an_ensemble_is_told_anew_alone(project):
@@ -451,7 +451,7 @@ def test_numbers_that_are_drawn_draw_the_figure_again(project, table, drawn):
 @pytest.mark.parametrize(
     ("module", "rerun", "kept"),
     [
-        ("stronglens/training/fit.py", {"train"}, PACKING | {"split_objects"}),
+        ("stronglens/training/trainer.py", {"train"}, PACKING | {"split_objects"}),
         ("stronglens/networks/preprocess.py", {"train", "predict_val"}, PACKING | {"split_objects"}),
         ("stronglens/splitting/split.py", {"split_objects", "train"}, PACKING),
         ("stronglens/sources/fits_image.py", PACKING, set()),

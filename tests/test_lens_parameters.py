@@ -25,7 +25,8 @@ from stronglens.settings.lens_parameters import LENS_PARAMETERS
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import NetworkSettings
 from stronglens.submitting.submission_forms import FORMS
-from stronglens.training import epoch, train_member
+from stronglens.training import step as step_module
+from stronglens.training import train_member
 from stronglens.training.lens_task import LensTargets, mean_of
 
 SETTINGS: dict[str, Any] = {
@@ -259,7 +260,7 @@ ALL = {"ema_decay": 0.9, "balance": "bucket", "band_dropout": 0.2, "clip_grad_no
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[int] = []
-    augment = epoch.augment
+    augment = step_module.augment
 
     def augment_then_stop(*given: Any) -> torch.Tensor:
         turns.append(1)
@@ -267,7 +268,7 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         return augment(*given)
 
-    monkeypatch.setattr(epoch, "augment", augment_then_stop)
+    monkeypatch.setattr(step_module, "augment", augment_then_stop)
 
 
 @pytest.mark.parametrize("step", [1, 3])  # of two epochs of two steps

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as loss_of
 
 from stronglens.settings.train import TrainSettings
-from stronglens.training.mixing import mix, mixes
+from stronglens.training.mixing import draw_mixing, mix, mixes
 
 N = 4000
 MIXUP, CUTMIX = TrainSettings(mixup_alpha=0.4), TrainSettings(cutmix_alpha=1.0)
@@ -19,6 +19,18 @@ def batch(size: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.stack([image, 10 * image], dim=1), (torch.arange(N) % 2).float()
 
 
+def mixed_of(
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    weights: torch.Tensor | None,
+    settings: TrainSettings,
+    seed: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    n, _, height, width = images.shape
+    drawn = draw_mixing(n, height, width, settings, np.random.default_rng(seed))
+    return mix(images, labels, weights, drawn)
+
+
 def test_nothing_is_mixed_by_default() -> None:
     assert not mixes(TrainSettings())
     assert mixes(MIXUP)
@@ -28,7 +40,7 @@ def test_nothing_is_mixed_by_default() -> None:
 @pytest.mark.parametrize("settings", [MIXUP, CUTMIX], ids=["mixup", "cutmix"])
 def test_labels_follow_the_pixels(settings: TrainSettings) -> None:
     images, labels = batch()
-    mixed, targets, weights = mix(images, labels, None, settings, np.random.default_rng(1))
+    mixed, targets, weights = mixed_of(images, labels, None, settings, 1)
     assert weights is None
     assert mixed.shape == images.shape
     torch.testing.assert_close(mixed[:, 1], 10 * mixed[:, 0])
@@ -57,7 +69,7 @@ def test_the_loss_is_that_of_both_images_with_their_weights() -> None:
     images, labels = batch(1)
     weights = torch.rand(N, generator=torch.Generator().manual_seed(3)) + 0.5
     logits = torch.randn(N, generator=torch.Generator().manual_seed(4))
-    _, targets, mixed = mix(images, labels, weights, MIXUP, np.random.default_rng(2))
+    _, targets, mixed = mixed_of(images, labels, weights, MIXUP, 2)
     generator = np.random.default_rng(2)
     partners = generator.permutation(N)
     share = torch.from_numpy(generator.beta(0.4, 0.4, N)).float()
@@ -72,6 +84,6 @@ def test_of_both_each_batch_has_one() -> None:
     both = TrainSettings(mixup_alpha=1.0, cutmix_alpha=1.0)
     n_cutmix = 0
     for seed in range(60):
-        mixed = mix(images[:50], labels[:50], None, both, np.random.default_rng(seed))[0]
+        mixed = mixed_of(images[:50], labels[:50], None, both, seed)[0]
         n_cutmix += bool((mixed[:, 0] % 1 == 0).all())
     assert 15 < n_cutmix < 45  # binomial: four standard deviations

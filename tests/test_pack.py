@@ -23,6 +23,7 @@ from astropy.table import Table
 import build_buckets as step
 from fits_files import (
     BANDS,
+    CutoutReader,
     galaxy,
     plant_faults,
     primary_bytes,
@@ -41,10 +42,22 @@ from stronglens.settings.data import (
     PackSettings,
     TestSetSettings,
 )
-from stronglens.sources.fits_image import CutoutReader
 
 FILES = ["cutouts.npy", "index.parquet", "parameters.parquet", "rejected.csv", "summary.json"]
-COLUMNS = ["object", "band", "path", "bucket", "domain", "label", "header_id", "pixel_hash"]
+COLUMNS = [
+    "object",
+    "band",
+    "path",
+    "bucket",
+    "domain",
+    "label",
+    "header_id",
+    "pixel_hash",
+    "ra",
+    "dec",
+    "unit",
+    "zero_point",
+]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +170,7 @@ def test_any_number_of_processes_gives_the_same_bytes(
     assert len(packed.cutouts) == 42
     reader = CutoutReader(41)
     for path, cutout in zip(packed.index["path"], packed.cutouts, strict=True):
-        np.testing.assert_array_equal(cutout, reader.read(path).image)
+        np.testing.assert_array_equal(cutout, reader.read(path)[0])
 
 
 def test_a_killed_process_ends_the_step(

@@ -27,7 +27,7 @@ from stronglens.searching.search_plots import draw_curves, draw_history, draw_im
 from stronglens.searching.space import read, written
 from stronglens.searching.trials import best_of
 from stronglens.settings.search import Dimension, TrialSettings
-from stronglens.training import fit, train_member
+from stronglens.training import resume, trainer
 from test_config import only_problem, problems, small
 
 SCRIPTS = Path(__file__).parent.parent / "workflow" / "scripts"
@@ -69,7 +69,7 @@ def aucs(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
 
     def give(values: list[float]) -> None:
         left = iter(values)
-        monkeypatch.setattr(fit, "score", lambda *given: fit.Scores(0.5, 0.5, next(left)))
+        monkeypatch.setattr(trainer, "score", lambda *given: trainer.Scores(0.5, 0.5, next(left)))
 
     return give
 
@@ -264,13 +264,13 @@ def test_a_setting_that_does_not_work_is_a_trial_that_failed(
     message: str,
 ) -> None:
     aucs([0.8, math.nan])
-    scored = fit.score
+    scored = trainer.score
 
-    def score(*given: Any) -> fit.Scores:
+    def score(*given: Any) -> trainer.Scores:
         auc = scored(*given).auc
-        return fit.Scores(auc, 0.5, auc)  # the loss is NaN too
+        return trainer.Scores(auc, 0.5, auc)  # the loss is NaN too
 
-    monkeypatch.setattr(fit, "score", score)
+    monkeypatch.setattr(trainer, "score", score)
     assert call(data, tmp_path, 0, SETTINGS | {"space": space}) == 0
     found = told(tmp_path, 0)
     assert (found["state"], found["best_val_auc"]) == ("failed", None)
@@ -296,21 +296,25 @@ def test_a_killed_trial_goes_on_with_the_same_setting_from_its_last_epoch(
 ) -> None:
     settings = SETTINGS | {"storage": storage}
     assert call(data, tmp_path / "whole", 0, settings) == 0
-    save = train_member.save_state
 
-    def save_then_die(folder: Path, identity: Any, state: Any) -> None:
-        save(folder, identity, state)
-        if len(state["records"]) == 2:  # the second epoch is saved and not reported
+    def save_then_die(keeper: Any, state: Any) -> None:
+        resume.save_state(keeper._folder, keeper._identity, state())
+        if len(state()["records"]) == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_member, "save_state", save_then_die)
+        patch.setattr(resume.StateKeeper, "offer", save_then_die)
         call(data, tmp_path / "cut", 0, settings)
     assert not (tmp_path / "cut/trial_0.json").exists()
     epochs = []
-    run_epoch = fit.run_epoch
+    run_epoch = trainer.Trainer._epoch
+
+    def counted(one: trainer.Trainer, *given: Any) -> None:
+        epochs.append(len(one.records))
+        run_epoch(one, *given)
+
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "run_epoch", lambda *given: epochs.append(given[2]) or run_epoch(*given))
+        patch.setattr(trainer.Trainer, "_epoch", counted)
         assert call(data, tmp_path / "cut", 0, settings) == 0
     assert epochs == [2, 3]
     cut, whole = told(tmp_path / "cut", 0), told(tmp_path / "whole", 0)
@@ -319,7 +323,7 @@ def test_a_killed_trial_goes_on_with_the_same_setting_from_its_last_epoch(
     # Lost after it was told: told again, and not trained again.
     (tmp_path / "cut/trial_0.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "run_epoch", None)
+        patch.setattr(trainer.Trainer, "_epoch", None)
         assert call(data, tmp_path / "cut", 0, settings) == 0
     assert told(tmp_path / "cut", 0)["val_auc"] == whole["val_auc"]
 

@@ -10,12 +10,9 @@ import yaml
 import show_status
 from stronglens.artefact import write_json
 from stronglens.configuring.config import Config, check_config
-from stronglens.reporting.status import duration, member_status, read_train_log, status_lines
+from stronglens.reporting.status import duration, member_status, status_lines
+from stronglens.training.progress_file import EndedEpoch, ProgressFile, TrainProgress, read_progress
 
-START = (
-    "2026-11-24T03:00:00Z INFO nano, seed 1 on cpu, 2 threads: "
-    "70 train samples, 20 val samples, 10 test samples"
-)
 CONFIG: dict[str, Any] = {
     "data": {
         "labelled": dict.fromkeys(("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses"), "/d")
@@ -27,13 +24,6 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def epoch(number: int, auc: float | str, seconds: float = 10.0, n: int = 9, best: str = "") -> str:
-    return (
-        f"2026-11-24T03:00:01Z INFO epoch {number}/{n}: train loss 0.5954 acc 0.6817, "
-        f"val loss 0.5802 acc 0.6906 auc {auc}, lr 0.000453, {seconds} s, 243 images/s{best}"
-    )
-
-
 @pytest.fixture
 def config() -> Config:
     for number, bucket in enumerate(CONFIG["data"]["labelled"]):
@@ -41,29 +31,36 @@ def config() -> Config:
     return check_config(CONFIG, "test")
 
 
-def write_log(results: Path, seed: int, lines: list[str], age_s: float) -> None:
+def write_progress(
+    results: Path,
+    seed: int,
+    aucs: list[float | None],
+    seconds: float,
+    age_s: float,
+    n: int = 9,
+    step: int = 0,
+) -> None:
     folder = results / f"models/nano/seed_{seed}"
-    folder.mkdir(parents=True)
-    (folder / "train.log").write_text("\n".join(lines) + "\n")
-    os.utime(folder / "train.log", (1000 - age_s, 1000 - age_s))
+    epochs = [EndedEpoch(val_auc=auc, seconds=seconds) for auc in aucs]
+    ProgressFile(folder).write(TrainProgress(n_epochs=n, epochs=epochs, step=step, n_steps=10))
+    os.utime(folder / "progress.json", (1000 - age_s, 1000 - age_s))
 
 
-def test_a_log_with_several_tries() -> None:
-    going_on = "2026-11-24T03:00:00Z INFO going on after epoch 1"
-    lines = [START, epoch(1, 0.7), epoch(2, 0.9), START, going_on, epoch(2, "0.8000"), epoch(3, "nan")]
-    log = read_train_log("\n".join(lines))
-    assert list(log.epochs) == [1, 2, 3]
-    assert (log.best_epoch, log.epochs[2].val_auc, log.n_epochs) == (2, 0.8, 9)
-    anew = read_train_log("\n".join([*lines, START, epoch(1, 0.6, 4.0)]))
-    assert (list(anew.epochs), anew.epoch_s) == ([1], 4.0)
-    # One that has not ended its first epoch keeps what is known of the last try.
-    assert list(read_train_log("\n".join([*lines, START])).epochs) == [1, 2, 3]
+def test_what_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    ProgressFile(tmp_path).begin()
+    assert read_progress(tmp_path)[0] == TrainProgress()
+    ProgressFile(tmp_path).write(TrainProgress(n_epochs=4, step=2, n_steps=3))
+    ProgressFile(tmp_path).begin()  # another try: what is known is kept
+    assert read_progress(tmp_path)[0].n_epochs == 4
+    for text in ("{", '{"format": 1, "n_epochs": "many"}', '{"format": 2, "n_epochs": 4}'):
+        (tmp_path / "progress.json").write_text(text)
+        assert read_progress(tmp_path)[0] == TrainProgress()
 
 
 def test_each_state(config: Config, tmp_path: Path) -> None:
-    write_log(tmp_path, 1, [START, epoch(1, 0.7, 20.0), epoch(2, 0.75, 20.0)], age_s=15)
-    write_log(tmp_path, 2, [START, epoch(1, 0.7, 20.0)], age_s=700)
-    write_log(tmp_path, 3, [START], age_s=5)
+    write_progress(tmp_path, 1, [0.7, 0.75, None], 20.0, age_s=15, step=5)
+    write_progress(tmp_path, 2, [0.7], 20.0, age_s=700)
+    write_progress(tmp_path, 3, [], 0.0, age_s=5)
     states = {
         seed: member_status(config, "nano", seed, tmp_path, tmp_path / "logs", 1000) for seed in (1, 2, 3, 4)
     }
@@ -73,19 +70,16 @@ def test_each_state(config: Config, tmp_path: Path) -> None:
         3: "runs",
         4: "waits",
     }
-    assert (states[1].auc, states[1].left_s, states[1].says) == (0.75, 7 * 20 - 15, "epoch 2 of 9")
+    assert (states[1].auc, states[1].left_s, states[1].says) == (0.75, 5.5 * 20, "epoch 3 of 9")
     assert states[2].says == "epoch 1 of 9, silent for 12 min"
     assert (states[3].auc, states[3].left_s) == (None, None)
-    # An epoch of ten minutes may be silent for ten.
-    write_log(tmp_path, 4, [START, epoch(1, 0.7, 600.0)], age_s=700)
-    assert member_status(config, "nano", 4, tmp_path, tmp_path / "logs", 1000).state == "runs"
 
 
 def test_the_whole_run(config: Config, tmp_path: Path) -> None:
     write_json(tmp_path / "models/nano/seed_1/best.json", {"best_epoch": 5, "val_auc": 0.91234})
     write_json(tmp_path / "models/nano/seed_1/results.json", {"n_epochs": 8})
     write_json(tmp_path / "models/nano/seed_3/best.json", {"imported": True})
-    write_log(tmp_path, 2, [START, epoch(1, 0.7, 3600.0, n=3)], age_s=0)
+    write_progress(tmp_path, 2, [0.7], 3600.0, age_s=0, n=3)
     write_json(tmp_path / "buckets/labelled/summary.json", {})
     for part in (0, 2):
         write_json(tmp_path / f"buckets/challenge/part_{part}/summary.json", {})
@@ -126,9 +120,9 @@ def test_time_left_of_those_of_which_little_is_known(config: Config, tmp_path: P
     def last_lines() -> list[str]:
         return status_lines(config, tmp_path, tmp_path / "s.csv", tmp_path / "logs", now_s=1000)[-2:]
 
-    write_log(tmp_path, 1, [START], age_s=5)
+    write_progress(tmp_path, 1, [], 0.0, age_s=5)
     assert last_lines()[1].startswith("20 predictions")  # no guess before an epoch has ended
-    write_log(tmp_path, 2, [START, *(epoch(number, 0.7, 60.0, n=20) for number in (1, 2))], age_s=0)
+    write_progress(tmp_path, 2, [0.7, 0.7], 60.0, age_s=0, n=20)
     # 18 minutes for seed 2, 20 for each of the others; two of them run.
     assert last_lines()[1] == "trainings need about 39 min more, 2 at once"
 

@@ -11,8 +11,8 @@ import torch
 
 from packed_files import BUCKETS, state_index, write_objects, write_packed, write_splits
 from stronglens.artefact import sha256_of
-from stronglens.reporting.status import read_train_log
-from stronglens.training import epoch, fit, train_member
+from stronglens.training import resume, step, train_member, trainer, validation
+from stronglens.training.progress_file import read_progress
 from stronglens.training.train_member import share_of_objects
 from train import main
 
@@ -102,25 +102,30 @@ def test_streamed_samples_give_the_same_bytes(data, tmp_path, bands):
         assert (tmp_path / "always" / name).read_bytes() == (tmp_path / "never" / name).read_bytes(), name
 
 
+def die_once_kept(patch, n_epochs, n_steps=0):
+    """Let a training die when a state with so many epochs, and steps of the next, has been kept."""
+
+    def keep(keeper, state):
+        resume.save_state(keeper._folder, keeper._identity, state)
+        if (len(state["records"]), state["step"]) == (n_epochs, n_steps):
+            raise KeyboardInterrupt
+
+    patch.setattr(resume.StateKeeper, "keep", keep)
+    patch.setattr(resume.StateKeeper, "offer", lambda keeper, state: keep(keeper, state()))
+
+
 @pytest.mark.parametrize("n_epochs", [1, 2, 3])
 def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkeypatch, n_epochs):
     settings = with_train(schedule="plateau", plateau_patience=0)
     assert train(data, tmp_path / "whole", settings) == 0
-    save = train_member.save_state
-
-    def save_then_die(folder, identity, state):
-        save(folder, identity, state)
-        if len(state["records"]) == n_epochs:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_member, "save_state", save_then_die)
+        die_once_kept(patch, n_epochs)
         train(data, tmp_path / "cut", settings)
     assert not (tmp_path / "cut/best.pt").exists()
     seen = []
     with monkeypatch.context() as patch:
-        run_epoch = fit.run_epoch
-        patch.setattr(fit, "run_epoch", lambda *given: seen.append(given) or run_epoch(*given))
+        run_epoch = trainer.Trainer._epoch
+        patch.setattr(trainer.Trainer, "_epoch", lambda *given: seen.append(given) or run_epoch(*given))
         assert train(data, tmp_path / "cut", settings) == 0
     assert len(seen) == 3 - n_epochs
     for name in PRODUCTS:
@@ -143,13 +148,13 @@ def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
         seen.append(len(images))
         return images.flip(3) if torch.rand((), generator=generator) < 0.5 else images
 
-    monkeypatch.setattr(epoch, "augment", augment_plainly)
+    monkeypatch.setattr(step, "augment", augment_plainly)
     assert train(data, tmp_path / "whole") == 0
     assert len(seen) == 24
     seen.clear()
     handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
-        patch.setattr(epoch, "augment", augment_then_stop)
+        patch.setattr(step, "augment", augment_then_stop)
         assert train(data, tmp_path / "cut") == 143
     assert signal.getsignal(signal.SIGTERM) == handler
     assert "stopped by SIGTERM" in caplog.text
@@ -164,7 +169,7 @@ def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
 def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
     data, tmp_path, monkeypatch, caplog, n_epochs
 ):
-    monkeypatch.setattr(fit, "SCORING_BATCH_SIZE", 16)
+    monkeypatch.setattr(validation, "SCORING_BATCH_SIZE", 16)
     assert train(data, tmp_path / "whole") == 0
     n_scored, batches = [], []
 
@@ -180,15 +185,15 @@ def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
         return score(network, samples, precision, forward_until_told)
 
     with monkeypatch.context() as patch:
-        score = fit.score
-        patch.setattr(fit, "score", score_until_told)
+        score = trainer.score
+        patch.setattr(trainer, "score", score_until_told)
         assert train(data, tmp_path / "cut") == 143
     assert len(batches) == 4 * (n_epochs - 1) + 2  # the others were not waited for
     assert f"stopped by SIGTERM after all steps of epoch {n_epochs};" in caplog.text
     steps = []
     with monkeypatch.context() as patch:
-        augment = epoch.augment
-        patch.setattr(epoch, "augment", lambda *given: steps.append(given) or augment(*given))
+        augment = step.augment
+        patch.setattr(step, "augment", lambda *given: steps.append(given) or augment(*given))
         assert train(data, tmp_path / "cut") == 0
     assert len(steps) == 8 * (3 - n_epochs)  # none is done again
     for name in PRODUCTS:
@@ -246,8 +251,8 @@ def test_each_option_acts_and_goes_on_to_the_same_bytes(data, plain, tmp_path, m
         return augment(images, settings, generator)
 
     with monkeypatch.context() as patch:
-        augment = epoch.augment
-        patch.setattr(epoch, "augment", augment_then_stop)
+        augment = step.augment
+        patch.setattr(step, "augment", augment_then_stop)
         assert train(data, tmp_path / "cut", settings) == 143
     assert train(data, tmp_path / "cut", settings, 42, "--resident", "never") == 0
     for product in PRODUCTS:
@@ -270,20 +275,20 @@ def test_all_options_together_learn_rings(data, tmp_path):
 
 def test_averaged_weights_are_the_average_of_those_of_the_steps(data, tmp_path, monkeypatch):
     seen = []
-    update = epoch.ModelEmaV3.update
+    follow = step.follow
 
-    def note_and_update(average, network, step):
+    def note_and_follow(average, network, share):
         seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
-        update(average, network, step)
+        follow(average, network, share)
 
-    monkeypatch.setattr(epoch.ModelEmaV3, "update", note_and_update)
+    monkeypatch.setattr(step, "follow", note_and_follow)
     assert train(data, tmp_path, STACK | {"train": STACK["train"] | {"ema_decay": 0.6}}) == 0
     assert len(seen) == 6  # 3 epochs of 2 steps
     last = torch.load(tmp_path / "last.pt", weights_only=True)
     for name, found in last.items():
         expected = seen[0][name].double()
-        for step, weights in enumerate(seen[1:], start=1):
-            decay = min(0.6, 1 - (1 + step) ** (-2 / 3))
+        for number, weights in enumerate(seen[1:], start=1):
+            decay = min(0.6, 1 - (1 + number) ** (-2 / 3))
             expected = decay * expected + (1 - decay) * weights[name].double()
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
 
@@ -302,7 +307,7 @@ def test_the_log_of_a_resumed_training_holds_all_tries(data, tmp_path, monkeypat
         return images
 
     with monkeypatch.context() as patch:
-        patch.setattr(epoch, "augment", stop)
+        patch.setattr(step, "augment", stop)
         assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 143
     first = log.read_text()
     assert "stopped by SIGTERM" in first
@@ -313,33 +318,48 @@ def test_the_log_of_a_resumed_training_holds_all_tries(data, tmp_path, monkeypat
     assert not (tmp_path / "resume").exists()
 
 
-def test_the_state_of_a_run_is_read_from_its_real_log(data, tmp_path, monkeypatch):
-    """What `show_status.py` looks for in a log is what a training writes, of tries that were cut too."""
-    log = tmp_path / "train.log"
-    save = train_member.save_state
-
-    def save_then_stop(folder, identity, state):
-        save(folder, identity, state)
-        if len(state["records"]) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
+def test_a_training_writes_how_far_it_is(data, tmp_path, monkeypatch):
+    """Of tries that were cut too, and of those that start anew."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        die_once_kept(patch, 2)
+        train(data, tmp_path)
+    cut, _ = read_progress(tmp_path)
+    assert (len(cut.epochs), cut.n_epochs, cut.step, cut.n_steps) == (2, 3, 0, 8)
+    seen = []
     with monkeypatch.context() as patch:
-        patch.setattr(train_member, "save_state", save_then_stop)
-        assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 143
-    assert list(read_train_log(log.read_text()).epochs) == [1, 2]
-    assert train(data, tmp_path, SETTINGS, 42, "--log", str(log)) == 0
-    found = read_train_log(log.read_text())
+        write = train_member.ProgressFile.write
+        patch.setattr(
+            train_member.ProgressFile,
+            "write",
+            lambda *given: seen.append(len(given[1].epochs)) or write(*given),
+        )
+        patch.setattr("stronglens.training.progress_file.WRITE_EVERY_S", 0)
+        assert train(data, tmp_path) == 0
+    assert seen == [2] * 10 + [3]  # as it begins, as it goes on, after each of eight steps, after the epoch
+    found, _ = read_progress(tmp_path)
     table = pd.read_csv(tmp_path / "training_log.csv")
-    assert list(found.epochs) == list(table["epoch"]) == [1, 2, 3]
-    assert found.n_epochs == 3
-    aucs = [one.val_auc for one in found.epochs.values()]
-    assert aucs == pytest.approx(list(table["val_auc"]), abs=1e-4)
-    assert all(one.seconds >= 0 for one in found.epochs.values())
+    assert [one.val_auc for one in found.epochs] == list(table["val_auc"])
+    assert found.epochs[:2] == cut.epochs
+    assert all(one.seconds >= 0 for one in found.epochs)
+
+
+@pytest.mark.parametrize("n_steps", [0, 3])
+def test_a_state_within_an_epoch_is_kept_by_a_thread_and_goes_on_to_the_same_bytes(
+    data, tmp_path, monkeypatch, n_steps
+):
+    assert train(data, tmp_path / "whole") == 0
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        die_once_kept(patch, 1, n_steps)
+        train(data, tmp_path / "cut")
+    monkeypatch.setattr(resume, "SAVE_EVERY_S", 0)  # and all of the rest as well
+    assert train(data, tmp_path / "cut") == 0
+    for name in PRODUCTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch):
     settings = with_train(epochs=2, batch_size=8)
-    monkeypatch.setattr(fit, "SCORING_BATCH_SIZE", 8)
+    monkeypatch.setattr(validation, "SCORING_BATCH_SIZE", 8)
     torch.compiler.reset()  # what other tests have compiled counts towards a limit
     torch._dynamo.utils.counters.clear()
     assert train(data, tmp_path / "whole", settings, 42, "--compile", "always") == 0
@@ -347,14 +367,8 @@ def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(d
     assert train(data, tmp_path / "eager", settings) == 0
     logs = [pd.read_csv(tmp_path / name / "training_log.csv") for name in ("whole", "eager")]
     assert np.allclose(logs[0], logs[1], rtol=0.01)
-    save = train_member.save_state
-
-    def save_then_die(*given):
-        save(*given)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_member, "save_state", save_then_die)
+        die_once_kept(patch, 1)
         train(data, tmp_path / "cut", settings, 42, "--compile", "always")
     assert train(data, tmp_path / "cut", settings, 42, "--compile", "always") == 0
     for name in PRODUCTS:
@@ -378,7 +392,7 @@ def test_samples_in_half_precision_change_nothing(data, tmp_path, monkeypatch, b
 
 def test_deterministic_algorithms_are_asked_for_and_change_nothing_on_a_cpu(data, tmp_path, monkeypatch):
     seen = []
-    run_epoch = fit.run_epoch
+    run_epoch = trainer.Trainer._epoch
 
     def watched(*given):
         asked = torch.are_deterministic_algorithms_enabled()
@@ -386,7 +400,7 @@ def test_deterministic_algorithms_are_asked_for_and_change_nothing_on_a_cpu(data
         seen.append((asked, os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
         return run_epoch(*given)
 
-    monkeypatch.setattr(fit, "run_epoch", watched)
+    monkeypatch.setattr(trainer.Trainer, "_epoch", watched)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     assert train(data, tmp_path / "plain", with_train(epochs=1)) == 0
     with monkeypatch.context() as patch:
@@ -429,13 +443,7 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
         write_objects(tmp_path / "splits", objects.assign(split=objects["split"][::-1].to_numpy()), packed)
         splits = tmp_path / "splits"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        save = train_member.save_state
-
-        def save_then_die(*given):
-            save(*given)
-            raise KeyboardInterrupt
-
-        patch.setattr(train_member, "save_state", save_then_die)
+        die_once_kept(patch, 1)
         if other == "settings":
             settings = with_train(epochs=2, lr=1e-4)
         if other == "seed":
@@ -550,7 +558,7 @@ def test_refuses_objects_of_which_a_network_sees_nothing(tmp_path, caplog, unsee
 
 
 def test_divergence_is_an_error(data, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(fit, "score", lambda *given: fit.Scores(math.nan, 0.5, math.nan))
+    monkeypatch.setattr(trainer, "score", lambda *given: trainer.Scores(math.nan, 0.5, math.nan))
     assert train(data, tmp_path) == 1
     assert "training has diverged: a lower lr (now 0.002)" in complain(caplog, tmp_path)
 

@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,50 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
+LARGE_BYTES = 2**26
+"""Files of this size and above are hashed once, and not once by each job that reads them."""
+
+VERIFY = "STRONGLENS_VERIFY"
+"""Where this environment variable is set, they are hashed by each job all the same."""
+
+_SETTLED_NS = 2 * 10**9
+"""Age at which a change of a file is taken to be seen in its times: clocks of file systems tick coarsely."""
+
+
+def known_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, of a large one from a small file beside it if it has not changed since.
+
+    Whether it has is seen by size, inode and both of its times: a copy, or one that was written to, is hashed
+    anew. Where the small file cannot be written, each job hashes for itself.
+    """
+    before = _traits(path)
+    if before["size"] < LARGE_BYTES or os.environ.get(VERIFY):
+        return sha256_of(path)
+    kept = path.with_name(f".{path.name}.sha256.json")
+    try:
+        found = read_json(kept)
+        if found == before | {"format": 1, "sha256": found.get("sha256")} and found["sha256"]:
+            return str(found["sha256"])
+    except InputError:
+        pass  # there is none, or it is not whole
+    sha256 = sha256_of(path)
+    settled = time.time_ns() - max(before["mtime_ns"], before["ctime_ns"]) > _SETTLED_NS
+    if settled and before == _traits(path):
+        with suppress(InputError):  # a folder that is read only
+            write_json(kept, before | {"format": 1, "sha256": sha256})
+    return sha256
+
+
+def _traits(path: Path) -> dict[str, int]:
+    found = path.stat()
+    return {
+        "size": found.st_size,
+        "mtime_ns": found.st_mtime_ns,
+        "ctime_ns": found.st_ctime_ns,
+        "inode": found.st_ino,
+    }
+
+
 def check_sha256(path: Path, expected: str, stated_in: Path) -> None:
     """Refuse a large artefact whose content is not what the small JSON beside it states.
 
@@ -139,7 +184,7 @@ def check_sha256(path: Path, expected: str, stated_in: Path) -> None:
     """
     if not path.is_file():
         raise InputError(f"{path}: expected the file that {stated_in} describes, found none")
-    found = sha256_of(path)
+    found = known_sha256(path)
     if found != expected:
         raise InputError(
             f"{path}: expected sha256 {expected[:12]}… as {stated_in} states, found {found[:12]}…; "

@@ -30,11 +30,14 @@ class Train(Command):
     """auto, cpu, cuda or cuda:N."""
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
-    compile: Literal["auto", "always", "graphs", "never"] = "auto"
-    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays; graphs:
-    with CUDA graphs on a GPU, which has not been measured."""
+    compile: Literal["auto", "always", "graphs", "whole", "whole_compiled", "never"] = "auto"
+    """How steps are taken. auto: on a GPU the fastest way, found by measuring; on a CPU compiled, about twice
+    as fast after a minute, where that pays. always: compiled; graphs: compiled, with CUDA graphs on a GPU;
+    whole, whole_compiled: the whole step as one CUDA graph there."""
     resident: Literal["auto", "always", "never"] = "auto"
     """Whether the samples live on the device, instead of being streamed to it. auto: where they fit."""
+    choices: Path | None = None
+    """Folder where jobs share what they have measured, so that all seeds compute alike."""
 
     def kept_log(self) -> Path:
         return self.out_dir / "resume" / "train.log"
@@ -62,6 +65,7 @@ def _train(options: Train) -> None:
                 n_threads=options.threads,
                 compile_choice=options.compile,
                 residence=options.resident,
+                choices=options.choices,
             )
 
 

@@ -21,7 +21,10 @@ from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
     CHALLENGE,
     Buckets,
+    BucketSettings,
+    CutoutSettings,
     DataSettings,
+    PackSettings,
     SplitSettings,
     TestSetSettings,
     located,
@@ -44,7 +47,6 @@ from stronglens.settings.predict import PredictSettings
 from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
 from stronglens.settings.transfer import TransferSettings
-from stronglens.sources.listing import list_files
 from stronglens.sources.names import NameParser, NotACutout
 
 SIMULATED = "results/simulated"
@@ -307,17 +309,17 @@ def check_sources(
     list of str
         A line for each problem.
     """
-    parser = NameParser(config.data.bands)
     problems = []
     for place, sources in _sources(config).items():
         if data_sets is not None and ("labelled" if place == LABELLED else place[1]) not in data_sets:
             continue
         empty = []
+        places = _places(config, place)
         for name, path in sources.items():
             if config.simulate is not None and simulating and _is_simulated(path):
                 continue
             try:
-                if not _holds_cutouts(located(path), parser, most_lines):
+                if not _holds_cutouts(places["" if name == "path" else name], config.data, most_lines):
                     empty.append(name)
             except InputError as error:
                 problems.append(f"{dotted((*place, name))}: {error}")
@@ -595,30 +597,43 @@ def _sources(config: Config) -> dict[Place, dict[str, str]]:
     return sources
 
 
+def _places(config: Config, place: Place) -> dict[str, BucketSettings]:
+    """The sources of a data set, each with all that is said of how it is read."""
+    if place == LABELLED:
+        return PackSettings.of_labelled(config.data).places
+    name = str(place[1])
+    return PackSettings.of_testset(name, config.testsets[name], config.data).places
+
+
 def _is_simulated(path: str) -> bool:
     return PurePath(path).is_relative_to(SIMULATED)
 
 
-def _holds_cutouts(source: Path, parser: NameParser, most_lines: int | None) -> bool:
-    """Whether a folder, or the first lines of a list file, name a cutout.
+def _holds_cutouts(place: BucketSettings, data: CutoutSettings, most_lines: int | None) -> bool:
+    """Whether a source, or the first lines of a list or table, name a cutout.
 
     Raises
     ------
     InputError
         The source is missing or unreadable, or a line names no file.
     """
+    # Few starts of the workflow need it, and it takes long to load.
+    from stronglens.sources.opened import open_source  # noqa: PLC0415
+
+    source = open_source(place, data.size_px, data.bands)
+    parser = NameParser(data.bands, place)
     holds = False
-    for listed in list_files(source):
-        if (holds and not listed.line) or (most_lines is not None and listed.line > most_lines):
+    for entry in source.entries():
+        if (holds and not entry.line) or (most_lines is not None and entry.line > most_lines):
             break
         try:
-            parser.parse(listed.name)
+            if entry.name:
+                parser.parse(entry.name)
         except NotACutout:
             continue
         holds = True
-        if listed.line and not Path(listed.folder, listed.name).is_file():
+        if entry.line and not Path(entry.path).is_file():
             raise InputError(
-                f"{source}: expected a file in every line, found none for line {listed.line}: "
-                f"{listed.folder}/{listed.name}"
+                f"{place.path}: expected a file in every line, found none for line {entry.line}: {entry.path}"
             )
     return holds

@@ -15,9 +15,10 @@ Forward = Callable[[Tensor], Tensor]
 """Takes images of shape (n, n_channels, height, width), gives outputs of shape (n, n_outputs): the logit
 first."""
 
-Compile = Literal["auto", "always", "graphs", "never"]
-"""auto: where it pays. graphs: always, and on a GPU replayed as CUDA graphs. No GPU has been at hand to
-measure those, so nothing chooses them by itself."""
+Compile = Literal["auto", "always", "graphs", "whole", "whole_compiled", "never"]
+"""auto: on a GPU the fastest way of all, found by measuring; on a CPU compiled where that pays. always:
+compiled. graphs: compiled, and on a GPU replayed as CUDA graphs. whole, whole_compiled: a whole step of
+training, not only the network, replayed as one CUDA graph."""
 
 PAYS_FROM_SAMPLES = 50_000
 """So many samples through a network are worth compiling it.

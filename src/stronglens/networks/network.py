@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from stronglens.errors import InputError
+from stronglens.networks.depthwise import fit_kernels
 from stronglens.networks.input_layers import InputLayers
 from stronglens.settings.network import NetworkSettings
 
@@ -61,6 +62,7 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
         raise InputError(f"network: {settings.name} cannot be built with {told}{source}: {error}") from error
     if settings.head_init_scale != 1:
         _scale_head(network, settings)
+    fit_kernels(network)
     if settings.learnt_softening is not None or settings.band_mask:
         network = InputLayers(network, in_chans, settings.learnt_softening, masks=settings.band_mask)
     _check_input(network, settings.name, in_chans, size_px, n_outputs)

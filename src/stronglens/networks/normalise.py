@@ -162,7 +162,7 @@ def _clip_and_measure(pixels: Tensor, settings: PreprocessSettings) -> tuple[Ten
     high = None if settings.clip_quantile is None else quantile(pixels, settings.clip_quantile)
     if low is not None or high is not None:
         pixels.clamp_(low, high)
-    centre = pixels.mean(dim=1, keepdim=True)
+    centre = row_means(pixels)
     scale = _root_mean_square(pixels - centre)
     if settings.scale == "mad":
         centre = _median(pixels)
@@ -180,7 +180,7 @@ def divisor_of(scale: Tensor) -> Tensor:
 def _root_mean_square(rows: Tensor) -> Tensor:
     """Of each row, shape (n, 1); the rows are overwritten."""
     unit = power_of_two(rows)
-    return rows.div_(unit).square_().mean(dim=1, keepdim=True).sqrt_().mul_(unit)
+    return row_means(rows.div_(unit).square_()).sqrt_().mul_(unit)
 
 
 def power_of_two(rows: Tensor) -> Tensor:
@@ -221,6 +221,29 @@ def noise_of(images: Tensor) -> Tensor:
     numbers = sent(frame.flatten().nonzero().flatten(), images.device)
     pixels = images.flatten(1)[:, numbers]
     return SIGMA_PER_MAD * _median((pixels - _median(pixels)).abs_())
+
+
+def row_means(pixels: Tensor) -> Tensor:
+    """Mean of each row, shape (n, 1), whose bits do not depend on the other rows.
+
+    A CPU sums each row in the same order. A GPU takes another one with another number of rows, and with
+    another place of the row in memory: samples that are streamed would not be those that were prepared all
+    at once. There the halves of each row are added until one value is left: sums by element have one result.
+    """
+    if pixels.device.type == "cpu":
+        return pixels.mean(dim=1, keepdim=True)
+    return _sums_by_halves(pixels) / pixels.shape[1]
+
+
+def _sums_by_halves(pixels: Tensor) -> Tensor:
+    total, width = pixels, pixels.shape[1]
+    while width > 1:
+        half = width // 2
+        folded = total[:, :half] + total[:, half : 2 * half]
+        # Of an odd number one is left over, and waits for the next round.
+        total = torch.cat([folded, total[:, 2 * half :]], dim=1) if width % 2 else folded
+        width = total.shape[1]
+    return total
 
 
 def _median(pixels: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ def resolved(device: torch.device, precision: Precision) -> Precision:
 
     Notes
     -----
-    Largest differences of probabilities from a CPU's float32, measured on an H100 with torch 2.11, atto and
-    nano: float32 6e-7 and 4e-7, tf32 3.2e-4 and 1.7e-4, fp16 4.8e-4 and 3.2e-4, bf16 4.7e-3 and 2.5e-3.
+    Largest differences of probabilities from a CPU's float32, measured on an H100 with torch 2.11, nano and
+    atto: float32 6e-7 and 4e-7, tf32 3.2e-4 and 1.7e-4, fp16 4.8e-4 and 3.2e-4, bf16 4.7e-3 and 2.5e-3.
     """
     if precision not in ("auto", "tf32"):
         return precision

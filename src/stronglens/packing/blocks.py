@@ -1,57 +1,99 @@
-"""Packing blocks of files, side by side in several processes. Imports little: each process has to."""
+"""Packing blocks of cutouts, side by side in several processes. Imports little: each process has to."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
-from itertools import repeat
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from stronglens.sources.fits_image import CutoutReader, NonFinite
+from stronglens.sources.checked import Cutout, NonFinite, checked
+from stronglens.sources.fitting import Fit
 from stronglens.sources.names import printable
+from stronglens.sources.protocol import Reading, Request, Source, SourceReader
 from stronglens.sources.rejected import Rejected
 from stronglens.worker_processes import worker_processes
 
 BLOCK_FILES = 1000
-"""Files that a process packs at a time. The same for any number of processes, so that the result is, too."""
+"""Cutouts that a process packs at a time. The same for any number of processes, so that the bytes are."""
 
 
-class Block(NamedTuple):
-    """What packing a block of files gave.
+class Wanted(NamedTuple):
+    """A cutout to be packed: number of its source, and what its reader asks for."""
+
+    source: int
+    request: Request
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Where the cutouts of a set come from, and what they must be.
 
     Attributes
     ----------
-    header_ids, pixel_hashes : list of str
-        For each cutout that was written.
-    rejected : dict of int to str
-        Reason by number of the file in the block.
-    filled : dict of int to int
-        How many pixels that were not finite were filled, where there were any, by number of the file.
-    """
-
-    header_ids: list[str]
-    pixel_hashes: list[str]
-    rejected: dict[int, str]
-    filled: dict[int, int]
-
-
-def pack_blocks(
-    paths: Sequence[str], size_px: int, non_finite: NonFinite, target: Path, start: int, n_processes: int
-) -> Iterator[Block]:
-    """Read files and write their cutouts, float32 and little-endian.
-
-    Block number k of `BLOCK_FILES` files is written at the place of its first file: at byte `start` plus the
-    size of k blocks. Its cutouts lie next to each other; rejected files leave the gap at its end.
-
-    Parameters
-    ----------
-    paths : sequence of str
-        The files.
+    sources : list of Source
+        By number.
+    fits : list of "refuse", "crop" or "pad"
+        What becomes of images of another size, for each source.
+    sentinels : list of tuple of float
+        Pixel values that mean undefined, for each source.
     size_px : int
         Side of every cutout in pixels.
     non_finite : "reject" or "fill"
         What becomes of cutouts with pixels that are not finite.
+    """
+
+    sources: list[Source]
+    fits: list[Fit]
+    sentinels: list[tuple[float, ...]]
+    size_px: int
+    non_finite: NonFinite
+
+
+class Block(NamedTuple):
+    """What packing a block gave.
+
+    Attributes
+    ----------
+    header_ids, pixel_hashes, units : list of str
+        For each cutout that was written.
+    numbers : list of ndarray of float64, shape (3,)
+        Right ascension and declination in degrees, and zero point, of each; NaN where unknown.
+    rejected : dict of int to str
+        Reason by number of the cutout in the block.
+    filled : dict of int to int
+        How many pixels that were not finite were filled, where there were any, by number of the cutout.
+    n_fitted : int
+        How many images had another size.
+    """
+
+    header_ids: list[str]
+    pixel_hashes: list[str]
+    units: list[str]
+    numbers: list[tuple[float, float, float]]
+    rejected: dict[int, str]
+    filled: dict[int, int]
+    n_fitted: int
+
+
+def pack_blocks(
+    wanted: Sequence[Wanted], reads: Reads, target: Path, start: int, n_processes: int
+) -> Iterator[Block]:
+    """Read cutouts and write them, float32 and little-endian.
+
+    Block number k of `BLOCK_FILES` cutouts is written at the place of its first: at byte `start` plus the
+    size of k blocks. Its cutouts lie next to each other; rejected ones leave the gap at its end.
+
+    Parameters
+    ----------
+    wanted : sequence of Wanted
+        The cutouts.
+    reads : Reads
+        Where they come from, and what they must be.
     target : Path
         The file to write into; it exists.
     start : int
@@ -69,38 +111,75 @@ def pack_blocks(
     InputError
         A process was killed.
     """
-    firsts = range(0, len(paths), BLOCK_FILES)
-    parts = [paths[first : first + BLOCK_FILES] for first in firsts]
-    offsets = [start + first * size_px * size_px * 4 for first in firsts]
+    firsts = range(0, len(wanted), BLOCK_FILES)
+    parts = [wanted[first : first + BLOCK_FILES] for first in firsts]
+    offsets = [start + first * reads.size_px * reads.size_px * 4 for first in firsts]
     n_processes = min(n_processes, len(parts))
     if n_processes <= 1:
-        yield from map(_pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target))
+        _prepare(reads)
+        yield from map(_pack_block, parts, offsets, repeat(target))
         return
-    with worker_processes(n_processes, target.parent) as pool:
-        yield from pool.map(_pack_block, parts, offsets, repeat(size_px), repeat(non_finite), repeat(target))
+    with worker_processes(n_processes, target.parent, partial(_prepare, reads)) as pool:
+        yield from pool.map(_pack_block, parts, offsets, repeat(target))
 
 
-def _pack_block(
-    paths: Sequence[str], offset: int, size_px: int, non_finite: NonFinite, target: Path
-) -> Block:
-    reader = CutoutReader(size_px, non_finite)
-    cutouts = np.empty((len(paths), size_px, size_px), dtype="<f4")
-    block = Block([], [], {}, {})
-    for number, path in enumerate(paths):
-        try:
-            if printable(path) != path:
-                raise Rejected("name is not UTF-8")
-            image, header_id, n_filled = reader.read(path)
-        except Rejected as reason:
-            block.rejected[number] = str(reason)
+class _Reading:
+    """What a process reads with: a reader for each source that it has met."""
+
+    def __init__(self, reads: Reads) -> None:
+        self.reads = reads
+        self._readers: dict[int, SourceReader] = {}
+
+    def read(self, wanted: Sequence[Wanted]) -> Iterator[tuple[Cutout, Reading] | Rejected]:
+        reads = self.reads
+        for number, group in groupby(wanted, key=lambda one: one.source):
+            if number not in self._readers:
+                self._readers[number] = reads.sources[number].reader()
+            requests = [one.request for one in group]
+            for request, reading in zip(requests, self._readers[number].read_block(requests), strict=True):
+                try:
+                    if printable(request.path) != request.path:
+                        raise Rejected("name is not UTF-8")
+                    if isinstance(reading, Rejected):
+                        raise reading
+                    cutout = checked(
+                        reading, reads.size_px, reads.non_finite, reads.fits[number], reads.sentinels[number]
+                    )
+                except Rejected as why:
+                    yield why
+                else:
+                    yield cutout, reading
+
+
+_OF_PROCESS: list[_Reading] = []
+"""One in each process: readers keep files open from one block to the next."""
+
+
+def _prepare(reads: Reads) -> None:
+    _OF_PROCESS[:] = [_Reading(reads)]
+
+
+def _pack_block(wanted: Sequence[Wanted], offset: int, target: Path) -> Block:
+    reading = _OF_PROCESS[0]
+    size_px = reading.reads.size_px
+    cutouts: npt.NDArray[np.float32] = np.empty((len(wanted), size_px, size_px), dtype="<f4")
+    block = Block([], [], [], [], {}, {}, 0)
+    n_fitted = 0
+    for number, found in enumerate(reading.read(wanted)):
+        if isinstance(found, Rejected):
+            block.rejected[number] = str(found)
             continue
-        if n_filled:
-            block.filled[number] = n_filled
-        cutouts[len(block.header_ids)] = image
-        block.header_ids.append(header_id)
+        cutout, said = found
+        if cutout.n_filled:
+            block.filled[number] = cutout.n_filled
+        n_fitted += cutout.is_fitted
+        cutouts[len(block.header_ids)] = cutout.image
+        block.header_ids.append(said.header_id)
         # 128 bits: two different images with one hash are not to be met
-        block.pixel_hashes.append(sha256(image.data).hexdigest()[:32])
+        block.pixel_hashes.append(sha256(np.ascontiguousarray(cutout.image).data).hexdigest()[:32])
+        block.units.append(said.unit)
+        block.numbers.append((said.ra, said.dec, said.zero_point))
     with target.open("r+b") as packed:
         packed.seek(offset)
         packed.write(cutouts[: len(block.header_ids)].data)
-    return block
+    return block._replace(n_fitted=n_fitted)

@@ -3,11 +3,13 @@
 import csv
 import logging
 import math
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,15 +17,15 @@ from pyarrow import parquet
 
 from stronglens.artefact import sha256_of, write_aside, write_json
 from stronglens.errors import InputError
-from stronglens.packing.blocks import BLOCK_FILES, Block, pack_blocks
+from stronglens.packing.blocks import BLOCK_FILES, Block, Reads, Wanted, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
 from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
-from stronglens.packing.parameters import match_parameters
+from stronglens.packing.parameters import match_parameters, with_coordinates
 from stronglens.progress import progress
-from stronglens.settings.data import LABELS, PackSettings, located
-from stronglens.settings.domains import UNKNOWN
-from stronglens.sources.find import FoundFile, bands_of, find_cutouts
+from stronglens.settings.data import PackSettings, located
+from stronglens.sources.find import Found, FoundBucket, FoundFile, bands_of, find_cutouts
 from stronglens.sources.names import printable
+from stronglens.sources.protocol import Request
 from stronglens.sources.rejected import kind_of
 
 _LOG = logging.getLogger("stronglens")
@@ -39,9 +41,14 @@ SCHEMA = pa.schema(
         "label": pa.int8(),
         "header_id": TEXT,
         "pixel_hash": TEXT,
+        "ra": pa.float64(),
+        "dec": pa.float64(),
+        "unit": TEXT,
+        "zero_point": pa.float64(),
     }
 )
-"""Columns of the index."""
+"""Columns of the index. `ra` and `dec` in degrees, `zero_point` the AB magnitude of one `unit`; NaN and ""
+where nothing is known of them."""
 
 _MOST_LOGGED = 1000
 _MOST_EXAMPLES = 10
@@ -75,23 +82,25 @@ def build_buckets(
     """
     if not 0 <= part < n_parts:
         raise InputError(f"part: expected 0 to {n_parts - 1}, found {part}")
-    found = find_cutouts(settings, part, n_parts)
-    _LOG.info(
-        "%s: %d files found, %d more paths lead to the same files, %d other files",
-        settings.dataset,
-        len(found.files),
-        found.n_repeated,
-        len(found.leftovers),
-    )
-    with write_aside(out_dir / CUTOUTS) as aside:
-        index, rejected, filled = _pack_files(found.files, settings, aside, n_processes)
-        _refuse_many(rejected, len(found.files), settings, n_parts)
+    with _scratch_in(out_dir) as scratch:
+        found = find_cutouts(settings, part, n_parts, scratch)
+        _LOG.info(
+            "%s: %d files found, %d more paths lead to the same files, %d other files",
+            settings.dataset,
+            len(found.files),
+            found.n_repeated,
+            len(found.leftovers),
+        )
+        with write_aside(out_dir / CUTOUTS) as aside:
+            index, rejected, filled, n_fitted = _pack_files(found, settings, aside, n_processes)
+            _refuse_many(rejected, len(found.files), settings, n_parts)
     objects = object_bands(found.files, rejected, settings)
     folders, leftovers = found.folders, found.leftovers
     del found  # its files take 0.2 GB a million, which are not needed any more
+    parameters, parameter_counts = match_parameters(settings, folders, index)
+    index = with_coordinates(index, parameters)
     with write_aside(out_dir / INDEX) as aside:
         parquet.write_table(index, aside)
-    parameters, parameter_counts = match_parameters(settings, folders, index)
     with write_aside(out_dir / PARAMETERS) as aside:
         parquet.write_table(parameters, aside)
     no_cutouts = [
@@ -105,7 +114,8 @@ def build_buckets(
             "n_pixels": sum(filled.values()),
             "first": [printable(path) for path in islice(filled, _MOST_EXAMPLES)],
         },
-        "lists": {path: sha256_of(located(path)) for path in settings.paths if located(path).is_file()},
+        "lists": {path: sha256_of(located(path)) for path in settings.list_paths if located(path).is_file()},
+        **({"n_fitted": n_fitted} if any(place.fit for place in settings.places.values()) else {}),
         "part": part,
         "parts": n_parts,
         "parameters": parameter_counts,
@@ -115,19 +125,45 @@ def build_buckets(
     log_summary(summary, rejected, leftovers)
 
 
-def _pack_files(
-    files: Sequence[FoundFile], settings: PackSettings, target: Path, n_processes: int
-) -> tuple[pa.Table, dict[int, RejectedFile], dict[str, int]]:
-    """Write the cutouts; give the index, rejected files by number, and counts of filled pixels by path."""
-    size_px, bands, names = settings.size_px, bands_of(settings), _names_of_buckets(settings)
+@contextmanager
+def _scratch_in(out_dir: Path) -> Iterator[Path]:
+    """A folder for whoever makes it, gone before and after, whatever a killed try left."""
+    scratch = out_dir / ".unpacked"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Packed(NamedTuple):
+    """What packing gave: index, rejected files by number, filled pixels by path, images fitted."""
+
+    index: pa.Table
+    rejected: dict[int, RejectedFile]
+    filled: dict[str, int]
+    n_fitted: int
+
+
+def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes: int) -> _Packed:
+    """Write the cutouts."""
+    files, size_px, bands = found.files, settings.size_px, bands_of(settings)
     n_bytes = size_px * size_px * 4  # of a cutout
-    batches, rejected = [], {}
+    batches, rejected, n_fitted = [], {}, 0
     filled: dict[str, int] = {}
+    places = list(settings.places.values())
+    reads = Reads(
+        found.sources,
+        [place.fit or "refuse" for place in places],
+        [tuple(place.sentinels or ()) for place in places],
+        size_px,
+        settings.non_finite,
+    )
     with target.open("wb") as packed:
         start = _write_header(packed, len(files), size_px)
         end = start
-        paths = [file.path for file in files]
-        blocks = pack_blocks(paths, size_px, settings.non_finite, target, start, n_processes)
+        wanted = _WantedFiles(files, bands)
+        blocks = pack_blocks(wanted, reads, target, start, n_processes)
         n_blocks = math.ceil(len(files) / BLOCK_FILES)
         for number, block in enumerate(progress(blocks, n_blocks, "reading", "thousand files")):
             first = number * BLOCK_FILES
@@ -138,18 +174,35 @@ def _pack_files(
                 packed.write(moved.data)
                 packed.flush()
             end += size
+            n_fitted += block.n_fitted
             part = files[first : first + BLOCK_FILES]
             for place, reason in block.rejected.items():
                 file = part[place]
+                bucket = found.buckets[file.bucket].name
                 rejected[first + place] = RejectedFile(
-                    printable(file.path), names[file.bucket], printable(file.object), reason
+                    printable(file.path), bucket, printable(file.object), reason
                 )
             filled |= {part[place].path: n_pixels for place, n_pixels in block.filled.items()}
-            batches.append(_index_of(part, block, settings, bands))
+            batches.append(_index_of(part, block, found.buckets, bands))
         packed.truncate(end)
         packed.seek(0)
         _write_header(packed, (end - start) // n_bytes, size_px)
-    return pa.Table.from_batches(batches, SCHEMA), rejected, filled
+    return _Packed(pa.Table.from_batches(batches, SCHEMA), rejected, filled, n_fitted)
+
+
+class _WantedFiles(Sequence[Wanted]):
+    """What is asked of readers, made for a block of files at a time."""
+
+    def __init__(self, files: Sequence[FoundFile], bands: Sequence[str]) -> None:
+        self._files, self._bands = files, bands
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, which: Any) -> Any:
+        files = self._files[which]
+        bands = self._bands
+        return [Wanted(file.source, Request(file.path, file.place, bands[file.band])) for file in files]
 
 
 def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:
@@ -160,28 +213,28 @@ def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:
     return packed.tell()
 
 
-def _names_of_buckets(settings: PackSettings) -> list[str]:
-    return [""] if settings.labelled is None else list(settings.places)
-
-
 def _index_of(
-    files: Sequence[FoundFile], block: Block, settings: PackSettings, bands: Sequence[str]
+    files: Sequence[FoundFile], block: Block, buckets: Sequence[FoundBucket], bands: Sequence[str]
 ) -> pa.RecordBatch:
     good = [file for number, file in enumerate(files) if number not in block.rejected]
-    names = _names_of_buckets(settings)
-    buckets = [names[file.bucket] for file in good]
-    stated = settings.labelled or {}
-    domains = {"": UNKNOWN} | {name: str(bucket.domain) for name, bucket in stated.items()}
-    labels = {"": -1} | {name: LABELS[str(bucket.label)] for name, bucket in stated.items()}
+    of_files = [buckets[file.bucket] for file in good]
+    # What a table states goes before what a header does.
+    numbers = [
+        (ra, dec, zero_point) if math.isnan(file.sky[0]) else (*file.sky, zero_point)
+        for file, (ra, dec, zero_point) in zip(good, block.numbers, strict=True)
+    ]
     columns = [
         [file.object for file in good],
         [bands[file.band] for file in good],
         [file.path for file in good],
-        buckets,
-        [domains[bucket] for bucket in buckets],
-        [labels[bucket] for bucket in buckets],
-        block.header_ids,
+        [bucket.name for bucket in of_files],
+        [bucket.domain for bucket in of_files],
+        [bucket.label for bucket in of_files],
+        [file.same or header_id for file, header_id in zip(good, block.header_ids, strict=True)],
         block.pixel_hashes,
+        *([row[column] for row in numbers] for column in (0, 1)),
+        block.units,
+        [row[2] for row in numbers],
     ]
     return pa.record_batch(
         [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA

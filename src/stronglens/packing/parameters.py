@@ -80,6 +80,31 @@ def match_parameters(
     return _fill_missing(together), counts
 
 
+def with_coordinates(index: pa.Table, parameters: pa.Table) -> pa.Table:
+    """Give objects of unknown coordinates those of the tables of parameters.
+
+    Parameters
+    ----------
+    index : Table
+        With object, ra and dec.
+    parameters : Table
+        From `match_parameters`. Columns RA and Dec, in any case of letters, are coordinates in degrees.
+    """
+    names = {name.lower(): name for name in parameters.column_names}
+    if not {"ra", "dec"} <= set(names):
+        return index
+    rows = compute.index_in(index["object"], parameters["object"])
+    ra, dec = (parameters[names[key]].combine_chunks() for key in ("ra", "dec"))
+    if not (pa.types.is_floating(ra.type) and pa.types.is_floating(dec.type)):
+        return index
+    unknown = compute.or_(compute.is_nan(index["ra"]), compute.is_nan(index["dec"]))
+    for name, values in (("ra", ra), ("dec", dec)):
+        found = compute.fill_null(values.take(rows.combine_chunks()), np.nan)
+        filled = compute.if_else(unknown, found, index[name])
+        index = index.set_column(index.schema.get_field_index(name), name, filled)
+    return index
+
+
 def _find(source: Path, inside: Sequence[str]) -> Path | None:
     folders = [source, *(Path(folder) for folder in inside)]
     candidates = [*folders, *(folder.parent for folder in folders)]

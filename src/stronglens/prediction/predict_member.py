@@ -28,12 +28,15 @@ from stronglens.networks.streamed import stream_samples
 from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.packing.packed_pieces import PackedPieces, open_pieces
+from stronglens.prediction.batch import BATCH_SIZE, fastest_batch
+from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.prediction_files import prediction_files
 from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.progress import progress
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
 from stronglens.splitting.split_table import OBJECTS, open_splits
+from stronglens.ways import ChoiceFile, card_of
 
 CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
 """Cutouts between two looks at the progress, in whole batches; on a CPU, those that are preprocessed at once.
@@ -52,12 +55,13 @@ def predict_member(
     which: str,
     split: str | None = None,
     splits_folder: Path | None = None,
-    batch_size: int = 512,
+    batch_size: int | None = None,
     device_name: str = "auto",
     n_threads: int | None = None,
     max_samples: int | None = None,
     compile_choice: Compile = "auto",
     predict_settings: PredictSettings | None = None,
+    choices: Path | None = None,
 ) -> None:
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
@@ -81,8 +85,9 @@ def predict_member(
     splits_folder : Path, optional
         Folder of the split; the member must have been trained with this very split, else its scores would be
         those of images it has learnt.
-    batch_size : int
-        Samples that go through the network at once.
+    batch_size : int, optional
+        Samples that go through the network at once. If not given, 512 on a CPU, and on a GPU the fastest of
+        some, found by measuring.
     device_name : str
         See `stronglens.networks.device.choose_device`.
     n_threads : int, optional
@@ -93,6 +98,8 @@ def predict_member(
         Whether the network is compiled; auto: where that pays.
     predict_settings : PredictSettings, optional
         How the member is applied; the defaults if not given.
+    choices : Path, optional
+        Folder where jobs share what they have measured, so that all parts of a set are computed alike.
 
     Raises
     ------
@@ -146,16 +153,33 @@ def predict_member(
     }
     with algorithms(settings.train):
         # All parts of a set make the same choice, and the one that the whole would make.
-        if pays(compile_choice, n_views * count.n_samples * int(packed.summary.get("parts", 1))):
-            shape = (batch_size, settings.in_chans, side, side)
-            dtype = autocast_dtype(device, settings.train.precision)
-            forward = compiled(network, shape, device, dtype, learn=False, graphs=compile_choice == "graphs")
-        with prediction_files(out_dir, which, count.n_samples, origin, names) as files:
+        n_shown = n_views * count.n_samples * int(packed.summary.get("parts", 1))
+        dtype = autocast_dtype(device, settings.train.precision)
+        image_shape = (settings.in_chans, side, side)
+        if device.type == "cpu" or batch_size is not None or settings.train.deterministic:
+            batch_size = batch_size or BATCH_SIZE
+            if pays(compile_choice, n_shown):
+                shape, graphs = (batch_size, *image_shape), compile_choice == "graphs"
+                forward = compiled(network, shape, device, dtype, learn=False, graphs=graphs)
+        else:
+            kept = ChoiceFile(
+                choices,
+                card_of(device)
+                | {"work": "prediction", "dtype": str(dtype), "shape": list(image_shape)}
+                | {"network": settings.network.model_dump(mode="json"), "compile": compile_choice},
+            )
+            batch_size, forward = fastest_batch(
+                network, image_shape, device, dtype, n_shown, kept, may_compile=compile_choice != "never"
+            )
+        with (
+            prediction_files(out_dir, which, count.n_samples, origin, names) as files,
+            InTurn(files.add) as add,
+        ):
             for samples, probs, outputs in predict_pieces(
                 network, pieces, count.n_samples, settings, device, batch_size, forward, n_views
             ):
                 values = scaling.from_outputs(outputs).round(DECIMALS) if scaling else outputs
-                files.add(samples.table, probs, dict(zip(names, values.T, strict=True)))
+                add(samples.table, probs, dict(zip(names, values.T, strict=True)))
     log.info("%s: %d samples of %d objects", out_dir, files.n_samples, files.n_objects)
 
 

@@ -1,6 +1,5 @@
 """How far a run is, read from what it has left so far."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,49 +9,12 @@ from statistics import median
 from stronglens.artefact import read_json
 from stronglens.configuring.config import Config
 from stronglens.errors import InputError
+from stronglens.training.progress_file import TrainProgress, read_progress
 
 HELDOUT = "heldout"
 
 SILENT_S = 180.0
-"""A step that has said nothing for so long (a training: or for three epochs) is taken not to run any more."""
-
-_START = re.compile(r" INFO .*, seed \d+ on .* samples$")
-_GOING_ON = re.compile(r" INFO going on after epoch (\d+)")
-_EPOCH = re.compile(r" INFO epoch (\d+)/(\d+): .* auc ([\d.]+|nan), .*, ([\d.]+) s, ")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of a training: the AUC on validation, NaN where undefined, and its seconds."""
-
-    val_auc: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class TrainLog:
-    """What the log of a training tells.
-
-    Attributes
-    ----------
-    n_epochs : int
-        How many there will be at most; 0 before the first has ended.
-    epochs : dict of int to Epoch
-        Those that have ended, by their numbers from 1.
-    """
-
-    n_epochs: int = 0
-    epochs: Mapping[int, Epoch] = field(default_factory=dict)
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch with the highest AUC; 0 before the first has ended."""
-        return max(self.epochs, key=lambda number: (self.epochs[number].val_auc, -number), default=0)
-
-    @property
-    def epoch_s(self) -> float:
-        """Seconds of an epoch, the median of the last five; 0 before the first has ended."""
-        return median([epoch.seconds for epoch in list(self.epochs.values())[-5:]] or [0.0])
+"""A step that has written nothing for so long, to its log or to `progress.json`, is taken to be cut off."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +44,7 @@ class MemberStatus:
         Seconds of training left at most; None where it is done or nothing is known.
     predictions : dict of str to Parts
         For validation and each test set.
-    log : TrainLog
+    training : TrainProgress
         What is known of its epochs.
     """
 
@@ -92,26 +54,7 @@ class MemberStatus:
     auc: float | None
     left_s: float | None
     predictions: Mapping[str, Parts]
-    log: TrainLog = field(default_factory=TrainLog)
-
-
-def read_train_log(text: str) -> TrainLog:
-    """Read the log of a training, with all its tries: one goes on where another was cut, or starts anew."""
-    n_epochs = 0
-    epochs: dict[int, Epoch] = {}
-    fresh = False
-    for line in text.splitlines():
-        if _START.search(line):
-            fresh = True
-        elif going_on := _GOING_ON.search(line):
-            fresh = False
-            epochs = {number: epoch for number, epoch in epochs.items() if number <= int(going_on[1])}
-        elif ended := _EPOCH.search(line):
-            if fresh:
-                epochs, fresh = {}, False
-            number, n_epochs = int(ended[1]), int(ended[2])
-            epochs[number] = Epoch(float(ended[3]), float(ended[4]))
-    return TrainLog(n_epochs, epochs)
+    training: TrainProgress = field(default_factory=TrainProgress)
 
 
 def member_status(
@@ -122,12 +65,11 @@ def member_status(
     folder = results / "models" / member
     predictions = _predictions(config, results / "predictions" / member, logs, member, now_s)
     name = f"{model} seed {seed}"
-    path = folder / "train.log"
     try:
-        log = read_train_log(path.read_text(encoding="utf-8", errors="replace"))
-        silent_s = max(0.0, now_s - path.stat().st_mtime)
+        training, written_s = read_progress(folder)
+        silent_s = max(0.0, now_s - written_s)
     except OSError:
-        log, silent_s = TrainLog(), None
+        training, silent_s = TrainProgress(), None
     if (folder / "best.json").is_file():
         best = read_json(folder / "best.json")
         if best.get("imported"):
@@ -136,17 +78,19 @@ def member_status(
             read_json(folder / "results.json")["n_epochs"] if (folder / "results.json").is_file() else "?"
         )
         says = f"best epoch {best['best_epoch']} of {n_epochs}"
-        return MemberStatus(name, "done", says, best["val_auc"], None, predictions, log)
+        return MemberStatus(name, "done", says, best["val_auc"], None, predictions, training)
     if silent_s is None:
         return MemberStatus(name, "waits", "", None, None, predictions)
-    done = max(log.epochs, default=0)
-    auc = log.epochs[log.best_epoch].val_auc if log.epochs else None
-    says = f"epoch {done} of {log.n_epochs}" if log.epochs else "before its first epoch"
-    if silent_s > max(SILENT_S, 3 * log.epoch_s):
+    done, auc = len(training.epochs), training.best_auc
+    says = f"epoch {done} of {training.n_epochs}" if done else "before the end of its first epoch"
+    if silent_s > SILENT_S:
         says += f", silent for {duration(silent_s)}"
-        return MemberStatus(name, "cut off", says, auc, None, predictions, log)
-    left_s = max(0.0, (log.n_epochs - done) * log.epoch_s - silent_s) if log.epochs else None
-    return MemberStatus(name, "runs", says, auc, left_s, predictions, log)
+        return MemberStatus(name, "cut off", says, auc, None, predictions, training)
+    left_s = None
+    if done:
+        begun = training.step / training.n_steps if training.n_steps else 0.0
+        left_s = max(0.0, (training.n_epochs - done - begun) * training.epoch_s)
+    return MemberStatus(name, "runs", says, auc, left_s, predictions, training)
 
 
 def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -> dict[int, MemberStatus]:
@@ -155,12 +99,12 @@ def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -
     An epoch of theirs is taken to last as long as the median of the others of that model; where none has
     ended one, nothing is known.
     """
-    known = [one.log.epoch_s for one in members.values() if one.log.epochs]
+    known = [one.training.epoch_s for one in members.values() if one.training.epochs]
     if not known:
         return dict(members)
     found = {}
     for seed, one in members.items():
-        n_left = config.member_settings(model, seed).train.epochs - max(one.log.epochs, default=0)
+        n_left = config.member_settings(model, seed).train.epochs - len(one.training.epochs)
         asked = one.state != "done" and one.left_s is None
         found[seed] = replace(one, left_s=n_left * median(known)) if asked else one
     return found
@@ -298,7 +242,7 @@ def _left(member: MemberStatus) -> str:
     if member.left_s is None:
         return ""
     # What has ended epochs of its own ends at the latest then; of others it is said by comparison.
-    return f"{'≤' if member.state == 'runs' and member.log.epochs else '≈'} {duration(member.left_s)}"
+    return f"{'≤' if member.state == 'runs' and member.training.epochs else '≈'} {duration(member.left_s)}"
 
 
 def _progress(parts: Parts) -> str:

@@ -26,8 +26,8 @@ from stronglens.searching.study import open_study, patiently, suggest, take_tria
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import TrialSettings
 from stronglens.splitting.split_table import OBJECTS
-from stronglens.training.fit import DivergedError
 from stronglens.training.train_member import RESUME, fit_network, load_data, make_network
+from stronglens.training.trainer import DivergedError
 
 log = logging.getLogger("stronglens")
 
@@ -179,7 +179,7 @@ class _Job:
         patiently(lambda: self._trial.set_user_attr(PROGRESS, progress))
         n_epochs = len(state["records"])
         # Within an epoch there is nothing new to judge by, and after the last nothing to save.
-        if state["moment"] is None and 0 < n_epochs < member.train.epochs and patiently(self._lags):
+        if state["step"] == 0 and 0 < n_epochs < member.train.epochs and patiently(self._lags):
             log.info("it lags behind the other trials after epoch %d: given up", n_epochs)
             raise _Pruned
 

@@ -47,6 +47,21 @@ CHALLENGE: dict[str, Bucket] = {
 """The four folders of the challenge, in the order in which they are packed: what their names, written alone
 before a path, are short for. Nothing else in the code knows these names."""
 
+NO_LISTS = (
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tar.xz",
+    ".zip",
+    ".h5",
+    ".hdf5",
+    ".npy",
+    ".npz",
+    ".parquet",
+)
+"""Endings of files that hold images, and may be large."""
+
 BUCKETS = tuple(CHALLENGE)
 """Their names."""
 
@@ -225,15 +240,21 @@ class PackSettings(CutoutSettings):
         """
         if self.path is not None:
             return {"": BucketSettings(path=self.path, **self.reading)}
-        buckets = in_order(self.labelled or self.buckets or {})
-        return {
-            name: bucket.model_copy(update=self.reading | bucket.reading) for name, bucket in buckets.items()
-        }
+        buckets = in_order(self.labelled or self.buckets or {}).items()
+        return {name: one.model_copy(update=one.within(self)) for name, one in buckets}
 
     @property
     def paths(self) -> list[str]:
         """Where the sources lie, as it was given."""
         return [place.path for place in self.places.values()]
+
+    @property
+    def list_paths(self) -> list[str]:
+        """Those of the sources that are a list or a table, if they are files: small, and read at every start.
+
+        Archives and stacks are not, and folders neither: what changes in them is not noticed by itself.
+        """
+        return [path for path in self.paths if not path.lower().endswith(NO_LISTS)]
 
     def with_paths(self, change: Callable[[str], str]) -> Self:
         """The same settings with each path changed."""
@@ -258,7 +279,8 @@ class PackSettings(CutoutSettings):
     @classmethod
     def of_testset(cls, name: str, testset: TestSetSettings, data: CutoutSettings) -> Self:
         """A test set of a config; its cutouts are like those of the labelled data."""
-        cutouts = {key: getattr(data, key) for key in CutoutSettings.model_fields} | testset.reading
+        cutouts = {key: getattr(data, key) for key in CutoutSettings.model_fields}
+        cutouts |= dict.fromkeys(ReadSettings.model_fields) | testset.within(data)
         place = {"labelled": testset.buckets} if testset.labelled else {"buckets": testset.buckets}
         return cls(**cutouts, dataset=name, path=testset.path, **place)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,22 +11,20 @@ from stronglens.settings.base import Settings
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 
-Hdu = str | Annotated[int, Field(ge=0)]
-
-
 class TilesSettings(Settings):
     """Coadd tiles (images of a survey, each with its WCS), from which the objects of a catalogue are cut out.
 
     The catalogue is the `path` of the bucket or test set, or `catalogue`. Give either `ra` and `dec`, or `x`,
-    `y`, `origin` and, if there are several tiles, `tile`.
+    `y`, `origin` and, if there are several tiles, `tile`. Beside this block `hdu`, `mask_hdu`, `mask_bits`,
+    `sentinels`, `unit` and `zero_point` say of the images what they say of other files.
     """
 
     images: str | dict[str, str] = Field(
         min_length=1, examples=["/data/coadds/{band}/{tract}-{patch}.fits", "{g: …, r: …}"]
     )
-    """Where the images are: a pattern with `{band}`, or one for each band. Other names in braces, such as
-    `{tile}` or `{tract}-{patch}`, name the tile and must be the same in all bands; `*` stands for anything
-    in a name."""
+    """Where the images are: a pattern with `{band}`, or one for each band; without `{band}` if `hdu` says in
+    which HDU of a file each band is. Other names in braces, such as `{tile}` or `{tract}-{patch}`, name the
+    tile and must be the same in all bands; `*` stands for anything in a name."""
     catalogue: str | None = Field(None, min_length=1, examples=["/data/catalogue.parquet"])
     """The objects: another way to write the `path` of a bucket or test set, a table in CSV, Parquet, FITS or
     VOTable."""
@@ -44,15 +42,6 @@ class TilesSettings(Settings):
     """What `x` and `y` are at the centre of the first pixel: 1 in FITS and SExtractor, 0 in NumPy."""
     tile: str | None = Field(None, min_length=1, examples=["tile"])
     """Column with the tile that `x` and `y` belong to: the names in braces, joined by a hyphen."""
-    hdu: Hdu | dict[str, Hdu] | None = Field(None, examples=["IMAGE"])
-    """Which HDU of a file holds the image: its EXTNAME, its number (0 is PRIMARY), or one for each band of
-    files that hold several. `null`: the only image, or the one named SCI or IMAGE."""
-    mask_hdu: Hdu | dict[str, Hdu] | None = Field(None, examples=["MASK"])
-    """HDU, or one for each band, with a mask of the image's shape; its pixels other than 0 have no value."""
-    mask_bits: list[Annotated[int, Field(ge=0, le=62)]] | None = Field(
-        None, min_length=1, examples=["[0, 8]"]
-    )
-    """Bits of the mask, from 0, that leave a pixel without a value; `null`: any."""
 
     @model_validator(mode="after")
     def _one_position(self) -> Self:
@@ -69,12 +58,6 @@ class TilesSettings(Settings):
 
     @model_validator(mode="after")
     def _patterns_agree(self) -> Self:
-        if isinstance(self.images, str) and "{band}" not in self.images and not isinstance(self.hdu, dict):
-            raise ValueError(
-                f"images must be a pattern with {{band}} or one for each band, found {self.images}; for "
-                "example {g: /data/g/{tile}.fits, r: /data/r/{tile}.fits}, or hdu: {g: 1, r: 2} for files "
-                "with all bands"
-            )
         patterns = [self.images] if isinstance(self.images, str) else list(self.images.values())
         for pattern in patterns:
             wrong = [name for name in _FIELD.findall(pattern) if not name.isidentifier()]
@@ -83,16 +66,6 @@ class TilesSettings(Settings):
         if len({frozenset(tile_fields(pattern)) for pattern in patterns}) > 1:
             raise ValueError(f"images must name tiles in the same way in all bands, found {patterns}")
         return self
-
-    def hdus(self, band: str) -> tuple[int | str | None, int | str | None]:
-        """The HDUs of a band's image and mask, None where they are not given."""
-        image, mask = (hdu.get(band) if isinstance(hdu, dict) else hdu for hdu in (self.hdu, self.mask_hdu))
-        return image, mask
-
-    @property
-    def mask(self) -> int:
-        """All bits that leave a pixel without a value, as a number."""
-        return 2**64 - 1 if self.mask_bits is None else sum(1 << bit for bit in set(self.mask_bits))
 
     def pattern(self, band: str) -> str | None:
         """The pattern of a band's images; None if there is none."""

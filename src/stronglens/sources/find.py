@@ -3,7 +3,9 @@
 # os.path is several times faster than pathlib, and there may be a million files.
 # ruff: noqa: PTH113
 
+import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,44 +14,74 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stronglens.errors import InputError
-from stronglens.settings.data import PackSettings, located
+from stronglens.settings.data import LABELS, BucketSettings, PackSettings, located
+from stronglens.settings.domains import UNKNOWN
+from stronglens.settings.reading import PRESETS, ReadSettings
+from stronglens.sources.fits_layout import card_of
 from stronglens.sources.links import LinkFollower
-from stronglens.sources.listing import Listed, list_files
 from stronglens.sources.names import (
     NO_BAND,
     Companion,
     CutoutName,
     NameParser,
     NotACutout,
+    NotUnderstood,
     UnknownBand,
 )
+from stronglens.sources.opened import open_source
+from stronglens.sources.protocol import Entry, Source
+from stronglens.sources.rejected import Rejected
+from stronglens.sources.sky import NOWHERE, Sky
 
 _MOST_EXAMPLES = 10
 _NAMES_SHOWN = 3
 
 
 class FoundFile(NamedTuple):
-    """A file that should hold a cutout. Files compare in the order in which they are packed.
+    """A cutout that a source should hold. They compare in the order in which they are packed.
 
     Attributes
     ----------
     bucket : int
-        Number of its bucket among the places of the set; 0 in a set without labels.
+        Number of its bucket in `Found.buckets`.
+    order : int
+        See `stronglens.sources.protocol.Entry`.
     object : str
         Key of its object: `slsim_lenses/D1_L_00000000`, or `object_00000` in a set without labels.
     band : int
         Number of its band in `bands_of`.
     path : str
-        Where it lies. The same whether it was reached directly or by links that bear its name.
+        Its address. Of a file the same whether it was reached directly or by links that bear its name.
     real_path : str
-        Where its bytes lie, all links followed.
+        Where its bytes are, all links followed.
+    place : int
+        Where the reader finds it.
+    source : int
+        Number of its source in `Found.sources`.
+    sky : tuple of float
+        Right ascension and declination in degrees, as the source states them; NaN where it does not.
+    same : str
+        Name by which it is the same sky object as another; "" if only what is in the file says so.
     """
 
     bucket: int
+    order: int
     object: str
     band: int
     path: str
     real_path: str
+    place: int = 0
+    source: int = 0
+    sky: Sky = NOWHERE
+    same: str = ""
+
+
+class FoundBucket(NamedTuple):
+    """A bucket, and what its objects are: label 1 lens, 0 none, -1 unknown."""
+
+    name: str
+    label: int
+    domain: str
 
 
 class Leftover(NamedTuple):
@@ -74,12 +106,18 @@ class Found:
         For each of `places_of`, the folders that hold cutouts.
     n_repeated : int
         Paths that led to a file already found.
+    buckets : list of FoundBucket
+        In the order in which they are packed.
+    sources : list of Source
+        What reads the cutouts.
     """
 
     files: list[FoundFile]
     leftovers: list[Leftover]
     folders: list[list[str]]
     n_repeated: int
+    buckets: list[FoundBucket]
+    sources: list[Source]
 
 
 def bands_of(settings: PackSettings) -> list[str]:
@@ -93,8 +131,10 @@ def places_of(settings: PackSettings) -> list[tuple[str, Path]]:
     return [(name if labelled else "", located(place.path)) for name, place in settings.places.items()]
 
 
-def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Found:
-    """Find the files of a data set that should hold cutouts.
+def find_cutouts(
+    settings: PackSettings, part: int = 0, n_parts: int = 1, scratch: Path | None = None
+) -> Found:
+    """Find the cutouts of a data set.
 
     Parameters
     ----------
@@ -103,65 +143,190 @@ def find_cutouts(settings: PackSettings, part: int = 0, n_parts: int = 1) -> Fou
     part, n_parts : int
         Which part of the set, and how many there are. The part of an object follows from a hash of its key:
         bands stay together, and neither the order nor the number of the other files matters.
+    scratch : Path, optional
+        Folder for compressed archives, unpacked; needed if what is found will be read.
 
     Raises
     ------
     InputError
         A source is missing or unreadable; a labelled bucket, or the whole set, holds no cutouts; a list file
-        names files that are not there or no cutouts; a file has a band that is not configured, or none where
-        others have one or its name seems to state one; no file has a configured band; two files claim to be
-        the same band of the same object; the same file lies in two labelled buckets.
+        names files that are not there or no cutouts; a file has a name that is not understood, or a band that
+        is not configured, or none where others have one or its name seems to state one; no file has a
+        configured band; two files claim to be the same band of the same object; the same file lies in two
+        labelled buckets.
     """
-    parser = NameParser(settings.bands)
-    rank = {band: number for number, band in enumerate(bands_of(settings))}
-    bands = _BandsFound(settings, parser)
-    keys: dict[str, str] = {}  # one text an object, not one a file
-    files: list[FoundFile] = []
+    bands = _BandsFound(settings)
+    buckets = _Buckets(settings)
+    chosen = _Chosen(settings, buckets, part, n_parts)
     leftovers: list[Leftover] = []
-    folders: list[list[str]] = []
     n_cutouts = []
-    for number, (bucket, source) in enumerate(places_of(settings)):
-        links, inside, lines = LinkFollower(), set(), _WrongLines(source)
+    for (bucket, path), place in zip(places_of(settings), settings.places.values(), strict=True):
+        source = open_source(place, settings.size_px, settings.bands, scratch, settings.non_finite)
+        parser = NameParser(settings.bands, place)
+        reading = _HeaderBands(source, place, parser)
+        chosen.begin(source)
+        lines = _WrongLines(path)
         n_cutouts.append(0)
-        for listed in list_files(source):
+        for entry in source.entries():
             try:
-                if listed.name.endswith("/"):
-                    raise NotACutout("folder, hidden or too deep")
-                name = parser.parse(listed.name)
+                names = _names_of(entry, parser, reading)
             except NotACutout as why:
-                if listed.line and lines.is_wrong(listed, why):
+                if entry.line and lines.is_wrong(entry, why):
                     continue
-                if isinstance(why, UnknownBand):
-                    bands.count_unknown(listed.name)
-                leftovers.append(Leftover(f"{listed.folder}/{listed.name}", bucket, str(why)))
+                if isinstance(why, UnknownBand | NotUnderstood):
+                    bands.count_unknown(entry.name or entry.path, why)
+                leftovers.append(Leftover(entry.path, bucket, str(why)))
                 continue
-            n_cutouts[-1] += 1
-            bands.count(name)
-            key = f"{bucket}/{name.object}" if bucket else name.object
-            if n_parts > 1 and part_of(key, n_parts) != part:
-                continue
-            if listed.line and lines.is_wrong(listed):
-                continue
-            path = real_path = f"{listed.folder}/{listed.name}"
-            if listed.is_link:
-                path, real_path = links.follow(path)
-            inside.add(path.rpartition("/")[0])
-            files.append(
-                FoundFile(
-                    number if bucket else 0, keys.setdefault(key, key), rank[name.band], path, real_path
-                )
-            )
+            n_cutouts[-1] += len(names)
+            for name in names:
+                bands.count(name, entry)
+                chosen.take(entry, name, lines)
         lines.report()
-        folders.append(sorted(inside))
     bands.refuse_unknown()
     _refuse_empty(settings, n_cutouts, leftovers)
     bands.refuse_missing()
+    files = buckets.in_order(chosen.files)
     files.sort()
     once = list(_once(files))
     if settings.labelled is not None:
-        _refuse_contradictions(once, list(settings.places))
+        _refuse_contradictions(once, buckets.found)
     leftovers = sorted(set(leftovers)) if part == 0 else []
-    return Found(once, leftovers, folders, len(files) - len(once))
+    folders = [sorted(inside) for inside in chosen.folders]
+    return Found(once, leftovers, folders, len(files) - len(once), buckets.found, chosen.sources)
+
+
+class _Chosen:
+    """The cutouts of a part of a set, as they are found."""
+
+    def __init__(self, settings: PackSettings, buckets: "_Buckets", part: int, n_parts: int) -> None:
+        self._rank = {band: number for number, band in enumerate(bands_of(settings))}
+        self._buckets, self._part, self._n_parts = buckets, part, n_parts
+        self._keys: dict[str, str] = {}  # one text an object, not one a file
+        self._links = LinkFollower()
+        self.sources: list[Source] = []
+        self.folders: list[set[str]] = []
+        self.files: list[FoundFile] = []
+
+    def begin(self, source: Source) -> None:
+        """What follows is of this source."""
+        self.sources.append(source)
+        self.folders.append(set())
+        self._links = LinkFollower()
+
+    def take(self, entry: Entry, name: CutoutName, lines: "_WrongLines") -> None:
+        """Take a cutout if it is of the part; a wrong line is left to `lines`."""
+        number = len(self.sources) - 1
+        bucket = self._buckets.of(number, entry)
+        key = self._buckets.key(bucket, name)
+        if self._n_parts > 1 and part_of(entry.part_key or key, self._n_parts) != self._part:
+            return
+        if entry.line and lines.is_wrong(entry):
+            return
+        path = real_path = entry.path
+        if entry.is_link:
+            path, real_path = self._links.follow(path)
+        self.folders[-1].add(path.rpartition("/")[0])
+        key = self._keys.setdefault(key, key)
+        sky = NOWHERE if math.isnan(entry.ra) else (entry.ra, entry.dec)
+        same = name.object if name.survey else ""
+        band = self._rank[name.band]
+        self.files.append(
+            FoundFile(bucket, entry.order, key, band, path, real_path, entry.place, number, sky, same)
+        )
+
+
+def _names_of(entry: Entry, parser: NameParser, reading: "_HeaderBands") -> list[CutoutName]:
+    """Object and band of each cutout that an entry stands for."""
+    if entry.name.endswith("/"):
+        raise NotACutout("folder, hidden or too deep")
+    name = parser.parse(entry.name) if entry.name else CutoutName(entry.object, "")
+    if entry.object:
+        name = name._replace(object=entry.object)
+    if entry.band:
+        return [name._replace(band=parser.band_named(entry.band))]
+    if entry.name and parser.band_is_elsewhere:
+        return [name._replace(band=band) for band in reading.of(entry)]
+    return [name]
+
+
+class _HeaderBands:
+    """The bands of files whose names do not say them."""
+
+    def __init__(self, source: Source, place: BucketSettings, parser: NameParser) -> None:
+        self._source, self._place, self._parser = source, place, parser
+
+    def of(self, entry: Entry) -> list[str]:
+        place = self._place
+        if isinstance(place.hdu, dict):
+            return [band for band in self._parser.bands if band in place.hdu]
+        if place.band_axis is not None:
+            along = place.axis_bands or self._parser.bands
+            return [band for band in self._parser.bands if band in along]
+        return [self._parser.band_named(self._in_header(entry, str(place.band_keyword)))]
+
+    def _in_header(self, entry: Entry, keyword: str) -> str:
+        try:
+            content = self._source.fetch(entry.path, entry.place)  # type: ignore[attr-defined]
+        except Rejected as why:
+            raise UnknownBand(f"no {keyword} that can be read: {why}") from why
+        found = card_of(content, keyword)
+        if found is None:
+            raise UnknownBand(f"no {keyword} in its header")
+        return found
+
+
+class _Buckets:
+    """The buckets of a set, where rows of tables may say what objects are."""
+
+    def __init__(self, settings: PackSettings) -> None:
+        self._labelled = settings.labelled is not None
+        self._places = list(settings.places.items())
+        self._numbers: dict[tuple[int, int, str], int] = {}
+        self.found: list[FoundBucket] = []
+
+    def of(self, place: int, entry: Entry) -> int:
+        """Number of an entry's bucket, in the order in which buckets were met."""
+        if not self._labelled:
+            key = (0, -1, UNKNOWN)
+        else:
+            stated = self._places[place][1]
+            label = entry.label if stated.label is None else LABELS[stated.label]
+            domain = entry.domain if stated.domain is None else stated.domain
+            if label < 0 or not domain:
+                lacking = "label" if label < 0 else "domain"
+                raise InputError(
+                    f"{entry.path}: expected a label and a domain, found no {lacking}; give it to bucket "
+                    f"{self._places[place][0]}, or name its column (columns: {{{lacking}: NAME}})"
+                )
+            key = (place, -label, domain)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.found)
+            self.found.append(FoundBucket(self._name(*key), -key[1] if self._labelled else -1, key[2]))
+        return self._numbers[key]
+
+    def key(self, number: int, name: CutoutName) -> str:
+        """Key of an object. Another survey's image of it is another object, of the same group."""
+        in_set = f"{name.object}_{name.survey}" if name.survey else name.object
+        bucket = self.found[number].name
+        return f"{bucket}/{in_set}" if bucket else in_set
+
+    def _name(self, place: int, negative_label: int, domain: str) -> str:
+        """Name of a bucket: of the config, with what the rows say besides."""
+        if not self._labelled:
+            return ""
+        name, stated = self._places[place]
+        said = [domain] if stated.domain is None else []
+        said += [{1: "lenses", 0: "nonlenses"}[-negative_label]] if stated.label is None else []
+        return "_".join([name, *said])
+
+    def in_order(self, files: list[FoundFile]) -> list[FoundFile]:
+        """Number buckets by place, label and domain, in whatever order they were met."""
+        order = sorted(self._numbers)
+        new = {self._numbers[key]: number for number, key in enumerate(order)}
+        if all(old == number for old, number in new.items()):
+            return files
+        self.found = [self.found[self._numbers[key]] for key in order]
+        return [file._replace(bucket=new[file.bucket]) for file in files]
 
 
 def part_of(key: str, n_parts: int) -> int:
@@ -193,13 +358,12 @@ class _WrongLines:
         self._source = source
         self._missing, self._others = _Counted(), _Counted()
 
-    def is_wrong(self, listed: Listed, no_cutout: NotACutout | None = None) -> bool:
+    def is_wrong(self, entry: Entry, no_cutout: NotACutout | None = None) -> bool:
         """Whether a line is wrong, the name of its file being no cutout's or right; if so, remember it."""
-        path = f"{listed.folder}/{listed.name}"
-        if not os.path.isfile(path):
-            self._missing.add(f"line {listed.line}: {path!r}")
-        elif no_cutout is not None and not isinstance(no_cutout, UnknownBand | Companion):
-            self._others.add(f"line {listed.line}: {path!r} ({no_cutout})")
+        if not os.path.isfile(entry.path):
+            self._missing.add(f"line {entry.line}: {entry.path!r}")
+        elif no_cutout is not None and not isinstance(no_cutout, UnknownBand | Companion | NotUnderstood):
+            self._others.add(f"line {entry.line}: {entry.path!r} ({no_cutout})")
         else:
             return False
         return True
@@ -218,31 +382,56 @@ class _WrongLines:
                 )
 
 
+def _patterns_of(names: list[str], bands: Sequence[str]) -> Iterator[str]:
+    """Patterns that read a name as an object, and as band one of the words around it."""
+    for name in names:
+        stem = name.rpartition("/")[2].partition(".")[0]
+        for band in bands:
+            for match in re.finditer(
+                rf"(?<![A-Za-z0-9]){re.escape(band)}(?![A-Za-z0-9])", stem, re.IGNORECASE
+            ):
+                before, after = stem[: match.start()], re.escape(stem[match.end() :])
+                if before:
+                    yield rf"(?P<object>.+){re.escape(before[-1])}(?P<band>[A-Za-z0-9]+){after}"
+                elif len(stem) > match.end():
+                    yield rf"(?P<band>[A-Za-z0-9]+){re.escape(stem[match.end()])}(?P<object>.+)"
+
+
+def _remember(names: list[str], name: str) -> None:
+    if name and len(names) < _NAMES_SHOWN:
+        names.append(name)
+
+
 class _BandsFound:
     """The bands that the names in all places of a set state: too many, too few, or none."""
 
-    def __init__(self, settings: PackSettings, parser: NameParser) -> None:
+    def __init__(self, settings: PackSettings) -> None:
         self._settings = settings
-        self._parser = parser
+        self._parser = NameParser(settings.bands)
         self._n_of_band = dict.fromkeys(bands_of(settings), 0)
         self._unknown, self._bare, self._bare_with_band = _Counted(), _Counted(), _Counted()
+        self._paths_of_bare: list[str] = []
+        self._paths_of_unknown: list[str] = []
+        self._understood = ""
 
-    def count(self, name: CutoutName) -> None:
+    def count(self, name: CutoutName, entry: Entry) -> None:
         self._n_of_band[name.band] += 1
         if name.band == NO_BAND:
             self._bare.add(name.object)
+            _remember(self._paths_of_bare, entry.name)
             if self._parser.bands_within(name.object):
                 self._bare_with_band.add(name.object)
 
-    def count_unknown(self, name: str) -> None:
-        self._unknown.add(name)
+    def count_unknown(self, name: str, why: NotACutout) -> None:
+        self._unknown.add(name.rpartition("/")[2])
+        _remember(self._paths_of_unknown, name)
+        self._understood = self._understood or str(why)
 
     def refuse_unknown(self) -> None:
         if self._unknown.n:
             raise InputError(
                 f"{self._wanted('files of the configured bands alone')}, found {self._unknown.n} of others, "
-                f"such as {self._unknown.shown()}; add their band to data.bands, or give a list file or a "
-                "folder of links without them"
+                f"such as {self._unknown.shown()} ({self._understood}); {self._hint(self._paths_of_unknown)}"
             )
 
     def refuse_missing(self) -> None:
@@ -253,8 +442,8 @@ class _BandsFound:
             raise InputError(
                 f"{self._wanted('names that end in a configured band')}, such as "
                 f"NAME_{self._settings.bands[0]}.fits, found {n_bare} of {n} that do not, such as "
-                f"{examples.shown()}; rename or link the files so, or, if all are in one band, configure "
-                "that band alone (data.bands)"
+                f"{examples.shown()} (of which the whole name was taken for the object); "
+                f"{self._hint(self._paths_of_bare)}"
             )
         missing = [band for band in self._settings.bands if not self._n_of_band[band]]
         if missing and not n_bare:
@@ -262,6 +451,23 @@ class _BandsFound:
                 f"{self._wanted('files of each configured band')}, found none of {', '.join(missing)} among "
                 f"{n}; add files (NAME_{missing[0]}.fits), or take the band out of data.bands"
             )
+
+    def _hint(self, names: list[str]) -> str:
+        """The line to write, for names that are not understood."""
+        for pattern in [*PRESETS, *_patterns_of(names[:1], self._settings.bands)]:
+            parser = NameParser(self._settings.bands, ReadSettings(name_pattern=pattern))
+            try:
+                read = [parser.parse(name) for name in names]
+            except NotACutout:
+                continue
+            if read and pattern != "challenge":
+                line = pattern if pattern in PRESETS else f"'{pattern}'"
+                return f"write name_pattern: {line}, which reads {read[0].object} in band {read[0].band}"
+        return (
+            "write how names state both (name_pattern); or, if headers say the band, band_keyword: FILTER; "
+            "if these files are not wanted, ignore_pattern; if their band is, add it to data.bands; if all "
+            "are in one band, configure that band alone (data.bands)"
+        )
 
     def _wanted(self, what: str) -> str:
         return f"{self._settings.dataset}: expected {what} ({', '.join(self._settings.bands)})"
@@ -275,6 +481,8 @@ def _refuse_empty(settings: PackSettings, n_cutouts: list[int], leftovers: list[
         if n == 0:
             others = sorted({left.path for left in leftovers if left.bucket == bucket})
             found = f"{len(others)} other files, {others[0]!r} first" if others else "nothing"
+            deep = next((path for path in others if path.endswith("/") and "/." not in path), None)
+            found += f"; to look into folders such as {deep!r} as well, max_depth: 2" if deep else ""
             raise InputError(
                 f"{source}: expected FITS cutouts (names such as D1_L_00000000_g.fits), found {found}"
             )
@@ -286,10 +494,10 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
     clashes: list[str] = []
     n_clashes = 0
     for file in files:
-        if last is None or file[:3] != last[:3]:
+        if last is None or (file.bucket, file.object, file.band) != (last.bucket, last.object, last.band):
             last = file
             yield file
-        elif file.real_path != last.real_path:
+        elif (file.real_path, file.place) != (last.real_path, last.place):
             n_clashes += 1
             if n_clashes <= _MOST_EXAMPLES:
                 clashes.append(f"{last.path!r} and {file.path!r} (object {file.object})")
@@ -299,14 +507,14 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         )
 
 
-def _refuse_contradictions(files: Iterable[FoundFile], buckets: Sequence[str]) -> None:
-    by_file = sorted((file.real_path, file.bucket, file.path) for file in files)
+def _refuse_contradictions(files: Iterable[FoundFile], buckets: Sequence[FoundBucket]) -> None:
+    by_file = sorted(((file.real_path, file.place), file.bucket, file.path) for file in files)
     twice = [(a, b) for a, b in pairwise(by_file) if a[0] == b[0] and a[1] != b[1]]
     if twice:
         raise InputError(
             f"expected each file in one bucket, found {len(twice)} in two: "
             + "; ".join(
-                f"{a[2]!r} in {buckets[a[1]]} and {b[2]!r} in {buckets[b[1]]}"
+                f"{a[2]!r} in {buckets[a[1]].name} and {b[2]!r} in {buckets[b[1]].name}"
                 for a, b in twice[:_MOST_EXAMPLES]
             )
         )

@@ -11,13 +11,15 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.settings.reading import Hdu, ReadSettings
 from stronglens.sources.fits_layout import BLOCK, CARD
+from stronglens.sources.fitting import Fit
 from stronglens.sources.image_choice import (
     ID_KEYWORDS,
     Column,
@@ -32,6 +34,7 @@ from stronglens.sources.rejected import Rejected
 
 _ELEMENTS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _FORMAT = re.compile(r"[0-9]*([PQ]?)([A-Z])")
+_AS_THE_CHALLENGE = ReadSettings()
 _CHECKSUMS = re.compile(rb"(CHECKSUM|DATASUM )= *(?:'([^']*)'|([0-9]+))")
 
 
@@ -45,18 +48,28 @@ class _Image(NamedTuple):
     ----------
     name : str
         Its EXTNAME, or "".
-    title : str
-        What to call it in a message.
+    number : int
+        Its number in the file; PRIMARY is 0.
+    header : Header
+        Its header.
     read : callable, or Rejected
         Gives pixels and id; or why it can not.
     """
 
     name: str
-    title: str
+    number: int
+    header: Any
     read: _Read | Rejected
 
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        return f"HDU {self.number} {self.name}".rstrip()
 
-def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
+
+def read_general(
+    content: bytes, size_px: int, settings: ReadSettings = _AS_THE_CHALLENGE, band: str = "", plane: int = 0
+) -> tuple[npt.NDArray[np.float64], str, dict[str, Any]]:
     """Read the image of a FITS file, from an image or from a table of one row.
 
     Parameters
@@ -64,15 +77,23 @@ def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64],
     content : bytes
         A whole file.
     size_px : int
-        Side of its image in pixels.
+        Side of the cutout in pixels.
+    settings : ReadSettings
+        Which HDU and which axis it is in, whether other sizes fit, and what masks it.
+    band : str
+        For settings by band.
+    plane : int
+        Number of the band along `band_axis`.
 
     Returns
     -------
-    pixels : ndarray of float64, shape (size_px * size_px,)
-        Rows of the image, one after the other; scaled as the header says, NaN where it says that the value is
-        undefined (BLANK, TNULL). May hold NaN and infinities.
+    image : ndarray of float64, shape (height, width)
+        Axes (y, x); scaled as the header says, NaN where it (BLANK, TNULL) or the mask says that the value
+        is undefined. May hold NaN and infinities.
     header_id : str
         The object's id in the file, or "".
+    header : dict
+        Values by keyword of the image's HDU and, for what it does not state, of PRIMARY.
 
     Raises
     ------
@@ -89,44 +110,136 @@ def read_general(content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64],
         warnings.simplefilter("ignore")
         try:
             with fits.open(io.BytesIO(content), memmap=False, do_not_scale_image_data=True) as hdus:
-                return _read_image(hdus, content, size_px)
+                return _read_image(hdus, content, _Wanted(size_px, settings, band, plane))
         except Rejected:
             raise
         except Exception as error:  # a broken file can break a parser in any way
             raise Rejected("unreadable", f"{type(error).__name__}: {error}".splitlines()[0][:200]) from error
 
 
-def _read_image(hdus: Any, content: bytes, size_px: int) -> tuple[npt.NDArray[np.float64], str]:
+class _Wanted(NamedTuple):
+    """What is looked for in a file; see `read_general`."""
+
+    size_px: int
+    settings: ReadSettings
+    band: str
+    plane: int
+
+    @property
+    def fit(self) -> Fit:
+        return self.settings.fit or "refuse"
+
+    def of_band(self, hdu: Hdu | dict[str, Hdu] | None) -> Hdu | None:
+        return hdu.get(self.band) if isinstance(hdu, dict) else hdu
+
+    def image_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the one band of an image that is wanted, of images with a band axis."""
+        axis = self.settings.band_axis
+        if axis is None:
+            return shape
+        n_bands = len(self.settings.axis_bands or ())
+        if len(shape) != 3 or (n_bands and shape[axis] != n_bands) or self.plane >= shape[axis]:
+            found = " x ".join(map(str, shape))
+            raise Rejected(
+                "wrong shape", f"expected {n_bands} bands along axis {axis} of three, found {found}"
+            )
+        return tuple(np.delete(shape, axis).tolist())
+
+    def one_band(self, image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        axis = self.settings.band_axis
+        return image if axis is None else image.take(self.plane, axis)
+
+
+def _read_image(
+    hdus: Any, content: bytes, wanted: _Wanted
+) -> tuple[npt.NDArray[np.float64], str, dict[str, Any]]:
     images: list[_Image] = []
+    mask = wanted.of_band(wanted.settings.mask_hdu)
     end = 0
     for number, hdu in enumerate(hdus):
         name = str(hdu.header.get("EXTNAME", "")).strip()
-        title = f"HDU {number} {name}".rstrip()
+        is_mask = mask is not None and _is(mask, number, name)
         end = _end_of(hdu, content)
-        _refuse_changed(hdu, content, title)
+        _refuse_changed(hdu, content, f"HDU {number} {name}".rstrip())
         try:
-            read = _image_in(hdu, content, size_px)
+            read = None if is_mask else _image_in(hdu, content, wanted)
         except Rejected as why:
-            images.append(_Image(name, title, why))
+            images.append(_Image(name, number, hdu.header, why))
         else:
-            images += [_Image(name, title, read)] if read is not None else []
+            images += [_Image(name, number, hdu.header, read)] if read is not None else []
     if content.startswith(b"XTENSION", end):
         raise Rejected("truncated", f"{len(content)} bytes, in the header of HDU {len(hdus)}")
-    chosen = choose_hdu(
+    chosen = _chosen(images, wanted)
+    if isinstance(chosen.read, Rejected):
+        raise chosen.read
+    stored, header_id = chosen.read()
+    image = wanted.one_band(stored)
+    _mask(image, hdus, wanted)
+    header = dict(hdus[0].header) | dict(chosen.header)
+    return image, header_id or _id_in(hdus[0].header), header
+
+
+def _chosen(images: Sequence[_Image], wanted: _Wanted) -> _Image:
+    asked = wanted.of_band(wanted.settings.hdu)
+    if asked is not None:
+        found = [image for image in images if _is(asked, image.number, image.name)]
+        if not found:
+            there = ", ".join(image.title for image in images) or "none"
+            raise Rejected("no image", f"no HDU {asked}; images in {there}")
+        if len(found) > 1:
+            raise Rejected("several images", ", ".join(image.title for image in found))
+        return found[0]
+    number = choose_hdu(
         [image.name for image in images],
         [image.title for image in images],
         [not isinstance(image.read, Rejected) for image in images],
     )
-    if chosen is None:
+    if number is None:
         raise Rejected("no image")
-    chosen_read = images[chosen].read
-    if isinstance(chosen_read, Rejected):
-        raise chosen_read
-    pixels, header_id = chosen_read()
-    return pixels.ravel(), header_id or _id_in(hdus[0].header)
+    return images[number]
 
 
-def _image_in(hdu: Any, content: bytes, size_px: int) -> _Read | None:
+def _is(asked: Hdu, number: int, name: str) -> bool:
+    return number == asked if isinstance(asked, int) else name.lower() == asked.lower()
+
+
+def _mask(image: npt.NDArray[np.float64], hdus: Any, wanted: _Wanted) -> None:
+    """Undefine pixels that the mask of the file marks."""
+    asked = wanted.of_band(wanted.settings.mask_hdu)
+    if asked is None:
+        return
+    masks = [
+        hdu
+        for number, hdu in enumerate(hdus)
+        if hdu.is_image and _is(asked, number, str(hdu.header.get("EXTNAME", "")).strip())
+    ]
+    if len(masks) != 1 or masks[0].data is None:
+        raise Rejected("no mask", f"expected one HDU {asked}, found {len(masks)}")
+    mask = np.asarray(masks[0].data)
+    if mask.ndim == 3 and wanted.settings.band_axis is not None:
+        mask = mask.take(wanted.plane, wanted.settings.band_axis)
+    image[marked(mask, image.shape, wanted.settings)] = np.nan
+
+
+def marked(mask: npt.NDArray[Any], shape: tuple[int, ...], settings: ReadSettings) -> npt.NDArray[np.bool_]:
+    """Pixels that a mask marks: those other than 0, or with one of `mask_bits`.
+
+    Raises
+    ------
+    Rejected
+        It has not this shape, or bits of something else than integers are asked for.
+    """
+    if mask.shape != shape:
+        raise Rejected("mask of another shape", f"expected {shape}, found {mask.shape}")
+    if settings.mask_bits is None:
+        return mask != 0
+    if mask.dtype.kind not in "iu":
+        raise Rejected("mask without bits", f"values of type {mask.dtype}")
+    wanted_bits = sum(1 << bit for bit in set(settings.mask_bits))
+    return (mask.astype(np.int64) & wanted_bits) != 0
+
+
+def _image_in(hdu: Any, content: bytes, wanted: _Wanted) -> _Read | None:
     """What reads the image of an HDU; None if it holds none, and is not meant to.
 
     Raises
@@ -138,12 +251,22 @@ def _image_in(hdu: Any, content: bytes, size_px: int) -> _Read | None:
         if hdu.header["NAXIS"] == 0:
             return None
         shape = tuple(hdu.header[f"NAXIS{axis}"] for axis in range(hdu.header["NAXIS"], 0, -1))
-        if not has_size(shape, size_px, flat=False):
-            raise wrong_shape(shape, size_px)
-        return lambda: (_image_pixels(hdu), _id_in(hdu.header))
+        if not has_size(wanted.image_shape(shape), wanted.size_px, wanted.fit, flat=False):
+            raise wrong_shape(wanted.image_shape(shape), wanted.size_px, wanted.fit)
+        return lambda: (_shaped(_image_pixels(hdu), shape, wanted), _id_in(hdu.header))
     if str(hdu.header.get("XTENSION", "")).strip() == "BINTABLE":
-        return _image_in_table(hdu, content, size_px)
+        return _image_in_table(hdu, content, wanted)
     return None
+
+
+def _shaped(
+    pixels: npt.NDArray[np.float64], shape: tuple[int, ...], wanted: _Wanted
+) -> npt.NDArray[np.float64]:
+    """Pixels in the shape of an image, or of a cube of bands."""
+    if wanted.settings.band_axis is not None:
+        return pixels.reshape(shape)
+    sides = [length for length in shape if length != 1]
+    return pixels.reshape(sides if len(sides) == 2 else (wanted.size_px, wanted.size_px))
 
 
 def _end_of(hdu: Any, content: bytes) -> int:
@@ -261,16 +384,16 @@ def _number(header: Mapping[str, Any], keyword: str, default: float) -> float:
     return float(value)
 
 
-def _image_in_table(hdu: Any, content: bytes, size_px: int) -> _Read | None:
+def _image_in_table(hdu: Any, content: bytes, wanted: _Wanted) -> _Read | None:
     n_rows = hdu.header["NAXIS2"]
     if n_rows == 0:
         return None
     cells = [_cell(hdu, content, number) for number in range(len(hdu.columns))]
     columns = [
-        Column(column.name, shape, code in _ELEMENTS)
+        Column(column.name, _shape_of_cell(shape, wanted), code in _ELEMENTS)
         for column, (shape, code, _) in zip(hdu.columns, cells, strict=True)
     ]
-    chosen = choose_image(columns, size_px)
+    chosen = choose_image(columns, wanted.size_px, wanted.fit)
     if chosen is None:
         return None
     width = sum(hdu.columns.dtype[n].itemsize for n in range(len(columns)))
@@ -285,9 +408,17 @@ def _image_in_table(hdu: Any, content: bytes, size_px: int) -> _Read | None:
         keys = [f"{keyword}{chosen + 1}" for keyword in ("TNULL", "TSCAL", "TZERO")]
         scale, zero = _number(hdu.header, keys[1], 1.0), _number(hdu.header, keys[2], 0.0)
         pixels = physical(stored, [hdu.header.get(keys[0])], scale, zero)
-        return pixels, _id_in_table(hdu, content) or _id_in(hdu.header)
+        return _shaped(pixels, shape, wanted), _id_in_table(hdu, content) or _id_in(hdu.header)
 
     return read
+
+
+def _shape_of_cell(shape: tuple[int, ...], wanted: _Wanted) -> tuple[int, ...]:
+    """Shape of the image in a cell; as it is if it has none of the bands that are wanted."""
+    try:
+        return wanted.image_shape(shape)
+    except Rejected:
+        return shape
 
 
 def _cell(hdu: Any, content: bytes, number: int) -> tuple[tuple[int, ...], str, int]:

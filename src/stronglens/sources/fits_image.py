@@ -1,4 +1,4 @@
-"""Reading one cutout from its file."""
+"""Reading the image of one FITS file, from its content."""
 
 # os.open and os.read are several times faster than pathlib, and there may be a million files.
 # ruff: noqa: PTH114
@@ -7,27 +7,25 @@ import bz2
 import gzip
 import io
 import lzma
+import math
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from stat import S_ISREG
-from typing import BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from stronglens.settings.reading import ReadSettings
 from stronglens.sources.fits_general import read_general
-from stronglens.sources.fits_layout import Layout, find_layout
+from stronglens.sources.fits_layout import Layout, find_layout, value_of
 from stronglens.sources.image_choice import clean_id
+from stronglens.sources.protocol import Reading
 from stronglens.sources.rejected import Rejected
+from stronglens.sources.sky import centre, is_simple
 
 LARGEST_FILE = 64 * 2**20
 """Bytes beyond which no file is a cutout, also when unpacked: keeps one odd file from filling the memory."""
-
-LARGEST_VALUE = 1e18
-"""Beyond which a pixel is no measurement in any unit: floats read as integers or in the wrong byte order."""
-
-NonFinite = Literal["reject", "fill"]
 
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -45,119 +43,131 @@ _UNPACKERS: dict[str, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZ
     "xz": lzma.LZMAFile,
 }
 
+_AS_THE_CHALLENGE = ReadSettings()
 _FIRST_READ = 65_536  # holds an ordinary file; one call of the system for most files
 _MOST_LAYOUTS = 256
 
 
-class Cutout(NamedTuple):
-    """A cutout.
-
-    Attributes
-    ----------
-    image : ndarray of float32, shape (size_px, size_px)
-        Axes (y, x), in counts; finite, and not the same everywhere.
-    header_id : str
-        The object's id in the file, or "".
-    n_filled : int
-        Pixels of the image that were not finite in the file.
-    """
-
-    image: npt.NDArray[np.float32]
-    header_id: str
-    n_filled: int
-
-
-class CutoutReader:
-    """Reads cutouts; remembers the layouts of files it has met.
+class FitsReader:
+    """Reads images from the contents of FITS files; remembers the layouts of files it has met.
 
     Parameters
     ----------
     size_px : int
         Side of every cutout in pixels.
-    non_finite : "reject" or "fill"
-        What becomes of a cutout with pixels that are not finite; see
-        `stronglens.settings.data.CutoutSettings`.
+    settings : ReadSettings
+        Where in a file the image is; `axis_bands` is given if `band_axis` is.
     """
 
-    def __init__(self, size_px: int, non_finite: NonFinite = "reject") -> None:
+    def __init__(self, size_px: int, settings: ReadSettings = _AS_THE_CHALLENGE) -> None:
         self._size_px = size_px
-        self._non_finite = non_finite
-        self._layouts: dict[bytes, Layout] = {}
+        self._settings = settings
+        self._is_ordinary = (
+            settings.hdu is settings.band_axis is settings.mask_hdu is None
+            and (settings.fit or "refuse") == "refuse"
+        )
+        self._layouts: dict[bytes, tuple[Layout, _Said]] = {}
         self._header_sizes: set[int] = set()
-        self._last: Layout | None = None
+        self._last: tuple[Layout, _Said] | None = None
 
-    def read(self, path: str) -> Cutout:
-        """Read the cutout in a file.
+    def read(self, content: bytes, band: str = "") -> Reading:
+        """Read the image in a file.
 
-        The image is in an HDU named SCI or IMAGE, else in the only one that holds an image of the right size:
-        PRIMARY, an image extension, or a table of one row, in a column named `image`, else `band_*`, else any
-        of the right size. The file may be compressed as a whole, with gzip, bzip2 or xz.
+        Unless `hdu` says where it is, it is in an HDU named SCI or IMAGE, else in the only one that holds an
+        image of the right size: PRIMARY, an image extension, or a table of one row, in a column
+        named `image`, else `band_*`, else any of the right size.
+
+        Parameters
+        ----------
+        content : bytes
+            A whole file, unpacked.
+        band : str
+            Which of its bands, where it holds several.
 
         Raises
         ------
         Rejected
-            There is no such image, or it has another shape, or pixels that are not finite (as many as half of
-            them, where they are filled) or beyond `LARGEST_VALUE`, or the same value everywhere: such an
-            image holds no light, and its object is better judged without it.
+            There is no such image, or it has another shape.
         """
-        content = _read_bytes(path)
-        layout = self._layout_of(content)
-        if layout is None:
-            pixels, header_id = read_general(content, self._size_px)
+        known = self._layout_of(content) if self._is_ordinary else None
+        if known is None:
+            return self._read_unusual(content, band)
+        layout, said = known
+        shape = self._size_px, self._size_px
+        raw = np.frombuffer(content, layout.dtype, math.prod(shape), layout.pixels_at)
+        header_id = clean_id(content[layout.id_at : layout.id_end]) or layout.header_id
+        return Reading(raw.astype(np.float64).reshape(shape), header_id, *said)
+
+    def _read_unusual(self, content: bytes, band: str) -> Reading:
+        settings = self._settings
+        plane = 0
+        if settings.band_axis is not None and settings.axis_bands is not None:
+            plane = settings.axis_bands.index(band)
+        image, header_id, header = read_general(content, self._size_px, settings, band, plane)
+        return Reading(image, header_id, *self._said(header, *image.shape))
+
+    def _said(self, header: Mapping[str, Any], height: int, width: int) -> "_Said":
+        settings = self._settings
+        if settings.coordinate_keywords is not None:
+            ra, dec = (_number(header.get(keyword)) for keyword in settings.coordinate_keywords)
         else:
-            count = self._size_px * self._size_px
-            raw = np.frombuffer(content, layout.dtype, count, layout.pixels_at)
-            pixels = raw.astype(np.float64)
-            header_id = clean_id(content[layout.id_at : layout.id_end]) or layout.header_id
-        n_filled = 0
-        if self._non_finite == "fill":
-            n_filled = _fill(pixels)
-        return Cutout(_checked(pixels).reshape(self._size_px, self._size_px), header_id, n_filled)
+            ra, dec = centre(header, height, width)
+        zero_point = settings.zero_point
+        if isinstance(zero_point, str):
+            zero_point = _number(header.get(zero_point))
+        unit = settings.unit or str(header.get("BUNIT", "")).strip()
+        return _Said(ra, dec, unit, math.nan if zero_point is None else float(zero_point))
 
-    def _layout_of(self, content: bytes) -> Layout | None:
-        layout = self._last
+    def _layout_of(self, content: bytes) -> "tuple[Layout, _Said] | None":
+        known = self._last
         # Most files are like the one before: to compare takes a tenth of the time that looking it up does.
-        if layout is None or not content.startswith(layout.header):
-            layout = self._last = self._known_or_found(content)
-        return layout if layout is not None and layout.n_bytes == len(content) else None
+        if known is None or not content.startswith(known[0].header):
+            known = self._last = self._known_or_found(content)
+        return known if known is not None and known[0].n_bytes == len(content) else None
 
-    def _known_or_found(self, content: bytes) -> Layout | None:
+    def _known_or_found(self, content: bytes) -> "tuple[Layout, _Said] | None":
         for size in self._header_sizes:
-            layout = self._layouts.get(content[:size])
-            if layout is not None:
-                return layout
+            known = self._layouts.get(content[:size])
+            if known is not None:
+                return known
         layout = find_layout(content, self._size_px)
-        if layout is not None:
-            if len(self._layouts) == _MOST_LAYOUTS:  # headers that differ in every file: keep none
-                self._layouts.clear()
-            self._layouts[layout.header] = layout
-            self._header_sizes.add(len(layout.header))
-        return layout
+        if layout is None:
+            return None
+        header = {key.decode("ascii"): value_of(card) for key, card in layout.cards.items()}
+        if not is_simple(header):
+            return None
+        if len(self._layouts) == _MOST_LAYOUTS:  # headers that differ in every file: keep none
+            self._layouts.clear()
+        known = self._layouts[layout.header] = layout, self._said(header, self._size_px, self._size_px)
+        self._header_sizes.add(len(layout.header))
+        return known
 
 
-def _fill(pixels: npt.NDArray[np.float64]) -> int:
-    """Give pixels that are not finite the median of the others, if these are more than half; count them."""
-    finite = np.isfinite(pixels)
-    n_bad = int(np.count_nonzero(~finite))
-    if not n_bad or 2 * n_bad >= len(pixels):
-        return 0
-    pixels[~finite] = np.median(pixels[finite])
-    return n_bad
+class _Said(NamedTuple):
+    """What a header says of an image; see `stronglens.sources.protocol.Reading`."""
+
+    ra: float
+    dec: float
+    unit: str
+    zero_point: float
 
 
-def _checked(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    low, high = pixels.min(), pixels.max()
-    if low >= -LARGEST_VALUE and high <= LARGEST_VALUE:  # false for NaN
-        if np.float32(low) == np.float32(high):
-            raise Rejected("constant image", f"{low:g} everywhere")
-        return pixels.astype(np.float32)
-    n_bad = int(np.count_nonzero(~np.isfinite(pixels)))
-    if n_bad:
-        raise Rejected("non-finite pixels", str(n_bad))
-    raise Rejected("absurd values", f"from {low:g} to {high:g}")
+def _number(value: Any) -> float:
+    """A number of a header, also one written as text; NaN if it is none."""
+    try:
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
-def _read_bytes(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
+    """The content of a file, unpacked if it is compressed as a whole, with gzip, bzip2 or xz.
+
+    Raises
+    ------
+    Rejected
+        It cannot be read, is empty or too large.
+    """
     try:
         # Not to wait for a writer, should the file be a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -174,7 +184,7 @@ def _read_bytes(path: str) -> bytes:
         raise Rejected("unreadable", error.strerror or type(error).__name__) from error
     if not content:
         raise Rejected("empty file")
-    return content if content.startswith(b"SIMPLE") else _unpacked(content)
+    return unpacked(content)
 
 
 def _read_on(descriptor: int, content: bytes) -> bytes:
@@ -190,8 +200,16 @@ def _read_on(descriptor: int, content: bytes) -> bytes:
     return b"".join(chunks)
 
 
-def _unpacked(content: bytes) -> bytes:
-    """The content of a file that is compressed as a whole; that of any other as it is."""
+def unpacked(content: bytes) -> bytes:
+    """The content of a file that is compressed as a whole; that of any other as it is.
+
+    Raises
+    ------
+    Rejected
+        It is broken, or compressed in a way that is not known here, or too large.
+    """
+    if content.startswith(b"SIMPLE"):
+        return content
     program = next((name for start, name in _COMPRESSED.items() if content.startswith(start)), None)
     if program is None:
         return content

@@ -17,6 +17,7 @@ from stronglens.sources.image_choice import ID_KEYWORDS, Column, choose_id, choo
 from stronglens.sources.rejected import Rejected
 
 BLOCK, CARD = 2880, 80
+_LONGEST_HEADERS = 100 * BLOCK
 
 _END = b"END".ljust(CARD)
 _KEYWORD = re.compile(rb"[A-Z0-9_-]+ *\Z")
@@ -57,6 +58,8 @@ class Layout:
         Offset of the first pixel.
     id_at, id_end : int
         Offsets of the id; equal if the file holds none there.
+    cards : dict of bytes to bytes
+        Values by keyword of the image's HDU and, for what it does not state, of PRIMARY.
     header_id : str
         The id that the header states, for want of one in the data; "" if it states none.
     """
@@ -67,7 +70,36 @@ class Layout:
     pixels_at: int
     id_at: int
     id_end: int
+    cards: dict[bytes, bytes]
     header_id: str
+
+
+def card_of(content: bytes, keyword: str) -> str | None:
+    """The value of a keyword, as text, in the first header of a file that has it; None if none has.
+
+    Looks at the cards at the beginning of a file, whichever HDU they are of; finds `HIERARCH` keywords too.
+    """
+    wanted = keyword.upper().removeprefix("HIERARCH ").encode("ascii", "replace")
+    plain, long = wanted.ljust(8) + b"=", b"HIERARCH " + wanted
+    for start in range(0, min(len(content), _LONGEST_HEADERS), CARD):
+        card = content[start : start + CARD]
+        if card.startswith(plain) or (card.startswith(long) and card[len(long) :].lstrip().startswith(b"=")):
+            value = card.partition(b"=")[2]
+            text = _TEXT.match(value)
+            found = text[1] if text else value.partition(b"/")[0]
+            return found.decode("ascii", "replace").strip()
+    return None
+
+
+def value_of(card: bytes) -> str | float:
+    """The value of a card, from what follows its `=`: text, or a number; NaN if it is neither."""
+    text = _TEXT.match(card)
+    if text:
+        return text[1].decode("ascii").rstrip()
+    try:
+        return float(card.partition(b"/")[0].replace(b"D", b"E"))
+    except ValueError:
+        return math.nan
 
 
 class _Unusual(Exception):  # noqa: N818
@@ -93,17 +125,18 @@ def find_layout(content: bytes, size_px: int) -> Layout | None:
         header, data_at = _read_header(content, 0)
         if next(iter(header)) != b"SIMPLE" or not _TRUE.match(header[b"SIMPLE"]):
             return None
-        id_text = _id_in(header)
+        id_text, primary = _id_in(header), {}
         if _integer(header, b"NAXIS") == 0:
+            primary = header
             header, data_at = _read_header(content, data_at)
             id_text = _id_in(header) or id_text
             if next(iter(header)) != b"XTENSION":
                 return None
             if _text(header, b"XTENSION").rstrip() == b"BINTABLE":
-                return _table_layout(content, header, data_at, id_text, size_px)
+                return _table_layout(content, header, data_at, id_text, size_px, primary | header)
             if _text(header, b"XTENSION").rstrip() != b"IMAGE":
                 return None
-        return _image_layout(content, header, data_at, id_text, size_px)
+        return _image_layout(content, header, data_at, id_text, size_px, primary | header)
     except (_Unusual, Rejected):
         return None
 
@@ -155,7 +188,12 @@ def _padded(end: int) -> int:
 
 
 def _image_layout(
-    content: bytes, header: Mapping[bytes, bytes], data_at: int, id_text: str, size_px: int
+    content: bytes,
+    header: Mapping[bytes, bytes],
+    data_at: int,
+    id_text: str,
+    size_px: int,
+    cards: dict[bytes, bytes],
 ) -> Layout:
     axes = [_integer(header, keyword) for keyword in (b"NAXIS", b"NAXIS1", b"NAXIS2")]
     dtype = _REAL_IMAGE.get(_integer(header, b"BITPIX"))
@@ -165,11 +203,16 @@ def _image_layout(
     n_bytes = _padded(data_at + size_px * size_px * np.dtype(dtype).itemsize)
     if len(content) != n_bytes:
         raise _Unusual
-    return Layout(content[:data_at], n_bytes, np.dtype(dtype), data_at, 0, 0, id_text)
+    return Layout(content[:data_at], n_bytes, np.dtype(dtype), data_at, 0, 0, cards, id_text)
 
 
 def _table_layout(
-    content: bytes, header: Mapping[bytes, bytes], data_at: int, id_text: str, size_px: int
+    content: bytes,
+    header: Mapping[bytes, bytes],
+    data_at: int,
+    id_text: str,
+    size_px: int,
+    cards: dict[bytes, bytes],
 ) -> Layout:
     expected = {b"BITPIX": 8, b"NAXIS": 2, b"NAXIS2": 1, b"PCOUNT": 0, b"GCOUNT": 1}
     if any(_integer(header, keyword) != value for keyword, value in expected.items()):
@@ -193,7 +236,7 @@ def _table_layout(
             raise _Unusual
         id_at, id_end = starts[id_column : id_column + 2]
     dtype = np.dtype(_REAL[codes[chosen]])
-    return Layout(content[:data_at], n_bytes, dtype, starts[chosen], id_at, id_end, id_text)
+    return Layout(content[:data_at], n_bytes, dtype, starts[chosen], id_at, id_end, cards, id_text)
 
 
 def _column(header: Mapping[bytes, bytes], number: bytes) -> tuple[Column, bytes, int]:

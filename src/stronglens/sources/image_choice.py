@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stronglens.sources.fitting import Fit, can_fit, wanted
 from stronglens.sources.rejected import Rejected
 
 HDU_NAMES = frozenset({"sci", "image"})
@@ -30,7 +31,7 @@ class Column:
     number: bool
 
 
-def choose_image(columns: Sequence[Column], size_px: int) -> int | None:
+def choose_image(columns: Sequence[Column], size_px: int, fit: Fit = "refuse") -> int | None:
     """The column that holds the image: `image`, else `band_*`, else any of the right size.
 
     Parameters
@@ -39,6 +40,8 @@ def choose_image(columns: Sequence[Column], size_px: int) -> int | None:
         The columns of a table.
     size_px : int
         Side of the image in pixels. A cell may also hold the pixels in one row.
+    fit : "refuse", "crop" or "pad"
+        Which other sizes are right too.
 
     Returns
     -------
@@ -50,12 +53,12 @@ def choose_image(columns: Sequence[Column], size_px: int) -> int | None:
     Rejected
         Several columns could be meant, or the one that is named as an image has another shape.
     """
-    fits = [column.number and has_size(column.shape, size_px) for column in columns]
+    fits = [column.number and has_size(column.shape, size_px, fit) for column in columns]
     named = [n for n, column in enumerate(columns) if _plain(column.name) == "image"]
     named = named or [n for n, column in enumerate(columns) if _plain(column.name).startswith("band ")]
     chosen = _choose(named, fits, [column.name for column in columns])
     if chosen is not None and not fits[chosen]:
-        raise wrong_shape(columns[chosen].shape, size_px)
+        raise wrong_shape(columns[chosen].shape, size_px, fit)
     return chosen
 
 
@@ -103,16 +106,19 @@ def clean_id(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("ascii", "backslashreplace").strip()
 
 
-def wrong_shape(shape: Sequence[int], size_px: int) -> Rejected:
+def wrong_shape(shape: Sequence[int], size_px: int, fit: Fit = "refuse") -> Rejected:
     """The rejection of an image of another shape."""
     found = " x ".join(str(length) for length in shape) or "a single number"
-    return Rejected("wrong shape", f"expected {size_px} x {size_px}, found {found}")
+    hint = "; band_axis says which axis of a cube counts its bands" if len(shape) == 3 else ""
+    return Rejected("wrong shape", f"expected {wanted(size_px, fit)}, found {found}{hint}")
 
 
-def has_size(shape: Sequence[int], size_px: int, *, flat: bool = True) -> bool:
-    """Whether an array is an image of this side, or (`flat`) one of as many pixels in one row."""
+def has_size(shape: Sequence[int], size_px: int, fit: Fit = "refuse", *, flat: bool = True) -> bool:
+    """Whether an array is an image of a size that fits, or (`flat`) one of as many pixels in one row."""
     squeezed = tuple(length for length in shape if length != 1)
-    return squeezed == (size_px, size_px) or (flat and squeezed == (size_px * size_px,))
+    return (len(squeezed) == 2 and can_fit(*squeezed, size_px, fit)) or (
+        flat and squeezed == (size_px * size_px,)
+    )
 
 
 def _plain(name: str) -> str:

@@ -33,13 +33,13 @@ class Listed(NamedTuple):
     is_link: bool
 
 
-def list_files(source: Path) -> Iterator[Listed]:
+def list_files(source: Path, max_depth: int = 1) -> Iterator[Listed]:
     """List a source: the files of a folder and of the folders in it, or the lines of a list file.
 
-    Links to folders are followed. Hidden folders, and folders more than one level down, are listed but not
-    looked into. Relative paths in a list file start at the folder of the list file. Blanks around a path are
-    no part of it. Empty lines are skipped, and so are those that begin with `#`, unless a file has that name.
-    Whether a line names a file is for the caller to find out.
+    Links to folders are followed. Hidden folders, and folders more than `max_depth` levels down, are listed
+    but not looked into. Relative paths in a list file start at the folder of the list file. Blanks around a
+    path are no part of it. Empty lines are skipped, and so are those that begin with `#`, unless a file has
+    that name. Whether a line names a file is for the caller to find out.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def list_files(source: Path) -> Iterator[Listed]:
         The source is missing, or no folder and no text; a folder cannot be read.
     """
     if os.path.isdir(source):
-        yield from _list_folder(os.path.realpath(source), deeper=True)
+        yield from _list_folder(os.path.realpath(source), max_depth)
     elif os.path.isfile(source):
         yield from _read_list(source)
     else:
@@ -57,14 +57,14 @@ def list_files(source: Path) -> Iterator[Listed]:
         raise InputError(f"{source}: expected a folder of FITS files or a list file, {found}")
 
 
-def _list_folder(folder: str, *, deeper: bool) -> Iterator[Listed]:
+def _list_folder(folder: str, deeper: int) -> Iterator[Listed]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not _is_folder(entry):
                     yield Listed(folder, entry.name, 0, entry.is_symlink())
                 elif deeper and not entry.name.startswith("."):
-                    yield from _list_folder(os.path.realpath(entry.path), deeper=False)
+                    yield from _list_folder(os.path.realpath(entry.path), deeper - 1)
                 else:
                     yield Listed(folder, entry.name + "/", 0, False)
     except OSError as error:

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.errors import InputError
-from stronglens.settings.tiles import TilesSettings
-from stronglens.sources.fits_general import meaning_of, physical
+from stronglens.settings.reading import Hdu, ReadSettings
+from stronglens.sources.fits_general import marked, meaning_of, physical
 from stronglens.sources.image_choice import choose_hdu
 from stronglens.sources.rejected import Rejected
 
@@ -75,8 +75,8 @@ class TileImage:
     ----------
     path : str
         Its FITS file.
-    settings : TilesSettings
-        Which HDU holds it, and which a mask.
+    settings : ReadSettings
+        Which HDU holds it, and which a mask of which bits.
     band : str
         Its band.
 
@@ -87,17 +87,15 @@ class TileImage:
         whole.
     """
 
-    def __init__(self, path: str, settings: TilesSettings, band: str) -> None:
+    def __init__(self, path: str, settings: ReadSettings, band: str) -> None:
+        self._settings = settings
         with _judging(path):
             hdus = _open(path)
             close = weakref.finalize(self, hdus.close)
             try:
-                image_hdu, mask_hdu = settings.hdus(band)
-                found = _find_image(hdus, image_hdu)
+                found = _find_image(hdus, _of_band(settings.hdu, band))
                 self._image = _Stripes(_plane(found, path))
-                self._bits = np.uint64(settings.mask)
-                mask = None if mask_hdu is None else _open_mask(hdus, mask_hdu, path, self._image.plane)
-                self._mask = mask
+                self._mask = _open_mask(hdus, settings, band, path, self._image.plane)
             except BaseException:
                 close()
                 raise
@@ -149,9 +147,7 @@ class TileImage:
         plane = self._image.plane
         values = physical(self._image.box(*box), plane.blanks, plane.scale, plane.zero)
         if self._mask is not None:
-            marks = self._mask.box(*box).astype(np.int64).astype(np.uint64)
-            marks += np.uint64(int(self._mask.plane.zero) % 2**64)  # that of unsigned integers
-            values[(marks & self._bits) != 0] = np.nan
+            values[marked(self._mask.whole_numbers(*box), values.shape, self._settings)] = np.nan
         return values
 
 
@@ -179,6 +175,11 @@ class _Stripes:
             start = number * self._height
             parts.append(self._unpacked[number][max(top - start, 0) : bottom - start, left:right])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def whole_numbers(self, *box: int) -> npt.NDArray[np.int64]:
+        """The values of a box, those of unsigned integers too, which are stored less an offset."""
+        stored = self.box(*box).astype(np.int64).astype(np.uint64)
+        return (stored + np.uint64(int(self.plane.zero) % 2**64)).astype(np.int64)
 
     def _unpack(self, number: int) -> npt.NDArray[Any]:
         start = number * self._height
@@ -218,14 +219,21 @@ def _open(path: str) -> Any:
     return fits.open(path, memmap=True, do_not_scale_image_data=True)
 
 
-def _open_mask(hdus: Any, wanted: int | str, path: str, image: _Plane) -> _Stripes:
+def _open_mask(hdus: Any, settings: ReadSettings, band: str, path: str, image: _Plane) -> "_Stripes | None":
+    wanted = _of_band(settings.mask_hdu, band)
+    if wanted is None:
+        return None
     hdu = _named(hdus, wanted)
     mask = _Stripes(_plane(hdu, path))
     if mask.plane.shape != image.shape:
-        raise Rejected("wrong mask", f"expected {image.shape}, found {mask.plane.shape}")
+        raise Rejected("mask of another shape", f"expected {image.shape}, found {mask.plane.shape}")
     if hdu.header["BITPIX"] < 0 or mask.plane.scale != 1:
-        raise Rejected("wrong mask", "expected integers without a scale")
+        raise Rejected("mask without bits", "expected integers without a scale")
     return mask
+
+
+def _of_band(hdu: Hdu | dict[str, Hdu] | None, band: str) -> Hdu | None:
+    return hdu.get(band) if isinstance(hdu, dict) else hdu
 
 
 def _is_image(hdu: Any) -> bool:
@@ -260,7 +268,7 @@ def _named(hdus: Any, wanted: int | str) -> Any:
     found = [
         hdu
         for number, hdu in enumerate(hdus)
-        if wanted in (number, str(hdu.header.get("EXTNAME", "")).strip())
+        if wanted == number or str(wanted).lower() == str(hdu.header.get("EXTNAME", "")).strip().lower()
     ]
     if len(found) == 1 and _is_image(found[0]):
         return found[0]

@@ -20,9 +20,10 @@ import pyarrow as pa
 
 from stronglens.errors import InputError
 from stronglens.settings.data import located
+from stronglens.settings.reading import ReadSettings
 from stronglens.settings.tiles import TilesSettings, tile_fields
 from stronglens.sources.catalogue import column_names, names_in, numbers_in, read_catalogue
-from stronglens.sources.fits_image import NonFinite
+from stronglens.sources.checked import NonFinite
 from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
 from stronglens.sources.tile_grid import Frame, TileGrid, unit_vectors
@@ -114,7 +115,14 @@ def first_pixels(position: npt.NDArray[np.float64], size_px: int) -> npt.NDArray
     return first
 
 
-def find_tiles(settings: TilesSettings, bands: Sequence[str]) -> dict[str, dict[str, str]]:
+def tiles_of(place: ReadSettings) -> TilesSettings:
+    """The tiles of a source that has some."""
+    if place.tiles is None:
+        raise ValueError("expected settings with tiles")
+    return place.tiles
+
+
+def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str, str]]:
     """The image of each tile and band.
 
     Returns
@@ -128,11 +136,22 @@ def find_tiles(settings: TilesSettings, bands: Sequence[str]) -> dict[str, dict[
         A band has no pattern or no images, or a pattern is of no configured band, or two files match as one
         band of one tile.
     """
+    settings = tiles_of(place)
+    if (
+        isinstance(settings.images, str)
+        and "{band}" not in settings.images
+        and not isinstance(place.hdu, dict)
+    ):
+        raise InputError(
+            f"tiles.images: expected a pattern with {{band}} or one for each band, found {settings.images}; for "
+            "example {g: /data/g/{tile}.fits, r: /data/r/{tile}.fits}, or, for files with all bands, "
+            "hdu: {g: 1, r: 2} beside tiles"
+        )
     if isinstance(settings.images, Mapping):
         wrong = sorted(set(settings.images) ^ set(bands))
         if wrong:
             raise InputError(
-                f"images: expected a pattern for each band of data.bands ({', '.join(bands)}), no other, "
+                f"tiles.images: expected a pattern for each band of data.bands ({', '.join(bands)}), no other, "
                 f"found {', '.join(settings.images)}"
             )
     fields = tile_fields(str(settings.pattern(bands[0])))
@@ -190,8 +209,9 @@ class TilesSource:
 
     Parameters
     ----------
-    settings : TilesSettings
-        Where the images are and what the columns are called.
+    place : ReadSettings
+        Its `tiles` say where the images are and what the columns are called; which HDU is read, and what its
+        pixels mean, as for other files.
     catalogue : Path
         The table of objects.
     bands : sequence of str
@@ -204,13 +224,13 @@ class TilesSource:
 
     def __init__(
         self,
-        settings: TilesSettings,
+        place: ReadSettings,
         catalogue: Path,
         bands: Sequence[str],
         size_px: int,
         non_finite: NonFinite = "reject",
     ) -> None:
-        self._settings = settings
+        self._place = place
         self._catalogue = catalogue
         self._bands = list(bands)
         self._size_px = size_px
@@ -224,7 +244,7 @@ class TilesSource:
         InputError
             As `find_tiles`, or there is no such catalogue.
         """
-        find_tiles(self._settings, self._bands)
+        find_tiles(self._place, self._bands)
         column_names(self._catalogue, self._columns)
 
     def entries(self) -> Iterator[Entry]:
@@ -238,7 +258,7 @@ class TilesSource:
         InputError
             As `find_tiles`; an image or the catalogue cannot be read; two rows have the same name (and tile).
         """
-        tiles = _Tiles.open(self._settings, self._bands)
+        tiles = _Tiles.open(self._place, self._bands)
         lost = self._on_worse_tiles(tiles)
         seen: list[npt.NDArray[np.int64]] = []
         for batch in self._batches(tiles):
@@ -250,7 +270,11 @@ class TilesSource:
 
     def reader(self) -> "TilesReader":
         """What reads the cutouts."""
-        return TilesReader(self._settings, self._size_px, self._non_finite)
+        return TilesReader(self._place, self._size_px, self._non_finite)
+
+    @property
+    def _settings(self) -> TilesSettings:
+        return tiles_of(self._place)
 
     @property
     def _columns(self) -> list[str]:
@@ -432,7 +456,7 @@ class _Tiles(NamedTuple):
     shapes: list[npt.NDArray[np.int64]]
 
     @classmethod
-    def open(cls, settings: TilesSettings, bands: Sequence[str]) -> "_Tiles":
+    def open(cls, place: ReadSettings, bands: Sequence[str]) -> "_Tiles":
         """Read the headers of all images.
 
         Raises
@@ -440,7 +464,7 @@ class _Tiles(NamedTuple):
         InputError
             As `find_tiles`; or images are broken, or have no WCS where sky positions are given.
         """
-        found = find_tiles(settings, bands)
+        found = find_tiles(place, bands)
         tiles = cls(list(found), [], [], [])
         broken: list[str] = []
         uneven: list[str] = []
@@ -450,7 +474,7 @@ class _Tiles(NamedTuple):
             for path, band in zip(paths, bands, strict=True):
                 grid = None
                 try:
-                    grid = _grid_of(path, settings, band, grids) if path else None
+                    grid = _grid_of(path, place, band, grids) if path else None
                 except Rejected as why:
                     broken.append(f"{path}: {why}")
                 grids.append(grid)
@@ -464,7 +488,7 @@ class _Tiles(NamedTuple):
             tiles.shapes.append(np.array([grid.shape if grid else (0, 0) for grid in grids], dtype=np.int64))
         if broken:
             raise InputError(
-                f"{settings.images}: expected images of tiles, found {len(broken)} that are none: "
+                f"{tiles_of(place).images}: expected images of tiles, found {len(broken)} that are none: "
                 + "; ".join(broken[:_MOST_EXAMPLES])
             )
         if uneven:
@@ -513,12 +537,12 @@ class _Tiles(NamedTuple):
         return grid.sky(x, y)
 
 
-def _grid_of(path: str, settings: TilesSettings, band: str, others: Sequence[TileGrid | None]) -> TileGrid:
+def _grid_of(path: str, place: ReadSettings, band: str, others: Sequence[TileGrid | None]) -> TileGrid:
     if SEPARATOR in path:
         raise Rejected("no name for a tile", f"it contains {SEPARATOR}")
-    image = TileImage(path, settings, band)
+    image = TileImage(path, place, band)
     try:
-        grid = TileGrid(image.header, image.shape, needs_sky=settings.ra is not None)
+        grid = TileGrid(image.header, image.shape, needs_sky=tiles_of(place).ra is not None)
     finally:
         image.close()
     return next((other for other in others if other is not None and other.key == grid.key), grid)
@@ -529,16 +553,16 @@ class TilesReader:
 
     Parameters
     ----------
-    settings : TilesSettings
-        Which HDUs hold image and mask.
+    place : ReadSettings
+        Which HDUs hold image and mask, and what the pixels mean.
     size_px : int
         Side of every cutout in pixels.
     non_finite : "reject" or "fill"
         See `TilesSource`.
     """
 
-    def __init__(self, settings: TilesSettings, size_px: int, non_finite: NonFinite) -> None:
-        self._settings = settings
+    def __init__(self, place: ReadSettings, size_px: int, non_finite: NonFinite) -> None:
+        self._place = place
         self._size_px = size_px
         self._non_finite = non_finite
         self._images: dict[tuple[str, str], TileImage | Rejected] = {}
@@ -577,6 +601,6 @@ class TilesReader:
             if isinstance(oldest, TileImage):
                 oldest.close()
         try:
-            return TileImage(path, self._settings, band)
+            return TileImage(path, self._place, band)
         except Rejected as why:
             return why

@@ -1,15 +1,35 @@
 """Training images that are made of two: mixup and CutMix."""
 
+from dataclasses import dataclass
+
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stronglens.networks.device import sent
 from stronglens.settings.train import TrainSettings
 
-_Whole = npt.NDArray[np.int64]
-_Mask = npt.NDArray[np.bool_]
+
+@dataclass(frozen=True)
+class Mixing:
+    """What is drawn for the images of a batch, on the CPU or a GPU; a batch has one of both kinds.
+
+    Attributes
+    ----------
+    others : Tensor of int64, shape (n,)
+        Which image of the batch each one is mixed with.
+    share : Tensor of float32, shape (n,), or None
+        Mixup: share of the image itself. None where the settings know no mixup.
+    corners : Tensor of int64, shape (n, 4), or None
+        CutMix: first and end pixel along y, first and end along x, of the rectangle that comes from the
+        other; they may lie outside the image. None where the settings know no CutMix.
+    cut : Tensor of bool, scalar
+        Whether it is CutMix.
+    """
+
+    others: Tensor
+    share: Tensor | None
+    corners: Tensor | None
+    cut: Tensor
 
 
 def mixes(settings: TrainSettings) -> bool:
@@ -17,14 +37,42 @@ def mixes(settings: TrainSettings) -> bool:
     return settings.mixup_alpha > 0 or settings.cutmix_alpha > 0
 
 
+def draw_mixing(
+    n: int, height: int, width: int, settings: TrainSettings, generator: np.random.Generator
+) -> Mixing:
+    """Draw pairs, shares and rectangles for a batch of n images.
+
+    Parameters
+    ----------
+    n, height, width : int
+        Images of the batch, and their size in pixels.
+    settings : TrainSettings
+        `mixup_alpha` and `cutmix_alpha`, one of them above 0; of both each batch has one, with equal chances.
+    generator : numpy.random.Generator
+        What is drawn from.
+    """
+    others = torch.from_numpy(generator.permutation(n))
+    share = torch.zeros(n) if settings.mixup_alpha > 0 else None
+    corners = torch.zeros((n, 4), dtype=torch.int64) if settings.cutmix_alpha > 0 else None
+    cut = corners is not None and (share is None or generator.random() < 0.5)
+    if cut:
+        side = np.sqrt(1 - generator.beta(settings.cutmix_alpha, settings.cutmix_alpha, n))
+        centres = generator.integers(0, [[height], [width]], (2, n))
+        sizes = np.rint(side * [[height], [width]])
+        first = centres - np.floor(sizes / 2)
+        corners = torch.from_numpy(np.stack([first, first + sizes], axis=1).reshape(4, n).T.astype(np.int64))
+    else:
+        drawn = generator.beta(settings.mixup_alpha, settings.mixup_alpha, n).astype(np.float32)
+        share = torch.from_numpy(drawn)
+    return Mixing(others, share, corners, torch.tensor(cut))
+
+
 def mix(
-    images: Tensor,
-    targets: Tensor,
-    weights: Tensor | None,
-    settings: TrainSettings,
-    generator: np.random.Generator,
+    images: Tensor, targets: Tensor, weights: Tensor | None, mixing: Mixing
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Mix each image of a batch with another one of it, by mixup or by CutMix.
+
+    Nothing is read back from the device: which of both it is may be known there alone.
 
     Parameters
     ----------
@@ -34,10 +82,8 @@ def mix(
         Probability of being a lens that is to be learnt.
     weights : Tensor of float32, shape (n,), or None
         Weight of each image's loss; None: all alike.
-    settings : TrainSettings
-        `mixup_alpha` and `cutmix_alpha`, one of them above 0; of both each batch has one, with equal chances.
-    generator : numpy.random.Generator
-        Decides on pairs, shares and rectangles.
+    mixing : Mixing
+        What was drawn, on the images' device.
 
     Returns
     -------
@@ -51,33 +97,26 @@ def mix(
     equations 1 and 2; the label follows the area of the rectangle that lies inside the image. Here each image
     has a share of its own, not each batch.
     """
-    n, _, height, width = images.shape
-    device = images.device
-    others = sent(torch.from_numpy(generator.permutation(n)), device)
-    if settings.cutmix_alpha > 0 and (settings.mixup_alpha == 0 or generator.random() < 0.5):
-        inside = sent(
-            torch.from_numpy(_rectangles(n, height, width, settings.cutmix_alpha, generator)), device
-        )
-        mixed = torch.where(inside[:, None], images[others], images)
-        share = 1 - inside.float().mean(dim=(1, 2))
-    else:
-        drawn = generator.beta(settings.mixup_alpha, settings.mixup_alpha, n).astype(np.float32)
-        share = sent(torch.from_numpy(drawn), device)
-        mixed = torch.lerp(images[others], images, share[:, None, None, None])
+    others, share = mixing.others, mixing.share
+    partners = images[others]
+    blended = images if share is None else torch.lerp(partners, images, share[:, None, None, None])
+    if mixing.corners is not None:
+        inside = _inside(mixing.corners, *images.shape[2:])
+        pasted = torch.where(inside[:, None], partners, images)
+        left = 1 - inside.float().mean(dim=(1, 2))
+        blended = pasted if share is None else torch.where(mixing.cut, pasted, blended)
+        share = left if share is None else torch.where(mixing.cut, left, share)
+    if share is None:
+        raise ValueError("expected shares or rectangles, found neither")
     if weights is None:
-        return mixed, torch.lerp(targets[others], targets, share), None
+        return blended, torch.lerp(targets[others], targets, share), None
     total = torch.lerp(weights[others], weights, share)
-    return mixed, torch.lerp((weights * targets)[others], weights * targets, share) / total, total
+    return blended, torch.lerp((weights * targets)[others], weights * targets, share) / total, total
 
 
-def _rectangles(n: int, height: int, width: int, alpha: float, generator: np.random.Generator) -> _Mask:
-    """Whether pixels lie inside a rectangle, shape (n, height, width); centres are uniform over the image."""
-    side = np.sqrt(1 - generator.beta(alpha, alpha, n))
-    centre_y, centre_x = generator.integers(0, [[height], [width]], (2, n))
-
-    def covered(centre: _Whole, length: int) -> _Mask:
-        size = np.rint(side * length)
-        pixels = np.arange(length) - (centre - np.floor(size / 2))[:, None]
-        return np.asarray((pixels >= 0) & (pixels < size[:, None]))
-
-    return np.asarray(covered(centre_y, height)[:, :, None] & covered(centre_x, width)[:, None, :])
+def _inside(corners: Tensor, height: int, width: int) -> Tensor:
+    """Which pixels lie inside a rectangle, shape (n, height, width)."""
+    y, x = (torch.arange(length, device=corners.device) for length in (height, width))
+    first_y, end_y, first_x, end_x = (corner[:, None] for corner in corners.unbind(dim=1))
+    along_y, along_x = (y >= first_y) & (y < end_y), (x >= first_x) & (x < end_x)
+    return along_y[:, :, None] & along_x[:, None, :]

@@ -6,8 +6,11 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -15,6 +18,9 @@ import torch
 from stronglens.artefact import write_aside
 
 STATE = "state.pt"
+
+SAVE_EVERY_S = 60.0
+"""Seconds between two states, at least."""
 
 
 def code_sha256() -> str:
@@ -31,7 +37,7 @@ def code_sha256() -> str:
 
 
 def save_state(folder: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write what is needed to go on after an epoch, replacing the state of the epoch before.
+    """Write what is needed to go on, replacing the state of before.
 
     Parameters
     ----------
@@ -79,6 +85,65 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | No
         return None
     state: dict[str, Any] = kept["state"]
     return state
+
+
+class StateKeeper:
+    """Keeps the state of a training: now and then beside it, and at once where it has to stop.
+
+    A thread writes a copy while the training goes on; there is never more than one at a time. What fails
+    there is raised by the next call.
+
+    Parameters
+    ----------
+    folder, identity
+        See `save_state`.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        self._folder, self._identity = folder, identity
+        self._last_s = time.monotonic()
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> "StateKeeper":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.shutdown()
+        if error is None:
+            self._look()
+
+    def offer(self, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Begin to keep a state, if the last one is old enough and has been written."""
+        if time.monotonic() - self._last_s < SAVE_EVERY_S or (self._writing and not self._writing.done()):
+            return
+        self._look()
+        self._last_s = time.monotonic()
+        self._writing = self._writer.submit(save_state, self._folder, self._identity, _copied(state()))
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        """Keep a state; it is on the disk afterwards."""
+        self._look()
+        save_state(self._folder, self._identity, state)
+
+    def _look(self) -> None:
+        """Wait for what is being written, and raise what went wrong there."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+
+def _copied(value: Any) -> Any:
+    """A copy on the CPU of a state: tensors, and dicts and lists of them."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _copied(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(one) for one in value]
+    return value
 
 
 def clear_state(folder: Path) -> None:

@@ -28,11 +28,13 @@ from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision
 from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
 from stronglens.training.balance import balancing_weights
-from stronglens.training.fit import SCORING_BATCH_SIZE, EpochRecord, FitResult, Scores, fit, score
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
-from stronglens.training.resume import clear_state, code_sha256, load_state, save_state
+from stronglens.training.progress_file import ProgressFile
+from stronglens.training.resume import StateKeeper, clear_state, code_sha256, load_state
 from stronglens.training.softening import with_measured_softening
+from stronglens.training.trainer import EpochRecord, FitResult, Trainer
+from stronglens.training.validation import Scores, score, scoring_batch_size
 
 RESUME = "resume"
 
@@ -49,12 +51,13 @@ def train_member(
     n_threads: int | None = None,
     compile_choice: Compile = "auto",
     residence: Residence = "auto",
+    choices: Path | None = None,
 ) -> None:
     """Train a member and write its folder.
 
-    Writes `best.pt`, `last.pt`, `best.json`, `training_log.csv` and `results.json`. After every epoch a
-    state is kept in `resume/`, from which the same training goes on if it is cut short; it is removed at
-    the end.
+    Writes `best.pt`, `last.pt`, `best.json`, `training_log.csv` and `results.json`. Meanwhile `progress.json`
+    says how far it is, and a state is kept in `resume/`, once a minute and when SIGTERM comes, from which the
+    same training goes on if it is cut short; that is removed at the end.
 
     Parameters
     ----------
@@ -72,10 +75,12 @@ def train_member(
         See `stronglens.networks.device.choose_device`.
     n_threads : int, optional
         Threads on a CPU. Sums are taken in another order with another number: equal bytes need equal numbers.
-    compile_choice : {"auto", "always", "graphs", "never"}
-        Whether the network is compiled; auto: where that pays.
+    compile_choice : str
+        How steps are taken: see `stronglens.networks.compiled.Compile`.
     residence : {"auto", "always", "never"}
         See `stronglens.networks.loaded.load_samples`; changes no result.
+    choices : Path, optional
+        Folder where jobs share what they have measured, so that all seeds compute alike.
 
     Raises
     ------
@@ -86,11 +91,22 @@ def train_member(
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
+    progress_file = ProgressFile(out_dir)
+    progress_file.begin()
     data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
     settings = data.settings
     resume_folder = out_dir / RESUME
     network = make_network(data, settings, seed)
-    result = fit_network(network, data, settings, seed, resume_folder, compile_choice=compile_choice)
+    result = fit_network(
+        network,
+        data,
+        settings,
+        seed,
+        resume_folder,
+        compile_choice=compile_choice,
+        progress_file=progress_file,
+        choices=choices,
+    )
     network.load_state_dict(result.best)
     precision = settings.train.precision
     dtype = _kept_in(device, settings)
@@ -107,7 +123,7 @@ def train_member(
         settings,
         model,
         seed,
-        data=data.sha256 | computed_on(device, settings.train),
+        data=data.sha256 | computed_on(device, settings.train) | {"way": result.way},
         packed=data.packed,
         chosen=data.chosen,
         result=result,
@@ -237,6 +253,8 @@ def fit_network(
     *,
     compile_choice: Compile = "auto",
     observe: Callable[[Mapping[str, Any]], None] | None = None,
+    progress_file: ProgressFile | None = None,
+    choices: Path | None = None,
 ) -> FitResult:
     """Train a network, from the state in a folder if there is one of exactly this training.
 
@@ -244,18 +262,19 @@ def fit_network(
     ----------
     network, data
         From `make_network` and `load_data`.
-    settings, seed, compile_choice
+    settings, seed, compile_choice, choices
         See `train_member`.
     resume_folder : Path
-        Where a state is kept after every epoch. It stays: `clear_state` removes it.
+        Where a state is kept. It stays: `clear_state` removes it.
     observe : callable, optional
-        Takes each state after it has been saved, and the one that is gone on from; what it raises ends the
-        training.
+        Takes the state after each epoch, and the one that is gone on from; what it raises ends the training.
+    progress_file : ProgressFile, optional
+        Where it is written how far it is.
 
     Raises
     ------
     InputError, DivergedError, StoppedError
-        See `stronglens.training.fit.fit`.
+        See `stronglens.training.trainer.Trainer`.
     """
     identity = {
         "settings": settings.model_dump(mode="json"),
@@ -269,26 +288,28 @@ def fit_network(
         "precision": resolved(data.device, settings.train.precision),
     }
 
-    def keep(state: dict[str, Any]) -> None:
-        save_state(resume_folder, identity, state)
-        if observe is not None:
-            observe(state)
-
-    state = load_state(resume_folder, identity)
-    if state is not None and observe is not None:
-        observe(state)
-    return fit(
+    trainer = Trainer(
         network,
         data.loaded["train"],
         data.loaded["val"],
         settings.train,
         seed,
-        state,
-        keep,
         compile_choice,
         balancing_weights(data.chosen["train"].table, settings.train.balance),
         None if data.lens is None else data.lens.targets("train", data.device),
+        choices,
+        {
+            "network": settings.network.model_dump(mode="json"),
+            "shape": list(data.loaded["train"].image_shape),
+        },
     )
+    state = load_state(resume_folder, identity)
+    if state is not None:
+        trainer.load_state_dict(state)
+        if observe is not None:
+            observe(state)
+    with StateKeeper(resume_folder, identity) as keeper:
+        return trainer.fit(keeper, observe, progress_file)
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:
@@ -337,13 +358,13 @@ def _of(settings: MemberSettings) -> str:
 def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
     """What samples live in: what the network casts them to, if nothing is computed on them before."""
     train = settings.train
-    computed_on = (
+    changed_before = (
         train.augment_gamma > 0
         or train.augment_noise > 0
         or mixes(train)
         or settings.network.learnt_softening is not None
     )
-    dtype = None if computed_on else autocast_dtype(device, train.precision)
+    dtype = None if changed_before else autocast_dtype(device, train.precision)
     return torch.float32 if dtype is None else dtype
 
 
@@ -355,7 +376,9 @@ def _lens_scores(
     precision: Precision,
 ) -> dict[str, Any]:
     errors = {
-        split: lens.errors(network, loaded[split], split, precision, SCORING_BATCH_SIZE)
+        split: lens.errors(
+            network, loaded[split], split, precision, scoring_batch_size(loaded[split].rows.device)
+        )
         for split in ("val", "test")
     }
     for name, found in errors["test"].items():

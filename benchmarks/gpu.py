@@ -1,0 +1,846 @@
+"""Whether the pipeline is right on a GPU, and how fast: a table of checks and one of rates.
+
+Each section is a process of its own with a time cap, so that one that fails or hangs takes nothing with it.
+What is compiled for the sections that are timed is compiled before them, beside those that are not. `--smoke`
+runs all of it on a CPU with a handful of samples: whether the script works, and nothing else.
+"""
+
+# ruff: noqa: PLC0415, PLR0915 - each section imports what it checks: what is broken there breaks it alone
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import harness
+
+KINDS = ("nano", "atto")
+SECTIONS = {  # seconds at most
+    "env": 40,
+    "equal": 110,
+    "resume": 110,
+    "train": 150,
+    "auc": 140,
+    **{f"ways:{kind}": 150 for kind in KINDS},
+    **{f"predict:{kind}": 80 for kind in KINDS},
+    "stream": 60,
+    "shared": 80,
+    "naive": 40,
+}
+UNTIMED = ("equal", "resume", "train", "auc")
+"""Sections in which nothing is timed: they run side by side."""
+MEMBER_IMAGES = 700_000 * 80
+SIDE_PX = 41
+
+
+class Book:
+    """Where results go: to the screen, and to a file of one JSON object a line."""
+
+    def __init__(self, path: Path, section: str) -> None:
+        self._path, self._section = path, section
+
+    def add(self, name: str, value: object, unit: str = "", ok: bool | None = None, note: str = "") -> None:
+        """Note a result; `ok` says whether it is as it has to be, None where nothing is demanded."""
+        record = {
+            "section": self._section,
+            "name": name,
+            "value": value,
+            "unit": unit,
+            "ok": ok,
+            "note": note,
+        }
+        with self._path.open("a") as stream:
+            stream.write(json.dumps(record, default=str) + "\n")
+        print(in_words(record), flush=True)
+
+    @contextlib.contextmanager
+    def guard(self, name: str) -> Iterator[None]:
+        """Make a result of whatever is raised."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a check that fails is a result
+            self.add(name, "FAILED", ok=False, note=f"{type(error).__name__}: {str(error)[:300]}")
+            traceback.print_exc()
+
+
+def in_words(record: dict[str, Any]) -> str:
+    """A line of the table."""
+    value = record["value"]
+    if isinstance(value, float):
+        value = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    mark = {True: "ok  ", False: "BAD ", None: "    "}[record["ok"]]
+    note = f"   ({record['note']})" if record["note"] else ""
+    return f"{mark}{record['section']:<13} {record['name']:<66} {value} {record['unit']}{note}"
+
+
+# --- the parent process
+def main() -> int:
+    """Run the sections and sum up; give 1 if a check failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
+    parser.add_argument("--ways", default="", help="ways to take a step that are timed; all if not given")
+    parser.add_argument("--smoke", action="store_true", help="a handful of samples, on a CPU")
+    parser.add_argument("--limit", type=float, default=460, help="seconds for all of it")
+    parser.add_argument("--out", type=Path, default=Path("gpu_results"), help="folder of results and log")
+    parser.add_argument("--section", help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.section:
+        return _run_section(options)
+    unknown = set(options.only.split(",")) - set(SECTIONS)
+    if unknown:
+        parser.error(f"--only: expected some of {', '.join(SECTIONS)}, found {', '.join(sorted(unknown))}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "results.jsonl").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as work, (options.out / "log.txt").open("wb") as log:
+        options.work = Path(work)
+        _Parent(options, log).run()
+    return _summary(options.out)
+
+
+class _Parent:
+    """Starts sections and ends those that take too long."""
+
+    def __init__(self, options: argparse.Namespace, log: Any) -> None:
+        self._options, self._log = options, log
+        self._end = time.monotonic() + (math.inf if options.smoke else options.limit)
+        self._book = Book(options.out / "results.jsonl", "all")
+        self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+
+    def run(self) -> None:
+        wanted = [name for name in SECTIONS if name in self._options.only.split(",")]
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sections are ended, too
+        try:
+            if "env" in wanted:
+                self._start("env")
+                self._wait()
+            for name in wanted:
+                if name in UNTIMED:
+                    self._start(name)
+                    if self._options.smoke:
+                        self._wait()
+                compiles = not self._options.ways or "compiled" in self._options.ways
+                if name.startswith("ways:") and compiles and not self._options.smoke:
+                    self._start(f"warm:{name.partition(':')[2]}", 150)
+            self._wait()
+            for name in wanted:
+                if name not in (*UNTIMED, "env"):
+                    self._start(name)
+                    self._wait()
+        finally:
+            for process, _ in self._running.values():
+                _end(process)
+
+    def _start(self, name: str, cap_s: float = 0.0) -> None:
+        left = self._end - time.monotonic()
+        if left < 15:
+            self._book.add(f"section {name}", "SKIPPED", note="no time left")
+            return
+        command = [sys.executable, __file__, "--section", name, "--out", self._options.out]
+        command += [
+            "--work",
+            self._options.work,
+            "--ways",
+            self._options.ways,
+            *(["--smoke"] if self._options.smoke else []),
+        ]
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(self._options.work / "inductor")}
+        process = subprocess.Popen(
+            list(map(str, command)), env=environment, stderr=self._log, start_new_session=True
+        )
+        cap_s = 1500 if self._options.smoke else min(cap_s or SECTIONS[name], left - 5)
+        self._running[name] = process, time.monotonic() + cap_s
+
+    def _wait(self) -> None:
+        for name, (process, until) in list(self._running.items()):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(1.0, until - time.monotonic()))
+            if process.poll() is None:
+                self._book.add(f"section {name}", "TIMED OUT", ok=False)
+            elif process.returncode:
+                self._book.add(f"section {name}", f"exit {process.returncode}", ok=False, note="see log.txt")
+            _end(process)
+            del self._running[name]
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a section, and what it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _summary(out: Path) -> int:
+    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    (out / "results.json").write_text(json.dumps(records, indent=1))
+    order = list(SECTIONS)
+    records.sort(key=lambda one: order.index(one["section"]) if one["section"] in order else -1)
+    for title, chosen in (("right", [True, False]), ("fast", [None])):
+        print(f"\n## {title}\n")
+        print("\n".join(in_words(one) for one in records if one["ok"] in chosen))
+    n_bad = sum(one["ok"] is False for one in records)
+    print(f"\n{len(records)} results, {n_bad} bad; {out / 'results.json'}, {out / 'log.txt'}")
+    return int(n_bad > 0)
+
+
+# --- what sections work with
+def _run_section(options: argparse.Namespace) -> int:
+    here = Here(options)
+    name, _, kind = options.section.partition(":")
+    with here.book.guard(f"section {options.section}"):
+        {
+            "env": env,
+            "equal": equal,
+            "resume": resume,
+            "train": train,
+            "auc": auc,
+            "warm": warm,
+            "ways": ways,
+            "predict": predict,
+            "stream": stream,
+            "shared": shared,
+            "worker": worker,
+            "naive": naive,
+        }[name](here, *filter(None, [kind]))
+    return 0
+
+
+class Here:
+    """The device, and how to make what sections need."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        import torch
+
+        self.options, self.smoke, self.work = options, options.smoke, options.work
+        self.ways = [name for name in options.ways.split(",") if name]
+        self.gpu = torch.cuda.is_available() and not options.smoke
+        self.device = torch.device("cuda" if self.gpu else "cpu")
+        self.dtype = torch.bfloat16
+        self.book = Book(options.out / "results.jsonl", options.section)
+        logging.basicConfig(level=logging.INFO)
+
+    def pick(self, smoke: Any, real: Any) -> Any:
+        return smoke if self.smoke else real
+
+    def network(self, kind: str, chans: int = 1, device: Any = None, **more: Any) -> Any:
+        """A network as the pipeline makes it; GRN, which begins at zero, is given something to do."""
+        import torch
+
+        from stronglens.networks.network import build_network
+        from stronglens.settings.network import NetworkSettings
+
+        torch.manual_seed(0)
+        little = {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32]} if self.smoke else {}
+        settings = NetworkSettings(name=f"convnextv2_{kind}", timm=little, **more)
+        network = build_network(settings, chans, SIDE_PX)
+        for name, parameter in network.named_parameters():
+            if "grn" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        return network.to(device or self.device).to(memory_format=torch.channels_last)
+
+    def random_samples(self, n: int) -> Any:
+        """Resident noise, every second a lens, kept in what the network computes in."""
+        from networks_here import random_samples
+
+        return random_samples(n, self.device, self.dtype)
+
+    def packed(self, n_per_bucket: int, seed: int = 0) -> Any:
+        """A packed set with rings, some objects without all bands, and all of its samples."""
+        import numpy as np
+
+        from packed_files import write_packed
+        from stronglens.networks.samples import make_samples
+        from stronglens.packing.packed import open_packed
+
+        folder = self.work / f"packed_{self.options.section}_{n_per_bucket}_{seed}"
+        if not folder.exists():
+            write_packed(folder, n_per_bucket=n_per_bucket, size_px=SIDE_PX, seed=seed)
+        packed = open_packed(folder, check=False)
+
+        def samples(bands: Any = "each") -> Any:
+            everything = np.ones(len(packed.index), dtype=bool)
+            return make_samples(packed.index, bands, everything, packed.summary["bands"])
+
+        return packed, samples
+
+    def sync(self) -> None:
+        import torch
+
+        if self.gpu:
+            torch.cuda.synchronize()
+
+    def rate(self, run: Callable[[], None], n: int, seconds: float = 1.0) -> float:
+        """Units a second of something that does n at once, after a warm-up."""
+        for _ in range(3):
+            run()
+        self.sync()
+        started, n_times = time.perf_counter(), 0
+        while time.perf_counter() - started < self.pick(0.0, seconds) or n_times == 0:
+            run()
+            self.sync()
+            n_times += 1
+        return n * n_times / (time.perf_counter() - started)
+
+
+def gap(one: Any, other: Any) -> float:
+    """Largest absolute difference of two tensors."""
+    return float((one.double().cpu() - other.double().cpu()).abs().max())
+
+
+def gap_of_dicts(one: Any, other: Any) -> float:
+    """Largest absolute difference of two state dicts."""
+    return max(gap(one[name], other[name]) for name in one)
+
+
+# --- sections
+def env(here: Here) -> None:
+    """What is checked."""
+    import timm
+    import torch
+
+    add = here.book.add
+    add(
+        "Python, torch, CUDA, cuDNN, timm",
+        f"{sys.version.split()[0]}, {torch.__version__}, "
+        f"{torch.version.cuda}, {torch.backends.cudnn.version()}, {timm.__version__}",
+    )
+    add("cores", len(os.sched_getaffinity(0)))
+    if here.gpu:
+        free, total = (n / 2**30 for n in torch.cuda.mem_get_info())
+        add("card", torch.cuda.get_device_name(), note=f"{free:.0f} of {total:.0f} GiB free")
+    add("a GPU", str(here.gpu), ok=here.gpu or here.smoke)
+
+
+def equal(here: Here) -> None:
+    """A CPU against a GPU, resident against streamed samples, each way against the eager one."""
+    import torch
+
+    from stronglens.networks.forward import logits_of
+    from stronglens.networks.precision import algorithms
+    from stronglens.networks.preprocess import known_of, preprocess_all
+    from stronglens.networks.resident import load_resident
+    from stronglens.networks.streamed import stream_samples
+    from stronglens.settings.preprocess import PreprocessSettings
+    from stronglens.settings.train import TrainSettings
+    from stronglens.training.trainer import Trainer
+    from stronglens.training.validation import roc_auc
+
+    add, guard, device, cpu = here.book.add, here.book.guard, here.device, torch.device("cpu")
+    packed, samples_of = here.packed(here.pick(8, 120))
+    samples, plain = samples_of(), PreprocessSettings()
+    variants: dict[str, dict[str, Any]] = {
+        "cutout": {},
+        "gaussian": {"smoothing": "gaussian"},
+        "guided": {"smoothing": "guided"},
+        "mad, clipped below": {"scale": "mad", "low_clip_quantile": 0.01},
+        "object": {"normalisation": "object"},
+        "asinh": {"normalisation": "asinh", "asinh_softening": 0.5},
+    }
+    numbers = torch.randperm(len(samples), generator=torch.Generator().manual_seed(1)).to(device)
+    for name, given in variants.items():
+        with guard(f"preprocessing {name}"):
+            settings = PreprocessSettings(**given)
+            known, rows = known_of(packed, settings), samples.rows[:, 0]
+            ours, theirs = (preprocess_all(packed.cutouts, rows, settings, known, at) for at in (device, cpu))
+            off = gap(ours, theirs)
+            add(f"preprocessing {name}, against a CPU", off, "apart", ok=off < 1e-3)
+            resident = load_resident(packed, samples, settings, device)
+            streamed = stream_samples(packed, samples, settings, device)
+            batches = torch.split(numbers, 37)
+            off = max(
+                gap(resident.take(b), s) for b, s in zip(batches, streamed.in_turn(batches), strict=True)
+            )
+            add(f"float32 images {name}, resident against streamed", off, "apart", ok=off == 0)
+    own = TrainSettings(batch_size=here.pick(16, 64), epochs=1, deterministic=True, precision="bf16")
+    with guard("resident and streamed"), algorithms(own):
+        found = []
+        loaded = [
+            load_resident(packed, samples, plain, device, here.dtype),
+            stream_samples(packed, samples, plain, device),
+            load_resident(packed, samples, plain, device, here.dtype),
+        ]
+        for one in loaded:
+            found.append(Trainer(here.network("atto"), one, loaded[0], own, 1).fit())
+        for name, number in (("two runs", 2), ("resident against streamed", 1)):
+            off = gap_of_dicts(found[0].last, found[number].last)
+            add(
+                f"an epoch, {name}, deterministic: weights",
+                off,
+                "apart",
+                ok=off == 0,
+                note="losses " + ", ".join(f"{found[i].records[0].train_loss:.7f}" for i in (0, number)),
+            )
+    resident = load_resident(packed, samples, plain, device)
+    on_cpu = load_resident(packed, samples, plain, cpu)
+    for kind in KINDS:
+        with guard(f"probabilities {kind}"):
+            network, twin = here.network(kind), here.network(kind, device=cpu)
+            expected = torch.sigmoid(logits_of(twin, on_cpu, None, 256))
+            for dtype, most in ((None, 5e-3), (torch.bfloat16, 5e-2), (torch.float16, 1e-2)):
+                off = gap(torch.sigmoid(logits_of(network, resident, dtype, 256)), expected)
+                add(
+                    f"probabilities, {kind}, {dtype or 'float32'}, against a CPU", off, "apart", ok=off < most
+                )
+    with guard("AUC"):
+        scores = torch.randn(5000, device=device).round(decimals=2)
+        labels = (torch.rand(5000, device=device) > 0.5).float()
+        off = abs(roc_auc(scores, labels).item() - roc_auc(scores.cpu(), labels.cpu()).item())
+        add("AUC with ties, against a CPU", off, "apart", ok=off == 0)
+    # All that a step can do, as it is and recorded.
+    options: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "mixed, averaged, weighted, clipped, all of augmentation": {
+            "mixup_alpha": 0.2,
+            "cutmix_alpha": 1.0,
+            "ema_decay": 0.9,
+            "clip_grad_norm": 1.0,
+            "label_smoothing": 0.05,
+            "augment_noise": 0.05,
+            "augment_gamma": 0.2,
+            "band_dropout": 0.2,
+            "warmup_epochs": 0.5,
+        },
+    }
+    few = load_resident(packed, samples_of(list("grizy")).part(0, here.pick(40, 300)), plain, device)
+    weights = torch.rand(len(few), device=device) + 0.5
+    for name, more in options.items():
+        with guard(f"whole steps, {name}"):
+            own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bf16", **more)
+            found = [
+                Trainer(here.network("atto", chans=5, drop_path=0.1), few, few, own, 1, way, weights).fit()
+                for way in ("never", "never", "whole")
+            ]
+            itself, off = (gap_of_dicts(found[0].last, other.last) for other in found[1:])
+            losses = max(
+                abs(a.train_loss - b.train_loss)
+                for a, b in zip(found[0].records, found[2].records, strict=True)
+            )
+            fine = found[2].way == "whole" and losses < 1e-3
+            add(
+                f"whole steps against single ones, {name}: losses",
+                losses,
+                "apart",
+                ok=fine,
+                note=f"weights {off:.1e}; single ones against themselves {itself:.1e}",
+            )
+
+
+def resume(here: Here) -> None:
+    """Cut within an epoch, kept, read, gone on with: the same as never cut; in each precision and way."""
+    import torch
+
+    from stronglens.networks.precision import algorithms
+    from stronglens.networks.resident import load_resident
+    from stronglens.settings.preprocess import PreprocessSettings
+    from stronglens.settings.train import TrainSettings
+    from stronglens.training.trainer import Trainer
+
+    class CutError(Exception):
+        pass
+
+    class Kept:
+        """Cuts the second epoch at its fifth step."""
+
+        def offer(self, state: Callable[[], dict[str, Any]]) -> None:
+            if len(state()["records"]) == 1 and state()["step"] == 5:
+                content = io.BytesIO()
+                torch.save(copy.deepcopy(state()), content)
+                content.seek(0)
+                self.state = torch.load(content, map_location="cpu", weights_only=True)
+                raise CutError
+
+        def keep(self, state: dict[str, Any]) -> None:
+            pass
+
+    packed, samples_of = here.packed(here.pick(8, 40))
+    loaded = load_resident(packed, samples_of(), PreprocessSettings(), here.device)
+    cases = [("bf16", "never"), ("float32", "never"), ("tf32", "never"), ("fp16", "never"), ("bf16", "whole")]
+    for precision, way in cases:
+        with here.book.guard(f"cut and gone on, {precision}, {way}"):
+            deterministic = way == "never"
+            own = TrainSettings(
+                batch_size=here.pick(16, 64),
+                epochs=3,
+                precision=precision,
+                ema_decay=0.9,
+                clip_grad_norm=1.0,
+                mixup_alpha=0.2,
+                deterministic=deterministic,
+            )
+
+            def trainer(own: Any = own, way: str = way) -> Any:
+                return Trainer(here.network("atto", drop_path=0.2), loaded, loaded, own, 1, way)
+
+            with algorithms(own):
+                whole, again, kept = trainer().fit(), trainer().fit(), Kept()
+                with contextlib.suppress(CutError):
+                    trainer().fit(kept)
+                other = trainer()
+                other.load_state_dict(kept.state)
+                cut = other.fit()
+            off, itself = gap_of_dicts(whole.last, cut.last), gap_of_dicts(whole.last, again.last)
+            losses = max(
+                abs(a.train_loss - b.train_loss) for a, b in zip(whole.records, cut.records, strict=True)
+            )
+            fine = off == 0 if deterministic else losses < 1e-3
+            here.book.add(
+                f"cut and gone on, {precision}, {way}: weights",
+                off,
+                "apart",
+                ok=fine,
+                note=f"two runs {itself:.1e}; losses {losses:.1e}",
+            )
+
+
+def train(here: Here) -> None:
+    """`train.py` as a job runs it: measuring, two seeds that agree, SIGTERM, going on."""
+    from packed_files import write_splits
+    from stronglens.artefact import read_json
+
+    packed, _ = here.packed(here.pick(12, 1500))
+    splits = write_splits(here.work / "splits_train", packed.folder)
+    little = {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]} if here.smoke else {}
+
+    def start(name: str, seed: int, epochs: int, **more: Any) -> Any:
+        settings = {
+            "network": {"name": "convnextv2_atto", "drop_path": 0.1, "timm": little},
+            "train": {"epochs": epochs, "batch_size": here.pick(16, 128), "patience": None, **more},
+        }
+        command = [
+            sys.executable,
+            harness.SCRIPTS / "train.py",
+            "--packed",
+            packed.folder,
+            "--splits",
+            splits,
+        ]
+        command += ["--out-dir", here.work / name, "--seed", seed, "--settings", json.dumps(settings)]
+        command += ["--device", here.device.type, "--choices", here.work / "choices"]
+        log = (here.work / f"{name}.log").open("wb")
+        return subprocess.Popen(list(map(str, command)), stdout=log, stderr=log)
+
+    def lines(name: str, word: str) -> str:
+        text = (here.work / f"{name}.log").read_text(errors="replace")
+        return " | ".join(line for line in text.splitlines() if word in line)[-600:]
+
+    add, epochs = here.book.add, here.pick(3, 40)
+    first = start("first", 1, epochs)
+    first.wait(140)
+    add("train.py: exit code", first.returncode, ok=first.returncode == 0, note=lines("first", "ERROR"))
+    way = read_json(here.work / "first/best.json")["way"]
+    add("train.py: the way it took", way, note=lines("first", "taken"))
+    add("train.py: its last epoch", lines("first", f"epoch {epochs}/"))
+    second = start("second", 2, epochs)
+    while second.poll() is None and f"epoch 1/{epochs}" not in lines("second", "epoch"):
+        time.sleep(0.1)
+    second.terminate()
+    second.wait(60)
+    add(
+        "train.py: exit code after SIGTERM",
+        second.returncode,
+        ok=second.returncode in (143, -15, 0),
+        note=lines("second", "SIGTERM"),
+    )
+    again = start("second", 2, epochs)
+    again.wait(100)
+    agreed = read_json(here.work / "second/best.json")["way"]
+    add(
+        "train.py: gone on, the same way",
+        agreed,
+        ok=again.returncode == 0 and agreed == way,
+        note=lines("second", "going on"),
+    )
+
+
+def auc(here: Here) -> None:
+    """What each precision reaches."""
+    from stronglens.networks.precision import algorithms
+    from stronglens.networks.resident import load_resident
+    from stronglens.settings.preprocess import PreprocessSettings
+    from stronglens.settings.train import TrainSettings
+    from stronglens.training.trainer import Trainer
+
+    found = {}
+    loaded = [
+        load_resident(packed, samples(), PreprocessSettings(), here.device)
+        for packed, samples in (here.packed(here.pick(8, n), seed) for n, seed in ((400, 1), (200, 2)))
+    ]
+    for image in loaded:
+        image.images.add_(image.images.new_empty(image.images.shape).normal_().mul_(here.pick(0.0, 2.0)))
+    for precision in ("float32", "tf32", "bf16", "fp16"):
+        own = TrainSettings(batch_size=here.pick(16, 128), epochs=here.pick(1, 5), precision=precision)
+        with algorithms(own):
+            found[precision] = Trainer(here.network("atto"), *loaded, own, 1).fit().records[-1].val_auc
+        off = found[precision] - found["float32"]
+        here.book.add(f"AUC, {precision}", found[precision], ok=abs(off) < here.pick(1.0, 0.02))
+
+
+def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
+    from stronglens.settings.train import TrainSettings
+    from stronglens.training.trainer import Trainer
+
+    own = TrainSettings(batch_size=batch, epochs=80, precision="bf16", **more)
+    samples = here.random_samples(n)
+    return Trainer(
+        here.network(kind, drop_path=0.1),
+        samples,
+        samples,
+        own,
+        1,
+        "auto",
+        None,
+        None,
+        here.work / "choices",
+        {"network": kind},
+    )
+
+
+def warm(here: Here, kind: str) -> None:
+    """Compile what is timed later, so that the cache on the disk has it."""
+    started = time.monotonic()
+    _trainer(here, kind, 128, 128 * 64).measure("compiled")
+    here.book.add(f"compiling {kind}, beside others", time.monotonic() - started, "s")
+
+
+def ways(here: Here, kind: str) -> None:
+    """Each way to take a step, against the eager one and against the steps of one batch in memory."""
+    import torch
+
+    from stronglens.training import trainer as module
+
+    add, n_timed = here.book.add, module.N_TIMED
+    if here.smoke:
+        module.WAYS = module.WAYS[:2]  # compiling takes minutes
+    if here.ways:
+        module.WAYS = tuple(one for one in module.WAYS if one.name in here.ways)
+    names = [one.name for one in module.WAYS]
+    for batch in here.pick((8,), (128, 512, 2048)):
+        reference: list[float] = []
+        chosen = names if batch in (8, 128) else ["eager", "whole"]
+        for way in chosen:
+            with here.book.guard(f"{kind}, batch {batch}, {way}"):
+                module.N_TIMED = here.pick(2, 40 if way in ("eager", "compiled") else 300)
+                one = _trainer(here, kind, batch, batch * here.pick(3, 300 if batch == 128 else 40))
+                found, _ = one.measure(way)
+                del one
+                reference = reference or list(found.losses)
+                off = max(abs(a - b) for a, b in zip(found.losses, reference, strict=True))
+                add(
+                    f"{kind}, batch {batch}, {way}: losses of {len(reference)} steps",
+                    off,
+                    "apart",
+                    ok=off < 5e-3,
+                )
+                add(
+                    f"{kind}, batch {batch}, {way}",
+                    batch / found.step_s,
+                    "images/s",
+                    note=f"{found.step_s * 1e3:.2f} ms a step, set up in {found.setup_s:.1f} s, a member of "
+                    f"700,000 x 80 in {MEMBER_IMAGES / batch * found.step_s / 60:.0f} min",
+                )
+            module.N_TIMED = n_timed
+            if here.gpu:
+                torch.cuda.empty_cache()
+    with here.book.guard(f"{kind}, one batch in memory"):
+        rate = _limit(here, kind, here.pick(8, 128))
+        add(
+            f"{kind}, batch {here.pick(8, 128)}, limit: compiled steps on one batch, recorded",
+            rate,
+            "images/s",
+        )
+    with here.book.guard(f"{kind}, auto"):
+        batch = here.pick(8, 128)
+        one = _trainer(here, kind, batch, batch * here.pick(3, 800))
+        started = time.monotonic()
+        way, steps = one._measured()
+        add(
+            f"{kind}, batch {batch}, chosen by measuring",
+            way,
+            note=f"{time.monotonic() - started:.0f} s; {kind} compiled from a cache",
+        )
+        del steps
+        own = one.settings.model_copy(update={"epochs": 2})
+        whole = module.Trainer(here.network(kind), one._train, here.random_samples(2048), own, 1, way)
+        seconds: list[float] = []
+        whole.fit(observe=lambda state: seconds.extend(state["seconds"][len(seconds) :]))
+        add(
+            f"{kind}, batch {batch}, an epoch of `fit` with validation",
+            batch * one._plan.n_steps / seconds[-1],
+            "images/s",
+        )
+
+
+def _limit(here: Here, kind: str, batch: int) -> float:
+    """Images a second of forward, backward and optimiser alone, on one batch."""
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    from stronglens.networks.compiled import compiled
+    from stronglens.networks.precision import autocast
+
+    network = here.network(kind, drop_path=0.1).train()
+    images = torch.randn(batch, 1, SIDE_PX, SIDE_PX, device=here.device)
+    labels = (torch.arange(batch, device=here.device) % 2).float()
+    forward: Any = network
+    if here.gpu:
+        forward = compiled(network, tuple(images.shape), here.device, here.dtype, learn=True)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True, capturable=here.gpu)
+
+    def step() -> None:
+        with autocast(here.device, here.dtype):
+            logit = forward(images).float()[:, 0]
+        optimiser.zero_grad(set_to_none=True)
+        binary_cross_entropy_with_logits(logit, labels).backward()
+        optimiser.step()
+
+    if not here.gpu:
+        return here.rate(step, batch)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        step()
+
+    def replay() -> None:
+        for _ in range(50):
+            graph.replay()
+
+    return here.rate(replay, 50 * batch)
+
+
+def predict(here: Here, kind: str) -> None:
+    """Networks that only look, by batch: from images on the device."""
+    import torch
+
+    from stronglens.networks.compiled import compiled
+    from stronglens.networks.forward import logits_of
+
+    samples, network = here.random_samples(here.pick(64, 65_536)), here.network(kind)
+    for batch in here.pick((8,), (512, 2048, 8192)):
+        for how in ("eager", "compiled") if here.gpu else ("eager",):
+            with here.book.guard(f"{kind}, batches of {batch}, {how}"):
+                forward = network
+                if how == "compiled":
+                    shape = (batch, 1, SIDE_PX, SIDE_PX)
+                    forward = compiled(network, shape, here.device, here.dtype, learn=False)
+
+                def look(forward: Any = forward, batch: int = batch) -> None:
+                    logits_of(network, samples, here.dtype, batch, fill=True, forward=forward)
+
+                rate = here.rate(look, len(samples))
+                here.book.add(f"prediction, {kind}, batches of {batch}, {how}", rate, "images/s")
+    torch.cuda.empty_cache()
+
+
+def stream(here: Here) -> None:
+    """Samples that are read from the packed array as they are wanted, against resident ones."""
+    import torch
+
+    from stronglens.networks.resident import load_resident
+    from stronglens.networks.streamed import stream_samples
+    from stronglens.settings.preprocess import PreprocessSettings
+
+    packed, samples_of = here.packed(here.pick(8, 1000))
+    settings, samples = PreprocessSettings(smoothing="gaussian"), samples_of()
+    order = torch.randperm(len(samples), device=here.device)
+    started = time.perf_counter()
+    resident = load_resident(packed, samples, settings, here.device, here.dtype)
+    here.sync()
+    rate = len(samples) / (time.perf_counter() - started)
+    here.book.add("preprocessing, all at once", rate, "cutouts/s")
+    for name, loaded in (
+        ("resident", resident),
+        ("streamed", stream_samples(packed, samples, settings, here.device)),
+    ):
+        for batch in (128, 2048):
+
+            def through(loaded: Any = loaded, batch: int = batch) -> None:
+                for _ in loaded.in_turn(torch.split(order, batch)):
+                    pass
+
+            rate = here.rate(through, len(samples))
+            here.book.add(f"images of an epoch, {name}, batches of {batch}", rate, "images/s")
+
+
+def shared(here: Here) -> None:
+    """Several trainings at once on the card."""
+    for count in here.pick((1,), (1, 2, 4)):
+        start = time.monotonic() + here.pick(1, 25)
+        command = [sys.executable, __file__, "--out", here.options.out, "--work", here.work]
+        command += ["--section", f"worker:{start}", *(["--smoke"] if here.smoke else [])]
+        workers = [
+            subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) for _ in range(count)
+        ]
+        told = [worker.communicate(timeout=120)[0] for worker in workers]
+        rates = [float(text.split("RATE ")[1].split()[0]) for text in told if "RATE " in text]
+        here.book.add(
+            f"atto, batch 128, whole steps, {count} at once, together",
+            sum(rates),
+            "images/s",
+            ok=len(rates) == count,
+        )
+
+
+def worker(here: Here, start: str) -> None:
+    """One of several trainings."""
+    from stronglens.training import trainer as module
+
+    module.N_TIMED = here.pick(2, 1000)
+    one = _trainer(here, "atto", here.pick(8, 128), here.pick(24, 128 * 500))
+    one.measure("whole")
+    time.sleep(max(0.0, float(start) - time.monotonic()))
+    found, _ = one.measure("whole")
+    print(f"RATE {here.pick(8, 128) / found.step_s}", flush=True)
+
+
+def naive(here: Here) -> None:
+    """A data loader that opens a FITS file for each image, and eager steps."""
+    import torch
+    from item_by_item import FitsFiles
+    from made_data import write_fits
+    from torch.nn.functional import binary_cross_entropy_with_logits
+    from torch.utils.data import DataLoader
+
+    from stronglens.networks.precision import autocast
+
+    files = write_fits(here.work / "files", here.pick(4, 200), here.pick(1, 5))
+    network = here.network("atto")
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    loader = DataLoader(FitsFiles(files), batch_size=128, shuffle=True, num_workers=here.pick(0, 8))  # type: ignore[arg-type]
+
+    def epoch() -> None:
+        for images, labels in loader:
+            with autocast(here.device, here.dtype):
+                logit = network(images.to(here.device)).float()[:, 0]
+            optimiser.zero_grad()
+            binary_cross_entropy_with_logits(logit, labels.to(here.device)).backward()
+            optimiser.step()
+
+    epoch()
+    started = time.perf_counter()
+    epoch()
+    here.sync()
+    rate = len(files) / (time.perf_counter() - started)
+    here.book.add("atto, data loader on FITS files, eager", rate, "images/s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""Archives of FITS files as a source: tar and zip, whose members are read where they are.
+
+A million small files are what file systems are worst at. A tar file or a zip file is one large file, in which
+each reader seeks. A compressed tar file can only be read from its beginning: it is unpacked, as a stream,
+into one tar file beside the results, which is removed when they are done.
+
+Source: POSIX.1-2017, pax (ustar); APPNOTE.TXT 6.3.10 of PKWARE, sections 4.3.7, 4.3.12, 4.3.14 to 4.3.16.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import shutil
+import struct
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO
+
+from stronglens.errors import InputError
+from stronglens.settings.reading import ReadSettings
+from stronglens.sources.files import FileReader
+from stronglens.sources.fits_image import LARGEST_FILE, unpacked
+from stronglens.sources.protocol import Entry
+from stronglens.sources.rejected import Rejected
+
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ENDINGS = (*TAR_ENDINGS, ".zip")
+BETWEEN = "::"
+"""What stands between an archive and the name of a member in an address."""
+
+_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, ValueError)
+_FIRST_READ = 65_536
+_TAR_HEADER = 512
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_LOCAL = struct.Struct("<4s5H3I2H")
+_STORED, _DEFLATED = 0, 8
+_IN_64_BITS = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """An archive with FITS files in it.
+
+    Attributes
+    ----------
+    path : Path
+        Of the archive.
+    size_px : int
+        Side of a cutout in pixels.
+    settings : ReadSettings
+        How its members are read.
+    scratch : Path or None
+        Folder for a compressed tar file, unpacked; None where nothing will be read.
+    """
+
+    path: Path
+    size_px: int
+    settings: ReadSettings
+    scratch: Path | None = None
+
+    def check(self) -> None:
+        next(self.entries(), None)
+
+    def entries(self) -> Iterator[Entry]:
+        address = f"{self.path.resolve()}{BETWEEN}"
+        try:
+            with self.path.open("rb") as file:
+                if self._is_zip:
+                    for name, place in _zip_members(file):
+                        yield Entry(address + name, name, place=place)
+                elif self._unpacked == self.path:
+                    yield from _tar_entries(file, address)
+                else:
+                    yield from self._unpack(file, address)
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path}: expected an archive (tar, zip), but it does not exist") from error
+        except _BROKEN as error:
+            raise InputError(f"{self.path}: expected a whole archive (tar, zip), found: {error}") from error
+
+    def fetch(self, _: str, place: int) -> bytes:
+        """The content of a member."""
+        try:
+            return unpacked(self._zip_member(place) if self._is_zip else self._tar_member(place))
+        except (OSError, zlib.error, struct.error) as error:
+            raise Rejected("unreadable", f"{type(error).__name__}: {error}") from error
+
+    def reader(self) -> FileReader:
+        return FileReader(self.fetch, self.size_px, self.settings)
+
+    @property
+    def _is_zip(self) -> bool:
+        return self.path.name.lower().endswith(".zip")
+
+    @cached_property
+    def _program(self) -> bytes:
+        with self.path.open("rb") as file:
+            start = file.read(8)
+        return next((magic for magic in _OPENERS if start.startswith(magic)), b"")
+
+    @property
+    def _unpacked(self) -> Path:
+        """The archive itself, or the tar file that it is unpacked into."""
+        if self._is_zip or not self._program:
+            return self.path
+        name = blake2b(str(self.path.resolve()).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+        return (self.scratch or Path()) / f"{name}.tar"
+
+    def _unpack(self, file: IO[bytes], address: str) -> Iterator[Entry]:
+        with _OPENERS[self._program](file) as stream:
+            if self.scratch is None:
+                yield from _tar_entries(io.BufferedReader(stream, 2**20), address, seekable=False)  # type: ignore[arg-type]
+                return
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            with self._unpacked.open("wb") as copy:
+                shutil.copyfileobj(stream, copy, 2**22)
+        with self._unpacked.open("rb") as copy:
+            yield from _tar_entries(copy, address)
+
+    @cached_property
+    def _descriptor(self) -> int:
+        """Open as long as the process that reads lives."""
+        return os.open(self._unpacked, os.O_RDONLY)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {key: value for key, value in self.__dict__.items() if key != "_descriptor"}
+
+    def _tar_member(self, place: int) -> bytes:
+        content = os.pread(self._descriptor, _FIRST_READ, place - _TAR_HEADER)
+        size = tarfile.TarInfo.frombuf(content[:_TAR_HEADER], "utf-8", "surrogateescape").size
+        return self._rest(content[_TAR_HEADER : _TAR_HEADER + size], place, size)
+
+    def _rest(self, start: bytes, place: int, size: int) -> bytes:
+        if size > LARGEST_FILE:
+            raise Rejected("too large", f"{size} bytes")
+        if len(start) < size:
+            start += os.pread(self._descriptor, size - len(start), place + len(start))
+        if len(start) < size:
+            raise Rejected("truncated", f"{len(start)} of {size} bytes, at the end of the archive")
+        if not start:
+            raise Rejected("empty file")
+        return start
+
+    def _zip_member(self, place: int) -> bytes:
+        content = os.pread(self._descriptor, _FIRST_READ, place)
+        magic, _, flags, method, _, _, crc, packed, size, n_name, n_extra = _LOCAL.unpack_from(content)
+        if magic != b"PK\3\4":
+            raise Rejected("unreadable", "no member at its place in the zip file")
+        if flags & 1:
+            raise Rejected("unreadable", "encrypted")
+        said_later = bool(flags & 8)  # sizes and checksum follow the data
+        start = _LOCAL.size + n_name + n_extra
+        if method == _STORED:
+            if said_later or packed == _IN_64_BITS:
+                raise Rejected("unreadable", "stored in a zip file that does not state its size")
+            found = self._rest(content[start : start + packed], place + start, packed)
+        elif method == _DEFLATED:
+            found, later_crc = self._inflated(content[start:], place + start)
+            crc = later_crc if said_later else crc
+            if not said_later and size not in (len(found), _IN_64_BITS):
+                raise Rejected("truncated", f"{len(found)} of {size} bytes unpacked")
+        else:
+            raise Rejected("unreadable", f"zip method {method}: store it, or deflate it")
+        if zlib.crc32(found) != crc:
+            raise Rejected("checksum does not match", "CRC of the zip file")
+        return found
+
+    def _inflated(self, chunk: bytes, place: int) -> tuple[bytes, int]:
+        """A deflated member, and the checksum that may follow it."""
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        pieces, n_bytes = [], 0
+        place += len(chunk)
+        while True:
+            pieces.append(inflate.decompress(chunk, LARGEST_FILE + 1 - n_bytes))
+            n_bytes += len(pieces[-1])
+            if n_bytes > LARGEST_FILE:
+                raise Rejected("too large", f"more than {LARGEST_FILE} bytes unpacked")
+            if inflate.eof:
+                break
+            chunk = inflate.unconsumed_tail
+            if not chunk:
+                chunk = os.pread(self._descriptor, _FIRST_READ, place)
+                place += len(chunk)
+            if not chunk:
+                raise Rejected("truncated", "at the end of the archive")
+        if not n_bytes:
+            raise Rejected("empty file")
+        after = inflate.unused_data + os.pread(self._descriptor, 8, place)
+        checksum = after[4:8] if after.startswith(b"PK\7\x08") else after[:4]
+        return b"".join(pieces), int.from_bytes(checksum, "little")
+
+
+def _tar_entries(file: IO[bytes], address: str, *, seekable: bool = True) -> Iterator[Entry]:
+    with tarfile.open(fileobj=file, mode="r:" if seekable else "r|", errorlevel=1) as members:
+        for member in members:
+            if not member.isdir():
+                name = member.name if member.isreg() and not member.issparse() else f"{member.name}/"
+                yield Entry(address + name, name, place=member.offset_data)
+            members.members = []  # it would keep a million
+
+
+def _zip_members(file: IO[bytes]) -> Iterator[tuple[str, int]]:
+    """Names and places of members, from the directory at the end of a zip file, of which no more is kept."""
+    n_members, start = _zip_directory(file)
+    file.seek(start)
+    directory = io.BufferedReader(file, 2**20) if not isinstance(file, io.BufferedReader) else file
+    for _ in range(n_members):
+        fields = _CENTRAL.unpack(directory.read(_CENTRAL.size))
+        if fields[0] != b"PK\1\2":
+            raise ValueError("a broken directory of the zip file")
+        flags, size, n_name, n_extra, n_comment, place = (fields[n] for n in (3, 9, 10, 11, 12, 16))
+        name = directory.read(n_name).decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
+        extra = directory.read(n_extra)
+        directory.read(n_comment)
+        if place == _IN_64_BITS:
+            place = _place_in_64_bits(extra, (fields[9], fields[8]))
+        if not name.endswith("/"):
+            yield name, place
+        elif size:
+            raise ValueError(f"a folder with content, {name!r}")
+
+
+def _place_in_64_bits(extra: bytes, sizes: tuple[int, int]) -> int:
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, at)
+        if kind == 1:
+            return int(struct.unpack_from("<Q", extra, at + 4 + 8 * sizes.count(_IN_64_BITS))[0])
+        at += 4 + length
+    raise ValueError("a directory of the zip file without a place")
+
+
+def _zip_directory(file: IO[bytes]) -> tuple[int, int]:
+    """Number of members, and where their directory begins."""
+    end = file.seek(0, io.SEEK_END)
+    tail_at = max(0, end - 65_557 - 20)
+    file.seek(tail_at)
+    tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0:
+        raise ValueError("no directory at its end: no zip file, or a truncated one")
+    *_, n_members, _, start, _ = struct.unpack_from("<4s4H2IH", tail, at)
+    locator = at - 20
+    if locator >= 0 and tail[locator : locator + 4] == b"PK\6\7":
+        file.seek(struct.unpack_from("<Q", tail, locator + 8)[0])
+        record = struct.unpack("<4sQ2H2I4Q", file.read(56))
+        n_members, start = record[7], record[9]
+    return n_members, start

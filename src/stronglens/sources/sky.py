@@ -1,0 +1,93 @@
+"""Where in the sky an image is, by the world coordinates (WCS) of its header.
+
+Source: Calabretta & Greisen 2002 (A&A 395, 1077), equations 1, 12-17, 54 (TAN), 59 (SIN), 67 (ARC).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Sky = tuple[float, float]
+NOWHERE: Sky = (math.nan, math.nan)
+
+# Distance from the pole of the projection, from the distance on the plane in radians.
+_ZENITHAL: dict[str, Callable[[float], float]] = {
+    "TAN": math.atan,
+    "SIN": math.asin,
+    "ARC": lambda distance: distance,
+    "STG": lambda distance: 2 * math.atan(distance / 2),
+    "ZEA": lambda distance: 2 * math.asin(distance / 2),
+}
+
+
+def is_simple(header: Mapping[str, Any]) -> bool:
+    """Whether a header has no celestial WCS, or one that `centre` computes by itself."""
+    kinds = str(header.get("CTYPE1", "")).strip(), str(header.get("CTYPE2", "")).strip()
+    if not (kinds[0].startswith("RA") and kinds[1].startswith("DEC")):
+        return True
+    return kinds[0][5:] == kinds[1][5:] and kinds[0][5:] in _ZENITHAL and "LONPOLE" not in header
+
+
+def centre(header: Mapping[str, Any], height: int, width: int) -> Sky:
+    """Sky coordinates of the centre of an image.
+
+    Parameters
+    ----------
+    header : mapping
+        Its keywords. Without a celestial WCS, or with a broken one, it is nowhere.
+    height, width : int
+        Pixels of the image.
+
+    Returns
+    -------
+    ra, dec : float
+        Degrees, right ascension from 0 to 360; NaN if it is nowhere.
+    """
+    if not str(header.get("CTYPE1", "")).startswith("RA") or "CRVAL1" not in header:
+        return NOWHERE
+    try:
+        if is_simple(header):
+            return _on_sphere(header, (width + 1) / 2, (height + 1) / 2)
+        from astropy.wcs import WCS  # noqa: PLC0415 - only unusual projections need it
+
+        ra, dec = WCS(header).celestial.all_pix2world((width + 1) / 2, (height + 1) / 2, 1)
+        return float(ra) % 360, float(dec)
+    except Exception:  # noqa: BLE001 - a header that is broken in any way says no more than none
+        return NOWHERE
+
+
+def _on_sphere(header: Mapping[str, Any], x_px: float, y_px: float) -> Sky:
+    def number(keyword: str, default: float | None = None) -> float:
+        return float(header[keyword] if default is None else header.get(keyword, default))
+
+    dx, dy = x_px - number("CRPIX1", 0), y_px - number("CRPIX2", 0)
+    if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
+        a, b, c, d = (number(f"CD{i}_{j}", 0) for i in (1, 2) for j in (1, 2))
+    elif "CROTA2" in header and not {"PC1_1", "PC001001"} & set(header):
+        angle = math.radians(number("CROTA2"))
+        sx, sy = number("CDELT1", 1), number("CDELT2", 1)
+        a, b, c, d = (
+            sx * math.cos(angle),
+            -sy * math.sin(angle),
+            sx * math.sin(angle),
+            sy * math.cos(angle),
+        )
+    else:
+        sx, sy = number("CDELT1", 1), number("CDELT2", 1)
+        # PC001001 is the older spelling, which Pan-STARRS has.
+        pc = [[number(f"PC{i}_{j}", number(f"PC00{i}00{j}", i == j)) for j in (1, 2)] for i in (1, 2)]
+        a, b, c, d = sx * pc[0][0], sx * pc[0][1], sy * pc[1][0], sy * pc[1][1]
+    x, y = math.radians(a * dx + b * dy), math.radians(c * dx + d * dy)
+    ra0, dec0 = math.radians(number("CRVAL1")), math.radians(number("CRVAL2"))
+    distance = math.hypot(x, y)
+    angle_from_pole = _ZENITHAL[str(header["CTYPE1"]).strip()[5:]](distance)
+    towards = math.atan2(x, y)  # position angle, east of north
+    sin_dec = math.sin(dec0) * math.cos(angle_from_pole) + math.cos(dec0) * math.sin(
+        angle_from_pole
+    ) * math.cos(towards)
+    along = math.sin(angle_from_pole) * math.sin(towards)
+    across = math.cos(angle_from_pole) * math.cos(dec0) - math.sin(angle_from_pole) * math.sin(
+        dec0
+    ) * math.cos(towards)
+    ra = ra0 + math.atan2(along, across)
+    return math.degrees(ra) % 360, math.degrees(math.asin(max(-1.0, min(1.0, sin_dec))))

@@ -1,0 +1,352 @@
+"""Stacks as a source: many images in one array or column of HDF5, .npy, .npz, Zarr or Parquet."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stronglens.errors import InputError
+from stronglens.settings.reading import Column, ReadSettings
+from stronglens.sources.archive import BETWEEN
+from stronglens.sources.columns import label_of, number_of, text_of
+from stronglens.sources.fits_general import marked
+from stronglens.sources.fits_image import FitsReader, unpacked
+from stronglens.sources.protocol import Entry, Reading, Request
+from stronglens.sources.rejected import Rejected
+
+ENDINGS = (".h5", ".hdf5", ".npy", ".npz", ".zarr", ".parquet")
+
+
+@dataclass(frozen=True)
+class StackSource:
+    """A file, or a Zarr folder, with an array of images.
+
+    Attributes
+    ----------
+    path : Path
+        Of the file or folder.
+    size_px : int
+        Side of a cutout in pixels.
+    settings : ReadSettings
+        Its `columns`, `hdu` for a data set a band, `band_axis` and `axis_bands`.
+    bands : tuple of str
+        The configured bands.
+    """
+
+    path: Path
+    size_px: int
+    settings: ReadSettings
+    bands: tuple[str, ...]
+
+    def check(self) -> None:
+        if not self.path.exists():
+            raise InputError(f"{self.path}: expected a stack of images, but it does not exist")
+
+    def entries(self) -> Iterator[Entry]:
+        self.check()
+        with _opening(self.path):
+            stack = open_stack(self.path)
+            self._check_arrays(stack)
+            ids = self._column(stack, "id")
+            bands = self._column(stack, "band") if self._band_per_row(stack) else None
+            others = {key: self._column(stack, key) for key in ("label", "domain", "ra", "dec")}
+            address = f"{self.path.resolve()}{BETWEEN}"
+            n_digits = len(str(max(stack.n_rows(self._image_names[0]) - 1, 0)))
+            for row in range(self._n_rows(stack)):
+                where = f"{self.path}: row {row}"
+                name = f"{self.path.stem}_{row:0{n_digits}d}" if ids is None else text_of(ids[row])
+                if not name:
+                    raise InputError(f"{where}: expected an id, found none")
+                cells = {key: values[row] for key, values in others.items() if values is not None}
+                entry = Entry(
+                    address + str(row),
+                    object=name,
+                    place=row,
+                    label=label_of(cells["label"], where) if "label" in cells else -1,
+                    domain=text_of(cells.get("domain", "")),
+                    ra=number_of(cells.get("ra", math.nan)),
+                    dec=number_of(cells.get("dec", math.nan)),
+                )
+                for band in self._bands_of_row(bands, row):
+                    yield entry._replace(band=band)
+
+    def reader(self) -> "StackReader":
+        return StackReader(self)
+
+    @property
+    def _image_names(self) -> list[str]:
+        hdu = self.settings.hdu
+        return (
+            [str(name) for name in hdu.values()] if isinstance(hdu, dict) else [self.settings.column("image")]
+        )
+
+    def image_name(self, band: str) -> str:
+        """The data set or column with the images of a band."""
+        hdu = self.settings.hdu
+        return str(hdu[band]) if isinstance(hdu, dict) else self.settings.column("image")
+
+    def _check_arrays(self, stack: "_Stack") -> None:
+        for name in self._image_names:
+            if name not in stack.names():
+                raise InputError(
+                    f"{self.path}: expected images in {name}, found {', '.join(stack.names()) or 'nothing'}; "
+                    f"for example columns: {{image: {next(iter(stack.names()), 'NAME')}}}"
+                )
+        for key, name in (self.settings.columns or {}).items():
+            if name not in stack.names():
+                raise InputError(
+                    f"{self.path}: columns: expected {key} in {name}, found {', '.join(stack.names())}"
+                )
+
+    def is_one_image(self, stack: "_Stack", name: str) -> bool:
+        """Whether an array is one image with a band axis, not many."""
+        return self.settings.band_axis is not None and stack.n_dimensions(name) == 3
+
+    def _n_rows(self, stack: "_Stack") -> int:
+        n_rows = {1 if self.is_one_image(stack, name) else stack.n_rows(name) for name in self._image_names}
+        if len(n_rows) > 1:
+            raise InputError(f"{self.path}: expected as many images in each band, found {sorted(n_rows)}")
+        return n_rows.pop()
+
+    def _band_per_row(self, stack: "_Stack") -> bool:
+        return not self.settings.band_is_elsewhere and self.settings.column("band") in stack.names()
+
+    def _bands_of_row(self, bands: Any, row: int) -> Sequence[str]:
+        if bands is not None:
+            return [text_of(bands[row])]
+        if isinstance(self.settings.hdu, dict):
+            return list(self.settings.hdu)
+        if self.settings.band_axis is not None:
+            return [band for band in self.settings.axis_bands or () if band in self.bands]
+        if len(self.bands) > 1:
+            raise InputError(
+                f"{self.path}: expected the bands of the images ({', '.join(self.bands)}), found none; give "
+                "band_axis for images of several bands, columns: {band: NAME} for a band a row, or hdu: "
+                f"{{{self.bands[0]}: NAME, …}} for a data set a band"
+            )
+        return self.bands
+
+    def _column(self, stack: "_Stack", key: Column) -> Any:
+        name = self.settings.column(key)
+        if name not in stack.names():
+            return None
+        values = stack.values(name)
+        n_rows = self._n_rows(stack)
+        if len(values) != n_rows:
+            raise InputError(
+                f"{self.path}: {name}: expected {n_rows} values, one an image, found {len(values)}"
+            )
+        return values
+
+
+class StackReader:
+    """Reads images of a stack."""
+
+    def __init__(self, source: StackSource) -> None:
+        self._source = source
+        self._fits = FitsReader(source.size_px, source.settings)
+
+    @cached_property
+    def _stack(self) -> "_Stack":
+        return open_stack(self._source.path)
+
+    def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
+        for request in requests:
+            try:
+                yield self._read(request)
+            except Rejected as why:
+                yield why
+            except (OSError, ValueError, TypeError, IndexError, KeyError) as error:
+                yield Rejected("unreadable", f"{type(error).__name__}: {error}".splitlines()[0][:200])
+
+    def _read(self, request: Request) -> Reading:
+        source, settings = self._source, self._source.settings
+        name = source.image_name(request.band)
+        whole = source.is_one_image(self._stack, name)
+        stored = self._stack.image(name, None if whole else request.place)
+        if isinstance(stored, bytes):  # a FITS file in a cell
+            return self._fits.read(unpacked(stored), request.band)
+        image = self._one_band(np.asarray(stored), request.band)
+        if image.dtype.kind not in "iuf":
+            raise Rejected("no image", f"values of type {image.dtype}")
+        if image.ndim != 2:
+            found = " x ".join(map(str, image.shape))
+            raise Rejected("wrong shape", f"expected an image of two dimensions, found {found}")
+        pixels = image.astype(np.float64)
+        mask_name = settings.column("mask")
+        if mask_name in self._stack.names():
+            mask = self._one_band(
+                np.asarray(self._stack.image(mask_name, None if whole else request.place)), request.band
+            )
+            pixels[marked(mask, pixels.shape, settings)] = np.nan
+        zero_point = settings.zero_point
+        return Reading(
+            pixels,
+            unit=settings.unit or "",
+            zero_point=zero_point if isinstance(zero_point, int | float) else math.nan,
+        )
+
+    def _one_band(self, image: npt.NDArray[Any], band: str) -> npt.NDArray[Any]:
+        axis, bands = self._source.settings.band_axis, self._source.settings.axis_bands
+        if axis is None or bands is None:
+            return image
+        if image.ndim != 3 or image.shape[axis] != len(bands):
+            found = " x ".join(map(str, image.shape))
+            raise Rejected("wrong shape", f"expected {len(bands)} bands along axis {axis}, found {found}")
+        return image.take(bands.index(band), axis)
+
+
+class _Stack:
+    """Arrays by name; the first axis counts rows."""
+
+    def __init__(self, arrays: Any) -> None:
+        self._arrays = arrays
+
+    def names(self) -> list[str]:
+        return list(self._arrays.keys())
+
+    def n_rows(self, name: str) -> int:
+        return len(self._arrays[name])
+
+    def n_dimensions(self, name: str) -> int:
+        return len(self._arrays[name].shape)
+
+    def values(self, name: str) -> Any:
+        """All values of a small column."""
+        return np.asarray(self._arrays[name][:]).tolist()
+
+    def image(self, name: str, row: int | None) -> Any:
+        """An image, or an array that is one."""
+        return self._arrays[name][...] if row is None else self._arrays[name][row]
+
+
+class _Npz(_Stack):
+    """Arrays of an .npz file, each of which is read as a whole, once."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file)
+        self._read: dict[str, Any] = {}
+
+    def names(self) -> list[str]:
+        return list(self._arrays.files)
+
+    def _array(self, name: str) -> Any:
+        if name not in self._read:
+            self._read[name] = self._arrays[name]
+        return self._read[name]
+
+    def n_rows(self, name: str) -> int:
+        return len(self._array(name))
+
+    def n_dimensions(self, name: str) -> int:
+        return int(self._array(name).ndim)
+
+    def values(self, name: str) -> Any:
+        return self._array(name).tolist()
+
+    def image(self, name: str, row: int | None) -> Any:
+        array = self._array(name)
+        return array if row is None else array[row]
+
+
+class _ParquetColumns(_Stack):
+    """Columns of a Parquet file, of which a group of rows at a time is read.
+
+    An image is a list of rows, each a list of pixels; or the bytes of a FITS file, by themselves or as
+    `bytes` in a structure, as Hugging Face data sets have them. Names with a dot are fields of structures.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet  # noqa: PLC0415 - takes long to load
+
+        super().__init__({})
+        self._file = parquet.ParquetFile(path)
+        sizes = [self._file.metadata.row_group(n).num_rows for n in range(self._file.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        self._group: tuple[str, int, Any] = "", -1, None
+
+    def names(self) -> list[str]:
+        schema = self._file.schema_arrow
+        inner = [
+            f"{field.name}.{field.type.field(n).name}"
+            for field in schema
+            if str(field.type).startswith("struct")
+            for n in range(field.type.num_fields)
+        ]
+        return [*schema.names, *inner]
+
+    def n_rows(self, _: str) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def n_dimensions(self, name: str) -> int:
+        return 1 + np.ndim(self.image(name, 0)) if self.n_rows(name) else 0
+
+    def _column(self, table: Any, name: str) -> Any:
+        outer, _, inner = name.partition(".")
+        column = table[outer].combine_chunks()
+        return column.field(inner) if inner else column
+
+    def values(self, name: str) -> Any:
+        return self._column(self._file.read(columns=[name]), name).to_pylist()
+
+    def image(self, name: str, row: int | None) -> Any:
+        if row is None:
+            raise Rejected("no image", "a Parquet file has one image a row")
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        if self._group[:2] != (name, group):
+            table = self._file.read_row_group(group, columns=[name])
+            self._group = name, group, self._column(table, name)
+        value = self._group[2][row - int(self._starts[group])].as_py()
+        if isinstance(value, dict) and "bytes" in value:
+            value = value["bytes"]
+        if value is None:
+            raise Rejected("no image", "an empty cell")
+        return value if isinstance(value, bytes) else np.array(value)
+
+
+def open_stack(path: Path) -> _Stack:
+    """Open a stack; nothing in it is executed.
+
+    Raises
+    ------
+    InputError
+        It needs a package that is not installed.
+    """
+    ending = path.suffix.lower()
+    if ending == ".npy":
+        return _Stack({"image": np.load(path, mmap_mode="r", allow_pickle=False)})
+    if ending == ".npz":
+        return _Npz(np.load(path, allow_pickle=False))
+    if ending == ".parquet":
+        return _ParquetColumns(path)
+    if ending == ".zarr":
+        try:
+            import zarr  # noqa: PLC0415 - few need it
+        except ImportError as error:
+            raise InputError(f"{path}: expected zarr to be installed; pip install zarr") from error
+        return _Stack(dict(zarr.open_group(path, mode="r").arrays()))
+    import h5py  # noqa: PLC0415 - takes long to load
+
+    file = h5py.File(path, "r")
+    return _Stack({name: item for name, item in file.items() if isinstance(item, h5py.Dataset)})
+
+
+class _opening:  # noqa: N801 - a context manager, used as a function
+    """Let errors of a reader say which file is no stack."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        if isinstance(error, OSError | ValueError | KeyError | TypeError | EOFError):
+            raise InputError(f"{self._path}: expected a stack of images, found: {error}") from error
+        if isinstance(error, Rejected):
+            raise InputError(f"{self._path}: expected a stack of images, found: {error}") from error
