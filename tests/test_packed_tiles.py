@@ -81,6 +81,19 @@ def test_tiles_and_a_catalogue_are_packed_as_cutout2d_cuts_them(tmp_path: Path, 
         assert summary(tmp_path / "packed")["filled"]["n_pixels"] == n_filled > 0
 
 
+def test_units_and_zero_points_are_those_of_the_headers(tmp_path: Path) -> None:
+    write_tiles(tmp_path, n_tiles=1)
+    for path in tmp_path.glob("*/*.fits"):
+        with fits.open(path, mode="update") as hdus:
+            hdus[0].header["MAGZERO"] = 27.0 if path.parent.name == "g" else 28.5
+            hdus[1].header["BUNIT"] = "nJy"
+    catalogue(10, 1, margin_px=40).write(tmp_path / "catalogue.csv")
+    settings = {"path": f"{tmp_path}/catalogue.csv", "tiles": tiles_of(tmp_path), "zero_point": "MAGZERO"}
+    index = open_packed(pack(settings, tmp_path / "packed")).index
+    assert set(index["unit"]) == {"nJy"}
+    assert index.groupby("band")["zero_point"].unique().map(list).to_dict() == {"g": [27.0], "r": [28.5]}
+
+
 def test_labelled_buckets_share_the_tiles_of_the_data(tmp_path: Path) -> None:
     write_tiles(tmp_path)
     for seed, name in enumerate(("lenses", "galaxies")):

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from stronglens.errors import InputError
 from stronglens.settings.reading import Hdu, ReadSettings
 from stronglens.sources.fits_general import marked, meaning_of, physical
+from stronglens.sources.fits_image import unit_of
 from stronglens.sources.image_choice import choose_hdu
 from stronglens.sources.rejected import Rejected
 
@@ -94,12 +95,14 @@ class TileImage:
             close = weakref.finalize(self, hdus.close)
             try:
                 found = _find_image(hdus, _of_band(settings.hdu, band))
+                stated = dict(hdus[0].header) | dict(found.header)
                 self._image = _Stripes(_plane(found, path))
                 self._mask = _open_mask(hdus, settings, band, path, self._image.plane)
             except BaseException:
                 close()
                 raise
         self.header = found.header
+        self.unit, self.zero_point = unit_of(stated, settings)
         self.shape = self._image.plane.shape
         plane = self._image.plane
         means_itself = plane.stored is not None and plane.stored.dtype.kind == "f"

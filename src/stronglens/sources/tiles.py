@@ -8,6 +8,7 @@ pixel centres at whole numbers.
 
 import glob
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,8 +144,8 @@ def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str,
         and not isinstance(place.hdu, dict)
     ):
         raise InputError(
-            f"tiles.images: expected a pattern with {{band}} or one for each band, found {settings.images}; for "
-            "example {g: /data/g/{tile}.fits, r: /data/r/{tile}.fits}, or, for files with all bands, "
+            f"tiles.images: expected a pattern with {{band}} or one for each band, found {settings.images}; "
+            "for example {g: /data/g/{tile}.fits, r: /data/r/{tile}.fits}, or, for files with all bands, "
             "hdu: {g: 1, r: 2} beside tiles"
         )
     if isinstance(settings.images, Mapping):
@@ -569,23 +570,23 @@ class TilesReader:
 
     def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
         """Cut out objects, in the order in which they are asked for."""
-        for request in requests:
-            if request.place < 0:
-                yield _NOWHERE[request.place]
+        size_px, refuses_edges = self._size_px, self._non_finite == "reject"
+        for address, place, band in requests:
+            if place < 0:
+                yield _NOWHERE[place]
                 continue
-            where, _, name = request.path.partition(SEPARATOR)
+            where, _, name = address.partition(SEPARATOR)
+            y, x = divmod(place, _SPAN)
             try:
-                yield self._read(where.rpartition("[")[0], request, name)
+                image = self._image(where[: where.rindex("[")], band)
+                pixels, n_outside = image.cut(y - _NEGATIVE, x - _NEGATIVE, size_px)
             except Rejected as why:
                 yield why
-
-    def _read(self, path: str, request: Request, name: str) -> Reading:
-        image = self._image(path, request.band)
-        row, column = divmod(request.place, _SPAN)
-        box = image.cut(row - _NEGATIVE, column - _NEGATIVE, self._size_px)
-        if box.n_outside and self._non_finite == "reject":
-            raise Rejected("beyond the edge of its tile", f"{box.n_outside} of {box.pixels.size} pixels")
-        return Reading(box.pixels, name)
+                continue
+            if n_outside and refuses_edges:
+                yield Rejected("beyond the edge of its tile", f"{n_outside} of {size_px**2} pixels")
+            else:
+                yield Reading(pixels, name, math.nan, math.nan, image.unit, image.zero_point)
 
     def _image(self, path: str, band: str) -> TileImage:
         image = self._images.get((path, band))
