@@ -16,6 +16,7 @@ from pydantic import (
 from stronglens.settings.base import Settings
 from stronglens.settings.domains import Domain
 from stronglens.settings.reading import ReadSettings
+from stronglens.settings.tiles import TilesSettings, with_catalogue_as_path
 
 Label = Literal["lens", "nonlens"]
 LABELS: dict[str, int] = {"lens": 1, "nonlens": 0}
@@ -69,11 +70,13 @@ class BucketSettings(ReadSettings):
     """Where the cutouts of a bucket lie, what they are, and how they are read where not as `data` says."""
 
     path: str = Field(min_length=1, examples=["/data/lenses"])
-    """A folder of FITS files, or a list file with one path a line."""
+    """A folder of FITS files, or a list file with one path a line; with `tiles` a catalogue."""
     label: Label | None = Field(None, examples=["lens"])
     """What its objects are: `lens` or `nonlens`."""
     domain: Domain | None = Field(None, examples=["hsc"])
     """Where its objects come from: a name of your choice, by which scores are told and members restricted."""
+
+    _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
 
 def _spelt_out(value: Any) -> Any:
@@ -140,6 +143,13 @@ class CutoutSettings(ReadSettings):
     `rejected.csv`, as one that cannot be read; `fill` gives such pixels the median of the cutout's others, if
     these are more than half, and counts pixels and cutouts in `summary.json`."""
 
+    @field_validator("tiles")
+    @classmethod
+    def _tiles_have_catalogues(cls, tiles: TilesSettings | None) -> TilesSettings | None:
+        if tiles is not None and tiles.catalogue is not None:
+            raise ValueError("a catalogue belongs to one bucket or test set: write it there, as its path")
+        return tiles
+
     @field_validator("bands")
     @classmethod
     def _bands_are_suffixes(cls, bands: list[str]) -> list[str]:
@@ -177,7 +187,7 @@ class TestSetSettings(ReadSettings):
     __test__ = False  # not a test, whatever pytest thinks of its name
 
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
-    """A folder of FITS files, or a list file with one path a line."""
+    """A folder of FITS files, or a list file with one path a line; with `tiles` a catalogue."""
     buckets: Buckets | None = None
     """Several folders or list files, as for labelled data; labels and domains, and the names of the challenge
     that imply them, mean nothing unless `labelled` is true."""
@@ -185,6 +195,8 @@ class TestSetSettings(ReadSettings):
     """Whether the buckets' labels and domains are the truth, so that the result can be scored."""
     parts: int = Field(1, ge=1, le=100_000, examples=[1])
     """Number of parts in which the set is packed and predicted, one job each. Changes no result."""
+
+    _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
