@@ -18,10 +18,10 @@ from stronglens.networks.device import LostDeviceError, first_line
 FURTHEST = 1e-2
 """A way whose losses are further than that from those of the first is not taken.
 
-Measured, bfloat16, 20 steps of 128 images: recorded steps of the eager network give the same losses to the
-bit (H200, nano). Compiled networks round differently, which training amplifies: 1e-4 (H100, atto); single
-steps late among the 20 up to 1.2e-2 (H200, nano, random labels, dropped paths). So means over the steps so far are
-compared.
+Measured, bfloat16, 20 steps of 128 images: recorded steps of the eager network give the same losses to
+the bit (H200, nano). Compiled networks round differently, which training amplifies: 1e-4 (H100, atto);
+single steps late among the 20 up to 1.2e-2 (H200, nano, random labels, dropped paths). So means over the
+steps so far are compared.
 """
 
 LARGEST_GAIN = 0.6

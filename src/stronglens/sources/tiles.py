@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import located
 from stronglens.settings.reading import ReadSettings
 from stronglens.settings.tiles import TilesSettings, tile_fields
@@ -152,8 +152,8 @@ def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str,
         wrong = sorted(set(settings.images) ^ set(bands))
         if wrong:
             raise InputError(
-                f"tiles.images: expected a pattern for each band of data.bands ({', '.join(bands)}), no other, "
-                f"found {', '.join(settings.images)}"
+                f"tiles.images: expected a pattern for each band of data.bands ({', '.join(bands)}), "
+                f"no other, found {', '.join(settings.images)}"
             )
     fields = tile_fields(str(settings.pattern(bands[0])))
     tiles: dict[str, dict[str, str]] = {}
