@@ -113,10 +113,10 @@ def in_order(buckets: Mapping[str, BucketSettings]) -> dict[str, BucketSettings]
     return {name: buckets[name] for name in [*known, *sorted(set(buckets) - set(known))]}
 
 
-def _refuse_unsaid(buckets: dict[str, BucketSettings], columns: Mapping[str, str] | None) -> None:
+def _refuse_unsaid(buckets: dict[str, BucketSettings], columns: Mapping[Any, str] | None) -> None:
     """Refuse labelled buckets that do not say what they are, themselves or in a column that is named."""
     for name, bucket in buckets.items():
-        in_rows = {**(columns or {}), **(bucket.columns or {})}
+        in_rows: set[str] = {*(columns or {}), *(bucket.columns or {})}
         lacking = [key for key in ("label", "domain") if getattr(bucket, key) is None and key not in in_rows]
         if lacking:
             raise ValueError(

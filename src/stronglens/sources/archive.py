@@ -35,11 +35,8 @@ ENDINGS = (*TAR_ENDINGS, ".zip")
 BETWEEN = "::"
 """What stands between an archive and the name of a member in an address."""
 
-_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
-}
+_Opener = Callable[[IO[bytes]], Any]
+_OPENERS: dict[bytes, _Opener] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, ValueError)
 _FIRST_READ = 65_536
 _TAR_HEADER = 512

@@ -212,7 +212,7 @@ class _Stack:
         return list(self._arrays.keys())
 
     def n_rows(self, name: str) -> int:
-        return len(self._arrays[name])
+        return int(self._arrays[name].shape[0])
 
     def n_dimensions(self, name: str) -> int:
         return len(self._arrays[name].shape)
@@ -326,15 +326,18 @@ def open_stack(path: Path) -> _Stack:
     if ending == ".parquet":
         return _ParquetColumns(path)
     if ending == ".zarr":
-        try:
-            zarr = import_module("zarr")  # few need it: no dependency
-        except ImportError as error:
-            raise InputError(f"{path}: expected zarr to be installed; pip install zarr") from error
-        return _Stack(dict(zarr.open_group(path, mode="r").arrays()))
-    h5py = import_module("h5py")
-
+        return _Stack(dict(_package("zarr", path).open_group(path, mode="r").arrays()))
+    h5py = _package("h5py", path)
     file = h5py.File(path, "r")
     return _Stack({name: item for name, item in file.items() if isinstance(item, h5py.Dataset)})
+
+
+def _package(name: str, path: Path) -> Any:
+    """A package that few need."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"{path}: expected {name} to be installed; pip install {name}") from error
 
 
 class _opening:  # noqa: N801 - a context manager, used as a function
