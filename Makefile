@@ -108,5 +108,6 @@ $(INSTALLED):
 	    "install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement $(LOCK)
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation \
+	    --editable . --editable plugins/snakemake-executor-plugin-pbs
 	touch $@

@@ -5,6 +5,7 @@ What is compiled for the sections that are timed is compiled before them, beside
 runs all of it on a CPU with a handful of samples: whether the script works, and nothing else.
 """
 
+# mypy: disable-error-code="no-untyped-call,arg-type,call-arg,operator,assignment,var-annotated"
 # ruff: noqa: PLC0415, PLR0915 - each section imports what it checks: what is broken there breaks it alone
 
 import argparse
@@ -92,6 +93,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--ways", default="", help="ways to take a step that are timed; all if not given")
+    parser.add_argument("--batches", default="128,512,2048", help="batches of training that are timed")
     parser.add_argument("--smoke", action="store_true", help="a handful of samples, on a CPU")
     parser.add_argument("--limit", type=float, default=460, help="seconds for all of it")
     parser.add_argument("--out", type=Path, default=Path("gpu_results"), help="folder of results and log")
@@ -132,9 +134,9 @@ class _Parent:
                     self._start(name)
                     if self._options.smoke:
                         self._wait()
-                compiles = not self._options.ways or "compiled" in self._options.ways
-                if name.startswith("ways:") and compiles and not self._options.smoke:
-                    self._start(f"warm:{name.partition(':')[2]}", 150)
+                if name.startswith("ways:") and not self._options.smoke:
+                    for way in self._to_compile():
+                        self._start(f"warm:{name.partition(':')[2]}:{way}", 150)
             self._wait()
             for name in wanted:
                 if name not in (*UNTIMED, "env"):
@@ -143,6 +145,11 @@ class _Parent:
         finally:
             for process, _ in self._running.values():
                 _end(process)
+
+    def _to_compile(self) -> list[str]:
+        """Ways whose networks are compiled beforehand."""
+        wanted = self._options.ways.split(",") if self._options.ways else ["compiled", "graphs"]
+        return [way for way in ("compiled", "graphs") if any(one.endswith(way) for one in wanted)]
 
     def _start(self, name: str, cap_s: float = 0.0) -> None:
         left = self._end - time.monotonic()
@@ -155,6 +162,8 @@ class _Parent:
             self._options.work,
             "--ways",
             self._options.ways,
+            "--batches",
+            self._options.batches,
             *(["--smoke"] if self._options.smoke else []),
         ]
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(self._options.work / "inductor")}
@@ -254,17 +263,24 @@ class Here:
 
     def random_samples(self, n: int) -> Any:
         """Resident noise, every second a lens, kept in what the network computes in."""
-        from networks_here import random_samples
+        import torch
 
-        return random_samples(n, self.device, self.dtype)
+        from stronglens.networks.resident import ResidentSamples
+
+        generator = torch.Generator(self.device).manual_seed(1)
+        images = torch.empty(n, SIDE_PX, SIDE_PX, dtype=self.dtype, device=self.device)
+        for part in torch.split(images, 50_000):
+            part.copy_(torch.randn(part.shape, generator=generator, device=self.device))
+        rows = torch.arange(n, device=self.device)
+        return ResidentSamples(images, rows[:, None], (rows % 2).float(), has_gaps=False)
 
     def packed(self, n_per_bucket: int, seed: int = 0) -> Any:
         """A packed set with rings, some objects without all bands, and all of its samples."""
         import numpy as np
 
         from packed_files import write_packed
+        from stronglens.formats.packed import open_packed
         from stronglens.networks.samples import make_samples
-        from stronglens.packing.packed import open_packed
 
         folder = self.work / f"packed_{self.options.section}_{n_per_bucket}_{seed}"
         if not folder.exists():
@@ -509,7 +525,7 @@ def resume(here: Here) -> None:
 def train(here: Here) -> None:
     """`train.py` as a job runs it: measuring, two seeds that agree, SIGTERM, going on."""
     from packed_files import write_splits
-    from stronglens.artefact import read_json
+    from stronglens.formats.artefact import read_json
 
     packed, _ = here.packed(here.pick(12, 1500))
     splits = write_splits(here.work / "splits_train", packed.folder)
@@ -609,11 +625,12 @@ def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
     )
 
 
-def warm(here: Here, kind: str) -> None:
+def warm(here: Here, kind_and_way: str) -> None:
     """Compile what is timed later, so that the cache on the disk has it."""
+    kind, way = kind_and_way.split(":")
     started = time.monotonic()
-    _trainer(here, kind, 128, 128 * 64).measure("compiled")
-    here.book.add(f"compiling {kind}, beside others", time.monotonic() - started, "s")
+    _trainer(here, kind, 128, 128 * 64).measure(way)
+    here.book.add(f"{kind}, {way}, beside others", time.monotonic() - started, "s to compile and try")
 
 
 def ways(here: Here, kind: str) -> None:
@@ -628,15 +645,15 @@ def ways(here: Here, kind: str) -> None:
     if here.ways:
         module.WAYS = tuple(one for one in module.WAYS if one.name in here.ways)
     names = [one.name for one in module.WAYS]
-    for batch in here.pick((8,), (128, 512, 2048)):
+    for batch in here.pick([8], list(map(int, here.options.batches.split(",")))):
         reference: list[float] = []
         chosen = names if batch in (8, 128) else ["eager", "whole"]
         for way in chosen:
             with here.book.guard(f"{kind}, batch {batch}, {way}"):
                 module.N_TIMED = here.pick(2, 40 if way in ("eager", "compiled") else 300)
                 one = _trainer(here, kind, batch, batch * here.pick(3, 300 if batch == 128 else 40))
-                found, _ = one.measure(way)
-                del one
+                found, steps = one.measure(way)
+                del one, steps
                 reference = reference or list(found.losses)
                 off = max(abs(a - b) for a, b in zip(found.losses, reference, strict=True))
                 add(
@@ -658,7 +675,7 @@ def ways(here: Here, kind: str) -> None:
     with here.book.guard(f"{kind}, one batch in memory"):
         rate = _limit(here, kind, here.pick(8, 128))
         add(
-            f"{kind}, batch {here.pick(8, 128)}, limit: compiled steps on one batch, recorded",
+            f"{kind}, batch {here.pick(8, 128)}, limit: steps on one batch, as fast as these ways go",
             rate,
             "images/s",
         )
@@ -696,7 +713,8 @@ def _limit(here: Here, kind: str, batch: int) -> float:
     images = torch.randn(batch, 1, SIDE_PX, SIDE_PX, device=here.device)
     labels = (torch.arange(batch, device=here.device) % 2).float()
     forward: Any = network
-    if here.gpu:
+    how = "compiled" if here.gpu and (not here.ways or "whole_compiled" in here.ways) else "eager"
+    if how == "compiled":
         forward = compiled(network, tuple(images.shape), here.device, here.dtype, learn=True)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True, capturable=here.gpu)
 
@@ -824,7 +842,7 @@ def naive(here: Here) -> None:
     files = write_fits(here.work / "files", here.pick(4, 200), here.pick(1, 5))
     network = here.network("atto")
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    loader = DataLoader(FitsFiles(files), batch_size=128, shuffle=True, num_workers=here.pick(0, 8))  # type: ignore[arg-type]
+    loader = DataLoader(FitsFiles(files), batch_size=128, shuffle=True, num_workers=here.pick(0, 8))
 
     def epoch() -> None:
         for images, labels in loader:

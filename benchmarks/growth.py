@@ -21,7 +21,7 @@ from matplotlib import pyplot
 from networks_here import our_network, timm_network
 from watched import Watched, run_step, run_watched
 
-from stronglens.networks.member_files import write_member
+from stronglens.formats.member_files import write_member
 from stronglens.settings.member import MemberSettings
 
 N_MEMBERS = 5
@@ -93,7 +93,7 @@ def _preprocess(folder: Path, n_cutouts: int) -> Found:
         "import sys; from pathlib import Path; import numpy as np, torch\n"
         "from stronglens.networks.resident import load_resident\n"
         "from stronglens.networks.samples import make_samples\n"
-        "from stronglens.packing.packed import open_packed\n"
+        "from stronglens.formats.packed import open_packed\n"
         "from stronglens.settings.preprocess import PreprocessSettings\n"
         "packed = open_packed(Path(sys.argv[1]))\n"
         "samples = make_samples(packed.index, 'each', np.ones(len(packed.index), bool), ['g'])\n"

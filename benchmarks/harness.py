@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path += [str(SCRIPTS), str(ROOT / "tests")]
 
-from stronglens.threads import spin_briefly  # noqa: E402 - lies in a folder that was not known before
+from stronglens.running.threads import spin_briefly  # noqa: E402 - lies in a folder that was not known before
 
 spin_briefly()
 

@@ -22,13 +22,13 @@ from networks_here import (
 )
 from watched import Watched, run_step
 
+from stronglens.formats.member_files import write_member
+from stronglens.formats.packed import open_packed
 from stronglens.networks.compiled import Forward
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import logits_of
-from stronglens.networks.member_files import write_member
 from stronglens.networks.precision import autocast, autocast_dtype
 from stronglens.networks.samples import make_samples
-from stronglens.packing.packed import open_packed
 from stronglens.prediction.predict_member import predict_pieces
 from stronglens.settings.member import MemberSettings
 

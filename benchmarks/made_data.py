@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from fits_files import table_bytes
-from stronglens.artefact import read_json, sha256_of, write_json
-from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED, SUMMARY
+from stronglens.formats.artefact import read_json, sha256_of, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED, SUMMARY
 from stronglens.settings.data import BUCKETS, CHALLENGE, LABELS
 
 BANDS = "grizy"

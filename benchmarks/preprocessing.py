@@ -12,9 +12,9 @@ from harness import Way
 from item_by_item import preprocess_item
 from made_data import write_packed
 
+from stronglens.formats.packed import open_packed
 from stronglens.networks.device import choose_device
 from stronglens.networks.preprocess import CHUNK_ON_CPU, known_of, preprocess_all
-from stronglens.packing.packed import open_packed
 from stronglens.settings.preprocess import PreprocessSettings
 
 

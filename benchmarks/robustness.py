@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from experiments import ROOT, figures, object_probs
 
-from stronglens.artefact import read_json, sha256_of, write_json
+from stronglens.formats.artefact import read_json, sha256_of, write_json
 
 PACKED, SPLITS, MODELS = (Path("results") / name for name in ("buckets/labelled", "splits", "models"))
 SEED = 0

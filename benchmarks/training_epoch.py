@@ -27,11 +27,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader
 
+from stronglens.formats.packed import open_packed
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import autocast, autocast_dtype
 from stronglens.networks.samples import make_samples
 from stronglens.networks.streamed import stream_samples
-from stronglens.packing.packed import open_packed
 from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.settings.train import TrainSettings
 

@@ -1,4 +1,4 @@
-"""What all rules share: the checked config, the sources of a step, the settings of a step as one parameter."""
+"""What all rules share: the checked config, the code of a step, the settings of a step as one parameter."""
 
 import functools
 import json
@@ -12,13 +12,13 @@ from snakemake.logging import logger
 SCRIPTS = CLONE / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from stronglens.artefact import sha256_of
+from stronglens.formats.artefact import sha256_of
 from stronglens.configuring.config import check_config
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
+from stronglens.running.fingerprint import fingerprint, in_words
 from stronglens.settings.data import PackSettings, located
-from stronglens.settings.domains import side
-from stronglens.configuring.sources import sources_of
 from stronglens.configuring.transfer import sides, transferable, with_single_domains
+from stronglens.settings.domains import side
 
 if workflow.modifier.skip_configfile:  # the workflow that uses this one gives it
     CONFIG_FILES = [f"config of module {workflow.modifier.namespace}"]
@@ -140,9 +140,17 @@ def in_clone(path):
     return str(path.relative_to(CLONE)) if moves_along else str(path)
 
 
-def sources(script):
-    """The script of a step and all library modules it imports: editing one of them reruns the step."""
-    return [in_clone(CLONE / path) for path in sources_of(SCRIPTS / script, CLONE)]
+def script_path(name):
+    """The script of a step, as an input: where it is, not when it was changed."""
+    path = in_clone(SCRIPTS / name)
+    # Of a function's result, braces are not read as wildcards.
+    return lambda wildcards: ancient(path)
+
+
+def code_of(name):
+    """What a script and all library modules that it imports compute, as parameters: a value for each module, so that
+    a change reruns the step, and a dry run names the module."""
+    return in_words(fingerprint(SCRIPTS / name))
 
 
 def doubled_at_retry(amount):
@@ -364,7 +372,7 @@ def submission_inputs(ensemble):
     table = "test_ens_labeled.csv" if testset in SCORED else "test_ens.csv"
     parts = packed_folders(testset)
     return {
-        "code": sources("submission.py"),
+        "script": script_path("submission.py"),
         "description": f"{folder}/test_ens.json",
         "ensemble": ancient(f"{folder}/{table}"),
         "summary": [f"{part}/summary.json" for part in parts],

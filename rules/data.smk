@@ -2,7 +2,7 @@ if CONFIG.simulate:
 
     rule simulate:
         input:
-            code=sources("simulate.py"),
+            script=script_path("simulate.py"),
         output:
             description=f"{SIMULATED}/simulated.json",
             truth=f"{SIMULATED}/truth.csv",
@@ -19,15 +19,16 @@ if CONFIG.simulate:
             mem_mb=doubled_at_retry(8_000),
             runtime=doubled_at_retry(120),
         params:
+            *code_of("simulate.py"),
             settings=as_parameter(CONFIG.simulate),
         shell:
-            'python {input.code[0]:q} --settings {params.settings:q} --out-dir "$(dirname {output.description:q})"'
+            'python {input.script:q} --settings {params.settings:q} --out-dir "$(dirname {output.description:q})"'
             " --processes {threads} --log {log:q}"
 
 
 rule build_buckets:
     input:
-        code=sources("build_buckets.py"),
+        script=script_path("build_buckets.py"),
         simulated=simulated_data,
     output:
         **{name: f"{LABELLED}/{file}" for name, file in PACKED_FILES.items()},
@@ -42,10 +43,11 @@ rule build_buckets:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("build_buckets.py"),
         options=pack_options,
         lists=list_contents,
     shell:
-        'python {input.code[0]:q} {params.options} --out-dir "$(dirname {output.summary:q})"'
+        'python {input.script:q} {params.options} --out-dir "$(dirname {output.summary:q})"'
         " --processes {threads} --log {log:q}"
 
 
@@ -62,7 +64,7 @@ use rule build_buckets as build_test_buckets with:
 
 rule split_objects:
     input:
-        code=sources("split_objects.py"),
+        script=script_path("split_objects.py"),
         summary=f"{LABELLED}/summary.json",
         index=ancient(f"{LABELLED}/index.parquet"),
     output:
@@ -79,16 +81,17 @@ rule split_objects:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("split_objects.py"),
         settings=as_parameter(CONFIG.split),
     shell:
-        'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --settings {params.settings:q}'
+        'python {input.script:q} --packed "$(dirname {input.summary:q})" --settings {params.settings:q}'
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 
 
 # Trainings wait for it and are not repeated for it: a labelled test set can be added later.
 rule check_test_sets:
     input:
-        code=sources("check_test_sets.py"),
+        script=script_path("check_test_sets.py"),
         labelled=f"{LABELLED}/summary.json",
         index=ancient(f"{LABELLED}/index.parquet"),
         split=f"{SPLITS}/objects.json",
@@ -108,15 +111,16 @@ rule check_test_sets:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("check_test_sets.py"),
         options=" ".join(named("tests", {name: folder}) for (name, _), folder in parts_with_labels().items()),
     shell:
-        'python {input.code[0]:q} --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
+        'python {input.script:q} --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
         " {params.options} --out {output.checked:q} --log {log:q}"
 
 
 rule inspect_data:
     input:
-        code=sources("inspect_data.py"),
+        script=script_path("inspect_data.py"),
         summary=f"{LABELLED}/summary.json",
         cutouts=ancient(f"{LABELLED}/cutouts.npy"),
         index=ancient(f"{LABELLED}/index.parquet"),
@@ -138,6 +142,8 @@ rule inspect_data:
     resources:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
+    params:
+        *code_of("inspect_data.py"),
     shell:
-        'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
+        'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.summary:q})" --log {log:q}'

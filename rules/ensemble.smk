@@ -1,6 +1,6 @@
 rule ensemble_val:
     input:
-        code=sources("ensemble.py"),
+        script=script_path("ensemble.py"),
         descriptions=lambda wildcards: [f"{folder}/pred_val.json" for folder in member_predictions(wildcards)],
         predictions=lambda wildcards: ancient(
             [f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]
@@ -21,15 +21,16 @@ rule ensemble_val:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("ensemble.py"),
         options=ensemble_options,
     shell:
-        'python {input.code[0]:q} {params.options} --packed "$(dirname {input.summary:q})" --which val'
+        'python {input.script:q} {params.options} --packed "$(dirname {input.summary:q})" --which val'
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 
 
 rule threshold:
     input:
-        code=sources("threshold.py"),
+        script=script_path("threshold.py"),
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         descriptions=lambda wildcards: [f"{folder}/pred_val.json" for folder in member_predictions(wildcards)],
@@ -50,18 +51,19 @@ rule threshold:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("threshold.py"),
         options=lambda wildcards: (
             f"--settings {shlex.quote(as_parameter(CONFIG.threshold))}"
             f" {repeated('predictions', member_predictions(wildcards))}"
         ),
     shell:
-        "python {input.code[0]:q} --ensemble-csv {input.ensemble:q} {params.options}"
+        "python {input.script:q} --ensemble-csv {input.ensemble:q} {params.options}"
         ' --out-dir "$(dirname {output.threshold:q})" --log {log:q}'
 
 
 rule ensemble_test:
     input:
-        code=sources("ensemble.py"),
+        script=script_path("ensemble.py"),
         descriptions=test_prediction_files("json"),
         predictions=lambda wildcards: ancient(test_prediction_files("csv")(wildcards)),
         summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
@@ -86,9 +88,10 @@ rule ensemble_test:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("ensemble.py"),
         options=ensemble_test_options,
     shell:
-        "python {input.code[0]:q} {params.options} --which test --threshold {input.threshold:q}"
+        "python {input.script:q} {params.options} --which test --threshold {input.threshold:q}"
         " --validation {input.validation:q}"
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 

@@ -1,6 +1,6 @@
 rule evaluate_val:
     input:
-        code=sources("evaluate.py"),
+        script=script_path("evaluate.py"),
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
@@ -22,16 +22,17 @@ rule evaluate_val:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("evaluate.py"),
         options=evaluate_options("heldout"),
     shell:
-        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
+        "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         ' --out-dir "$(dirname {output.table:q})" --metrics-json {output.json:q} --log {log:q}'
 
 
 # The honest score: t* comes from the validation split, the objects from a set that no one has looked at.
 use rule evaluate_val as evaluate_test with:
     input:
-        code=sources("evaluate.py"),
+        script=script_path("evaluate.py"),
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
@@ -68,7 +69,7 @@ use rule evaluate_val as evaluate_test with:
 
 rule evaluate_lens_val:
     input:
-        code=sources("evaluate_lens_parameters.py"),
+        script=script_path("evaluate_lens_parameters.py"),
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
@@ -90,15 +91,16 @@ rule evaluate_lens_val:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("evaluate_lens_parameters.py"),
         options=packed_options(HELDOUT),
     shell:
-        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
+        "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         ' --out-dir "$(dirname {output.table:q})" --log {log:q}'
 
 
 use rule evaluate_lens_val as evaluate_lens_test with:
     input:
-        code=sources("evaluate_lens_parameters.py"),
+        script=script_path("evaluate_lens_parameters.py"),
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
@@ -122,7 +124,7 @@ use rule evaluate_lens_val as evaluate_lens_test with:
 
 rule compare_data:
     input:
-        code=sources("compare_data.py"),
+        script=script_path("compare_data.py"),
         summary=f"{LABELLED}/summary.json",
         cutouts=ancient(f"{LABELLED}/cutouts.npy"),
         index=ancient(f"{LABELLED}/index.parquet"),
@@ -155,9 +157,10 @@ rule compare_data:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("compare_data.py"),
         options=lambda wildcards: packed_options(wildcards.testset),
     shell:
-        'python {input.code[0]:q} --labelled "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
+        'python {input.script:q} --labelled "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         " {params.options} --val-csv {input.val_ensemble:q} --test-csv {input.ensemble:q}"
         ' --out-dir "$(dirname {output.json:q})" --log {log:q}'
 
@@ -175,7 +178,7 @@ def transfer_result(wildcards):
 
 rule measure_transfer:
     input:
-        code=sources("measure_transfer.py"),
+        script=script_path("measure_transfer.py"),
         description="results/ensemble/{ensemble}_on_{source}/heldout/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}_on_{source}/heldout/test_ens_labeled.csv"),
         threshold="results/ensemble/{ensemble}_on_{source}/val/threshold.txt",
@@ -199,10 +202,11 @@ rule measure_transfer:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("measure_transfer.py"),
         options=lambda wildcards: " ".join(
             f"--{option} {domain}" for option in ("source", "target") for domain in SIDES[wildcards[option]]
         ),
     shell:
-        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
+        "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         " --reference-csv {input.reference:q} --reference-threshold-file {input.reference_threshold:q}"
         " --out {output.json:q} --log {log:q}"

@@ -4,7 +4,7 @@ again, and computes nothing."""
 
 rule plot_data:
     input:
-        code=sources("plot_data.py"),
+        script=script_path("plot_data.py"),
         sheet="results/inspection/labelled/contact_sheet.json",
         sheet_cutouts=ancient("results/inspection/labelled/contact_sheet.npy"),
         histograms="results/inspection/labelled/histograms.json",
@@ -33,14 +33,16 @@ rule plot_data:
     resources:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
+    params:
+        *code_of("plot_data.py"),
     shell:
-        'python {input.code[0]:q} --inspection "$(dirname {input.sheet:q})" --out-dir "$(dirname {output.cutouts:q})"'
+        'python {input.script:q} --inspection "$(dirname {input.sheet:q})" --out-dir "$(dirname {output.cutouts:q})"'
         " --log {log:q}"
 
 
 rule plot_training:
     input:
-        code=sources("plot_training.py"),
+        script=script_path("plot_training.py"),
         logs=lambda wildcards: ancient(
             [f"{folder}/training_log.csv" for folder in trained_members(wildcards)]
         ),
@@ -63,14 +65,15 @@ rule plot_training:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("plot_training.py"),
         options=lambda wildcards: repeated("members", trained_members(wildcards)),
     shell:
-        "python {input.code[0]:q} {params.options} --out {output.training:q} --log {log:q}"
+        "python {input.script:q} {params.options} --out {output.training:q} --log {log:q}"
 
 
 rule plot_evaluation_val:
     input:
-        code=sources("plot_evaluation.py"),
+        script=script_path("plot_evaluation.py"),
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
@@ -88,9 +91,10 @@ rule plot_evaluation_val:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("plot_evaluation.py"),
         prevalences=as_parameter(CONFIG.evaluation.prevalences),
     shell:
-        "python {input.code[0]:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
+        "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
         " --completeness {input.completeness_table:q} --prevalences {params.prevalences:q}"
         ' --out-dir "$(dirname {output.roc:q})" --log {log:q}'
 
@@ -98,7 +102,7 @@ rule plot_evaluation_val:
 # Through the table of completeness, nothing is drawn of a set that `evaluate_test` has refused to score.
 use rule plot_evaluation_val as plot_evaluation_test with:
     input:
-        code=sources("plot_evaluation.py"),
+        script=script_path("plot_evaluation.py"),
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
         threshold="results/ensemble/{ensemble}/val/threshold.txt",
@@ -115,7 +119,7 @@ use rule plot_evaluation_val as plot_evaluation_test with:
 
 rule plot_lens_val:
     input:
-        code=sources("plot_lens_parameters.py"),
+        script=script_path("plot_lens_parameters.py"),
         description="results/ensemble/{ensemble}/val/val_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
         summary=f"{LABELLED}/summary.json",
@@ -136,15 +140,16 @@ rule plot_lens_val:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("plot_lens_parameters.py"),
         options=packed_options(HELDOUT),
     shell:
-        "python {input.code[0]:q} --csv {input.ensemble:q} --errors {input.errors:q} {params.options}"
+        "python {input.script:q} --csv {input.ensemble:q} --errors {input.errors:q} {params.options}"
         " --out {output.lens_parameters:q} --log {log:q}"
 
 
 use rule plot_lens_val as plot_lens_test with:
     input:
-        code=sources("plot_lens_parameters.py"),
+        script=script_path("plot_lens_parameters.py"),
         description="results/ensemble/{ensemble}/{testset}/test_ens.json",
         ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
         summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
@@ -167,7 +172,7 @@ use rule plot_lens_val as plot_lens_test with:
 
 rule plot_drift:
     input:
-        code=sources("plot_drift.py"),
+        script=script_path("plot_drift.py"),
         drift="results/drift/{ensemble}/{testset}/drift.json",
         values=ancient("results/drift/{ensemble}/{testset}/drift_values.parquet"),
     output:
@@ -189,14 +194,16 @@ rule plot_drift:
     resources:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
+    params:
+        *code_of("plot_drift.py"),
     shell:
-        "python {input.code[0]:q} --drift {input.drift:q} --out {output.drift:q} --log {log:q}"
+        "python {input.script:q} --drift {input.drift:q} --out {output.drift:q} --log {log:q}"
 
 
 # Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
 rule plot_run_times:
     input:
-        code=sources("plot_run_times.py"),
+        script=script_path("plot_run_times.py"),
         after=[
             description_of(ensemble, testset)
             for ensemble in ENSEMBLES
@@ -245,8 +252,9 @@ rule plot_run_times:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("plot_run_times.py"),
         options=lambda wildcards: (
             f"{repeated('benchmarks', [BENCHMARKS])} --jobs {shlex.quote(jobs_of_the_run(wildcards))}"
         ),
     shell:
-        "python {input.code[0]:q} {params.options} --out {output.run_times:q} --log {log:q}"
+        "python {input.script:q} {params.options} --out {output.run_times:q} --log {log:q}"

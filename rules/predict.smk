@@ -1,6 +1,6 @@
 rule predict_val:
     input:
-        code=sources("predict.py"),
+        script=script_path("predict.py"),
         member="results/models/{model}/seed_{seed}/best.json",
         weights=ancient("results/models/{model}/seed_{seed}/best.pt"),
         summary=f"{LABELLED}/summary.json",
@@ -29,9 +29,10 @@ rule predict_val:
         compile="auto",
         batch_size="auto",
     params:
+        *code_of("predict.py"),
         options=lambda wildcards: f"--split val {predict_options(wildcards)}",
     shell:
-        'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
+        'python {input.script:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --splits "$(dirname {input.split:q})" {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
         " --batch-size {resources.batch_size} --choices results/choices --threads {threads} --log {log:q}"
@@ -39,7 +40,7 @@ rule predict_val:
 
 rule predict_test:
     input:
-        code=sources("predict.py"),
+        script=script_path("predict.py"),
         member="results/models/{model}/seed_{seed}/best.json",
         weights=ancient("results/models/{model}/seed_{seed}/best.pt"),
         summary="results/buckets/{testset}/part_{part}/summary.json",
@@ -68,9 +69,10 @@ rule predict_test:
         compile="auto",
         batch_size="auto",
     params:
+        *code_of("predict.py"),
         options=lambda wildcards: f"--which test {predict_options(wildcards)}",
     shell:
-        'python {input.code[0]:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
+        'python {input.script:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
         " --batch-size {resources.batch_size} --choices results/choices --threads {threads} --log {log:q}"

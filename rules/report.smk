@@ -15,8 +15,7 @@ CANDIDATES = CONFIG.submission.ensemble, CONFIG.submission.testset
 
 rule candidates:
     input:
-        code=sources("candidates.py"),
-        static=lambda wildcards: [in_clone(path) for path in STATIC],
+        script=script_path("candidates.py"),
         description=description_of(*CANDIDATES),
         ensemble=ancient(table_of(*CANDIDATES)),
         heldout_description=description_of(CANDIDATES[0], HELDOUT),
@@ -43,6 +42,7 @@ rule candidates:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("candidates.py"),
         options=" ".join(
             [
                 f"--ensemble {CANDIDATES[0]} --testset {CANDIDATES[1]} {packed_options(CANDIDATES[1])}",
@@ -51,14 +51,14 @@ rule candidates:
             ]
         ),
     shell:
-        "python {input.code[0]:q} --ensemble-csv {input.ensemble:q} --heldout-csv {input.heldout_ensemble:q}"
+        "python {input.script:q} --ensemble-csv {input.ensemble:q} --heldout-csv {input.heldout_ensemble:q}"
         ' --labelled "$(dirname {input.labelled:q})" {params.options}'
         ' --out-dir "$(dirname {output.page:q})" --log {log:q}'
 
 
 rule describe_data:
     input:
-        code=sources("describe_data.py"),
+        script=script_path("describe_data.py"),
         summary=f"{LABELLED}/summary.json",
         inspection="results/inspection/labelled/summary.json",
         split=f"{SPLITS}/objects.json",
@@ -84,6 +84,7 @@ rule describe_data:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("describe_data.py"),
         options=named(
             "tests",
             {
@@ -93,13 +94,13 @@ rule describe_data:
             },
         ),
     shell:
-        "python {input.code[0]:q} --summary {input.summary:q} --inspection {input.inspection:q}"
+        "python {input.script:q} --summary {input.summary:q} --inspection {input.inspection:q}"
         " --splits {input.split:q} {params.options} --out {output.page:q} --log {log:q}"
 
 
 rule write_overview:
     input:
-        code=sources("write_overview.py"),
+        script=script_path("write_overview.py"),
         citation=lambda wildcards: [in_clone(path) for path in CITATION],
         validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
         scored=expand("results/ensemble/{{ensemble}}/{testset}/metrics_test_ens.json", testset=SCORED),
@@ -127,6 +128,7 @@ rule write_overview:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("write_overview.py"),
         options=lambda wildcards: " ".join(
             [
                 named(
@@ -154,5 +156,5 @@ rule write_overview:
             ]
         ),
     shell:
-        "python {input.code[0]:q} --ensemble {wildcards.ensemble} --validation {input.validation:q}"
+        "python {input.script:q} --ensemble {wildcards.ensemble} --validation {input.validation:q}"
         " {params.options} --out {output.page:q} --log {log:q}"

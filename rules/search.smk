@@ -3,7 +3,7 @@
 
 rule run_trial:
     input:
-        code=sources("run_trial.py"),
+        script=script_path("run_trial.py"),
         summary=f"{LABELLED}/summary.json",
         cutouts=ancient(f"{LABELLED}/cutouts.npy"),
         index=ancient(f"{LABELLED}/index.parquet"),
@@ -33,16 +33,17 @@ rule run_trial:
         device="auto",
         compile="auto",
     params:
+        *code_of("run_trial.py"),
         settings=lambda wildcards: as_parameter(CONFIG.trial_settings(wildcards.search)),
     shell:
-        'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
+        'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         " --out {output.trial:q} --search {wildcards.search} --trial {wildcards.trial} --settings {params.settings:q}"
         " --device {resources.device:q} --compile {resources.compile:q} --threads {threads} --log {log:q}"
 
 
 rule conclude_search:
     input:
-        code=sources("conclude_search.py"),
+        script=script_path("conclude_search.py"),
         trials=lambda wildcards: trial_files(wildcards.search),
     output:
         table="results/search/{search}/trials.csv",
@@ -56,6 +57,7 @@ rule conclude_search:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("conclude_search.py"),
         options=lambda wildcards: " ".join(
             [
                 f"--settings {shlex.quote(as_parameter(CONFIG.conclusion_settings(wildcards.search)))}",
@@ -63,13 +65,13 @@ rule conclude_search:
             ]
         ),
     shell:
-        "python {input.code[0]:q} --search {wildcards.search} {params.options}"
+        "python {input.script:q} --search {wildcards.search} {params.options}"
         ' --out-dir "$(dirname {output.best:q})" --log {log:q}'
 
 
 rule plot_search:
     input:
-        code=sources("plot_search.py"),
+        script=script_path("plot_search.py"),
         trials=lambda wildcards: trial_files(wildcards.search),
     output:
         **search_figure("history", "Trials one after the other"),
@@ -87,6 +89,7 @@ rule plot_search:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("plot_search.py"),
         options=lambda wildcards: " ".join(
             [
                 f"--space {shlex.quote(searched_space(wildcards.search))}",
@@ -94,7 +97,7 @@ rule plot_search:
             ]
         ),
     shell:
-        'python {input.code[0]:q} {params.options} --out-dir "$(dirname {output.search_history:q})" --log {log:q}'
+        'python {input.script:q} {params.options} --out-dir "$(dirname {output.search_history:q})" --log {log:q}'
 
 
 for search in CONFIG.searches:

@@ -15,9 +15,10 @@ rule submission:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("submission.py"),
         options=submission_options(CONFIG.submission.ensemble),
     shell:
-        "python {input.code[0]:q} --ensemble-csv {input.ensemble:q} {params.options}"
+        "python {input.script:q} --ensemble-csv {input.ensemble:q} {params.options}"
         ' --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
         ' --validation "$(dirname {input.validation:q})"'
         " --out {output.submission:q} --provenance {output.provenance:q} --log {log:q}"

@@ -1,6 +1,6 @@
 rule train:
     input:
-        code=sources("train.py"),
+        script=script_path("train.py"),
         summary=f"{LABELLED}/summary.json",
         cutouts=ancient(f"{LABELLED}/cutouts.npy"),
         index=ancient(f"{LABELLED}/index.parquet"),
@@ -31,9 +31,10 @@ rule train:
         device="auto",
         compile="auto",
     params:
+        *code_of("train.py"),
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
     shell:
-        'python {input.code[0]:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
+        'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
         " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
         " --choices results/choices --log {log:q}"
@@ -41,7 +42,7 @@ rule train:
 
 rule import_member:
     input:
-        code=sources("import_member.py"),
+        script=script_path("import_member.py"),
         checkpoint=checkpoint_input,
     output:
         best="results/models/{model}/seed_{seed}/best.pt",
@@ -59,10 +60,11 @@ rule import_member:
         mem_mb=doubled_at_retry(8_000),
         runtime=doubled_at_retry(120),
     params:
+        *code_of("import_member.py"),
         settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
         size_px=CONFIG.data.size_px,
         checkpoint=lambda wildcards: checkpoint_sha256(checkpoint_of(wildcards)),
     shell:
-        'python {input.code[0]:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
+        'python {input.script:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
         " --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"
         " --size-px {params.size_px} --log {log:q}"

@@ -10,7 +10,7 @@ import pandas as pd
 
 import candidates
 from packed_files import write_packed
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 
 THRESHOLD = 0.6
 

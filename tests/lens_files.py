@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from packed_files import write_packed, write_splits
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 
 PIXEL_ARCSEC = 0.2
 

@@ -1,12 +1,13 @@
 """Tiny packed data sets and splits for tests, without FITS files."""
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stronglens.artefact import read_json, sha256_of, write_json
+from stronglens.formats.artefact import read_json, sha256_of, write_json
 
 BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
 
@@ -25,7 +26,7 @@ def write_packed(
     size_px: int = 33,
     bands: str = "grizy",
     seed: int = 0,
-    missing=(),
+    missing: Collection[tuple[str, str]] = (),
 ) -> Path:
     """Write a labelled set in which lenses have a ring, so that a network can learn it.
 
@@ -34,7 +35,8 @@ def write_packed(
     rng = np.random.default_rng(seed)
     axis = np.arange(size_px) - size_px // 2
     radius = np.hypot(*np.meshgrid(axis, axis))
-    cutouts, rows = [], []
+    cutouts: list[np.ndarray] = []
+    rows: list[dict[str, object]] = []
     for bucket in BUCKETS:
         is_lens = not bucket.endswith("nonlenses")
         for number in range(n_per_bucket):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 
 COLUMNS = ["path", "domain", "label", "prob", "pred", "object", "band"]
 

@@ -10,9 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stronglens import artefact
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json, write_text
-from stronglens.errors import InputError
+from stronglens.formats import artefact
+from stronglens.formats.artefact import (
+    check_sha256,
+    read_json,
+    sha256_of,
+    write_aside,
+    write_json,
+    write_text,
+)
+from stronglens.running.errors import InputError
 
 
 def names(folder: Path) -> list[str]:
@@ -59,7 +66,8 @@ def test_writers_that_look_at_the_ending_write_the_right_file(tmp_path: Path) ->
 def test_what_a_killed_process_leaves_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     script = (
-        "import os, signal, sys; from pathlib import Path; from stronglens.artefact import write_aside\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from stronglens.formats.artefact import write_aside\n"
         "with write_aside(Path(sys.argv[1])) as aside:\n"
         "    aside.write_text('a text that is longer than the next'); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -316,7 +316,7 @@ def test_a_worker_that_is_killed_ends_the_step(many: Path, tmp_path: Path) -> No
 def test_a_worker_without_memory_ends_the_step(
     many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stronglens.worker_processes._begin", _starve)
+    monkeypatch.setattr("stronglens.running.worker_processes._begin", _starve)
     options = ["--settings.path", str(many), "--settings.bands", '["g"]', "--processes", "2"]
     options += ["--settings.size-px", "410"]  # a block of 641 MiB
     assert build_buckets.main([*options, "--out-dir", str(tmp_path / "out")]) == 1

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from packed_files import write_packed, write_splits
-from stronglens.errors import InputError
 from stronglens.networks.batch_norm import has_batch_norm, in_batches
 from stronglens.networks.network import build_network
+from stronglens.running.errors import InputError
 from stronglens.settings.network import NetworkSettings
 from train import main
 

@@ -38,12 +38,12 @@ def test_make_bench_runs_every_stage() -> None:
     )
     assert listed.partition(":=")[2].split() == list(STAGES)
     others = {"harness", "made_data", "watched", "networks_here", "item_by_item"}
-    others |= {"growth", "experiments", "robustness", "gpu"}
+    others |= {"growth", "experiments", "robustness", "gpu", "plain_ensemble"}
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {*STAGES, *others}
 
 
 def test_the_check_of_a_gpu_runs_on_a_cpu(tmp_path: Path) -> None:
-    told = run("gpu.py", "--smoke", "--only", "env,equal,resume,ways:atto", "--out", str(tmp_path))
+    told = run("gpu.py", "--smoke", "--only", "env,equal,ways:atto", "--out", str(tmp_path))
     assert ", 0 bad;" in told
     assert "atto, batch 8, chosen by measuring" in told
     assert (tmp_path / "results.json").is_file()

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stronglens.ensembling.youden import youden_threshold
 from stronglens.scoring.bootstrap import (
     HEADLINE,
     Ranked,
@@ -17,6 +16,7 @@ from stronglens.scoring.bootstrap import (
 )
 from stronglens.scoring.metrics import metrics_at
 from stronglens.scoring.operating_points import highest_youden
+from stronglens.scoring.youden import youden_threshold
 
 Drawn = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 

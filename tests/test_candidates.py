@@ -23,8 +23,8 @@ from stronglens.candidates.pictures import (
     usual_flux,
 )
 from stronglens.ensembling.row_ids import row_ids
-from stronglens.packing.cutout_statistics import frame_noise, frame_sky
-from stronglens.packing.packed import open_packed
+from stronglens.formats.packed import open_packed
+from stronglens.inspecting.cutout_statistics import frame_noise, frame_sky
 from stronglens.settings.candidates import CandidatesSettings
 
 SIZE = 33

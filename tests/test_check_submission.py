@@ -13,7 +13,7 @@ import submission
 import threshold
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 
 BUCKETS = ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
 LABELLED = [f"{bucket}/D_{number:08d}" for bucket in BUCKETS for number in range(6)]

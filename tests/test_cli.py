@@ -13,8 +13,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import Field
 
-from stronglens.cli import Command, run
-from stronglens.errors import InputError
+from stronglens.running.cli import Command, run
+from stronglens.running.errors import InputError
 from stronglens.settings.base import Settings
 from stronglens.settings.member import MemberSettings
 

@@ -16,8 +16,8 @@ import ensemble
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
 from stronglens.ensembling.combination import Combination, MemberScores, corrected_for_prevalence
 from stronglens.ensembling.fitting import cross_fit, fit_combination
-from stronglens.ensembling.threshold_file import write_threshold
-from stronglens.errors import InputError
+from stronglens.formats.threshold_file import write_threshold
+from stronglens.running.errors import InputError
 from stronglens.scoring.metrics import expected_calibration_error
 from stronglens.settings.combine import CombineSettings
 

@@ -13,7 +13,8 @@ from document_config import main as document_config
 from stronglens.configuring.config import Config, check_config, check_sources
 from stronglens.configuring.config_page import config_page, config_schema
 from stronglens.configuring.timm_names import timm_names
-from stronglens.errors import InputError
+from stronglens.configuring.yaml_keys import misread
+from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.transfer import TransferSettings
@@ -482,7 +483,7 @@ def test_the_short_form_has_the_parameters_that_it_always_had() -> None:
 )
 def test_buckets_say_what_they_are(labelled: dict[str, Any], text: str) -> None:
     found = only_problem(small(("data.labelled", labelled)))
-    assert found.startswith("data.labelled: ")
+    assert found.startswith("data: ")
     assert text in found
 
 
@@ -554,6 +555,50 @@ def test_keys_given_twice(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: models.nano.seeds: given twice, in lines 9 and 10"
     path.write_text(SMALL)
     check_config(yaml.safe_load(path.read_text()), str(path))
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "advice"),
+    [
+        ("seeds: [042]", "models.nano.seeds.0: line 9", "write 42, or '042'"),
+        ("seeds: [101, 089]", "models.nano.seeds.1: line 9", "write 89, or '089'"),
+        ("seeds: [-042]", "models.nano.seeds.0: line 9", "write -42, or"),
+        ("seeds: [0o52]", "models.nano.seeds.0: line 9", "write or '0o52'"),
+        ("seeds: [0x2A]", "models.nano.seeds.0: line 9", "'0x2A' if it is text"),
+        ("seeds: [0b101]", "models.nano.seeds.0: line 9", "'0b101' if it is text"),
+        ("seeds: [1_000]", "models.nano.seeds.0: line 9", "write 1000, or"),
+        ("seeds: [1:30]", "models.nano.seeds.0: line 9", "'1:30' if it is text"),
+        ("seeds: [42]\n    train: {lr: 01e-3}", "models.nano.train.lr: line 10", "write 1e-3, or"),
+        ("seeds: [42]\n    train: {lr: 00.1}", "models.nano.train.lr: line 10", "write 0.1, or"),
+        ("seeds: [42]\n    train: {lr: 1:30.5}", "models.nano.train.lr: line 10", "'1:30.5' if it is text"),
+        ("seeds: [42]\n    seed_overrides: {042: {}}", "models.nano.seed_overrides.042: line 10", "write 42"),
+    ],
+)
+def test_numbers_that_yaml_takes_for_others_are_refused(
+    tmp_path: Path, written: str, line: str, advice: str
+) -> None:
+    """`seeds: [042]` trained seed 34."""
+    path = tmp_path / "my.yaml"
+    text = SMALL.replace("seeds: [42, 101]", written)
+    text = "\n".join(row for row in text.splitlines() if "train: {" not in row or row in written.splitlines())
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        check_config(yaml.safe_load(text), str(path))
+    assert f"{path}: {line}: expected a plain decimal number, found " in str(caught.value)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "-0", "42", "1e-3", "1.0E+5", ".5", "0.5", "5.", "-1", ".inf", "'042'", "a042", "1e"]
+)
+def test_plain_numbers_and_text_are_not_refused(tmp_path: Path, number: str) -> None:
+    (tmp_path / "my.yaml").write_text(f"a: [{number}]\n{number}: 1\n2020-01-01: g\nb: |\n  042\n")
+    assert misread(tmp_path / "my.yaml") == []
+
+
+def test_an_alias_that_leads_to_itself_is_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("a: &x [*x, 042]\nb: *x\n")
+    assert len(misread(tmp_path / "my.yaml")) == 1
 
 
 # Where the data lie

@@ -3,6 +3,7 @@
 Large artefacts are more than 1 MB here, since Snakemake compares the content of smaller files only.
 """
 
+import ast
 import json
 import os
 import re
@@ -129,8 +130,20 @@ def project(finished, tmp_path) -> Path:
 
 
 def edit(folder: Path, module: str) -> None:
+    """Let a script, a module or a data file of the library compute something else."""
     with (folder / "workflow/scripts" / module).open("a") as source:
-        source.write("\n# changed\n")
+        source.write("\nchanged = 1\n")
+
+
+def edited(folder: Path, *targets: str) -> dict[str, set[str]]:
+    """Rules of which a dry run says that the code has changed, and modules that it names."""
+    found: dict[str, set[str]] = {}
+    for block in re.split(r"\n(?=(?:local)?rule \w+:)", snakemake(folder, "-n", *targets))[1:]:
+        reason = re.search(r"reason: .*Params have changed since last execution: (.*)$", block, re.MULTILINE)
+        if reason:
+            names = re.findall(r"'([\w./]+) [0-9a-f]{12}'", reason[1])
+            found.setdefault(re.match(r"(?:local)?rule (\w+):", block)[1], set()).update(names)
+    return found
 
 
 def age(paths, seconds: float) -> None:
@@ -391,8 +404,7 @@ def test_captions_of_the_report_rerun_nothing_and_missing_benchmarks_neither(pro
     ("module", "rerun"),
     [
         ("stronglens/scoring/metrics.py", {"threshold", "evaluate_val", "evaluate_test"}),
-        ("stronglens/ensembling/threshold.py", {"threshold"}),
-        ("stronglens/settings/decide.py", {"threshold"}),
+        ("stronglens/scoring/threshold.py", {"threshold"}),
         ("evaluate.py", {"evaluate_val", "evaluate_test"}),
         ("submission.py", {"submission", "submission_of_ensemble"}),
         ("stronglens/candidates/static/app.js", {"candidates"}),
@@ -410,13 +422,101 @@ def test_editing_a_late_step_never_trains(project, module, rerun):
     assert bool(found) == bool(rerun)
 
 
+def python_files(folder: Path) -> list[Path]:
+    return [path for part in ("workflow", "rules") for path in (folder / part).rglob("*.py")]
+
+
+def test_comments_docstrings_and_layout_rerun_nothing(project):
+    """Every script and module at once: `ast.unparse` lays the code out anew and drops comments."""
+    for path in python_files(project):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                has_docstring = ast.get_docstring(node) is not None
+                node.body[:has_docstring] = [ast.Expr(ast.Constant("Other words."))]
+        path.write_text(f"# A comment.\n{ast.unparse(ast.fix_missing_locations(tree))}")
+    assert jobs(project) == set()
+
+
+def test_edits_in_running_rerun_nothing(project):
+    modules = list((project / "workflow/scripts/stronglens/running").glob("*.py"))
+    assert len(modules) > 5
+    for module in modules:
+        edit(project, f"stronglens/running/{module.name}")
+    assert jobs(project) == set()
+
+
+def test_declarations_in_settings_rerun_nothing_by_themselves(project):
+    """Their values are parameters: what changes none of these changes no result."""
+    for module in (project / "workflow/scripts/stronglens/settings").glob("*.py"):
+        edit(project, f"stronglens/settings/{module.name}")
+        text = module.read_text()
+        module.write_text(re.sub(r"\b(le|lt)=(\d)", r"\1=9\2", text).replace('"found ', '"we found '))
+    assert jobs(project) == set()
+
+
+OTHER_PYTHON = """
+import ast
+
+trees = 0
+
+
+def parsed_by_another_version(*given, parse=ast.parse, **options):
+    global trees
+    trees += 1
+    tree = parse(*given, **options)
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.JoinedStr):
+            parts = [[ast.Constant(one) for one in part.value] if isinstance(part, ast.Constant) else [part]
+                     for part in node.values]
+            node.values = sum(parts, [])
+        for field in node._fields:
+            if field != "value" and getattr(node, field, None) in (None, []) and field in vars(node):
+                delattr(node, field)
+    return tree
+
+
+for kind in (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef):
+    kind._fields += ("field_of_another_version",)
+    kind.field_of_another_version = []
+ast.parse = parsed_by_another_version
+"""
+
+
+def test_another_python_reruns_nothing(project):
+    """Simulated: syntax trees with other fields, without empty ones, and with f-strings in other parts."""
+    snakefile = project / "Snakefile"
+    shown = 'print(f"{trees} trees of another version", file=sys.stderr)'
+    snakefile.write_text(f"{OTHER_PYTHON}\n{snakefile.read_text()}\n{shown}\n")
+    said = snakemake(project, "-n")
+    assert int(re.search(r"(\d+) trees of another version", said)[1]) > 100
+    assert jobs(project) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "first"),
+    [
+        ("stronglens/training/trainer.py", {"train"}),
+        ("stronglens/networks/normalise.py", {"train"}),  # what follows has its new outputs for a reason
+        ("stronglens/ensembling/merge.py", {"ensemble_val"}),
+        ("evaluate.py", {"evaluate_val", "evaluate_test"}),
+        ("stronglens/candidates/static/grid.js", {"candidates"}),
+    ],
+)
+def test_a_dry_run_names_the_module_that_was_edited(project, module, first):
+    """Which steps an edit concerns is tested for all packages in test_fingerprint.py."""
+    edit(project, module)
+    name = module.removesuffix(".py").replace("/", ".") if re.fullmatch(r".+/.+\.py", module) else module
+    assert edited(project) == {rule: {name} for rule in first}
+
+
 SCORE_PLOTS = {"plot_evaluation_val", "plot_evaluation_test"}
 
 
 @pytest.mark.parametrize(
     ("module", "drawn"),
     [
-        ("stronglens/packing/inspection_plots.py", {"plot_data"}),
+        ("stronglens/inspecting/inspection_plots.py", {"plot_data"}),
         ("stronglens/scoring/evaluation_plots.py", SCORE_PLOTS),
         ("stronglens/scoring/completeness_plot.py", SCORE_PLOTS),
         ("stronglens/scoring/lens_plots.py", set()),  # only where something is estimated
@@ -424,7 +524,7 @@ SCORE_PLOTS = {"plot_evaluation_val", "plot_evaluation_test"}
         ("stronglens/reporting/training_curves.py", {"plot_training"}),
         ("stronglens/reporting/run_times.py", {"plot_run_times"}),
         # Run times by the next call: Snakemake looks at their code once all that they wait for is there.
-        ("stronglens/figures.py", {"plot_data", "plot_drift", "plot_training"} | SCORE_PLOTS),
+        ("stronglens/formats/figures.py", {"plot_data", "plot_drift", "plot_training"} | SCORE_PLOTS),
     ],
 )
 def test_how_a_figure_looks_concerns_that_figure_alone(project, module, drawn):

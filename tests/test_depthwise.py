@@ -49,6 +49,9 @@ def test_a_network_keeps_its_names_and_results() -> None:
             nn.init.normal_(parameter)
     found.load_state_dict(expected.state_dict())
     images = torch.randn(4, 1, 41, 41)
+    found.eval(), expected.eval()
+    with torch.inference_mode():
+        assert torch.equal(found(images), expected(images))  # on a CPU, without gradients
     torch.testing.assert_close(found(images), expected(images), rtol=1e-4, atol=1e-5)
 
 

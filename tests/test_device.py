@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stronglens.errors import InputError
 from stronglens.networks.device import Card, Gpus, choose_device, look_for_gpus, runs_on
+from stronglens.running.errors import InputError
 
 KERNELS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
 H100 = Card("NVIDIA H100 80GB HBM3", (9, 0))

@@ -18,12 +18,12 @@ from scipy import ndimage
 import compare_data as step
 import plot_drift
 from fits_files import BANDS, galaxy, primary_bytes, write_labelled, write_test_set
-from stronglens.artefact import sha256_of, write_json
 from stronglens.comparing.compared import read_compared
 from stronglens.comparing.drift import STATISTICS, distance_outside
-from stronglens.packing import cutout_statistics as statistics
+from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.formats.packed import open_packed
+from stronglens.inspecting import cutout_statistics as statistics
 from stronglens.packing.pack import build_buckets
-from stronglens.packing.packed import open_packed
 from stronglens.settings.data import BUCKETS, PackSettings, SplitSettings
 from stronglens.splitting.split import split_objects
 

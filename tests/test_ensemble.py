@@ -7,15 +7,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ensemble
 from prediction_files import cutouts_of, replace_csv, write_packed_tables, write_prediction
-from stronglens.artefact import sha256_of
 from stronglens.ensembling import merge
+from stronglens.ensembling.member_predictions import rows_by_key
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.ensembling.threshold_file import write_threshold
-from stronglens.errors import InputError
-from stronglens.tables import TEXT
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.tables import TEXT
+from stronglens.formats.threshold_file import write_threshold
+from stronglens.running.errors import InputError
 
 LENS, OTHER = "slsim_lenses/D1_L_00000000", "hsc_nonlenses/D2_N_00000000"
 BLIND = [f"object_{number:05d}" for number in range(40)]
@@ -455,3 +458,24 @@ def test_merge_finds_repeated_keys(tmp_path: Path) -> None:
     ):
         list(stream)
     assert not (tmp_path / "scratch").exists()
+
+
+# Rows by their keys
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "ä", "aa", "z"]), max_size=12))
+def test_rows_are_brought_together_in_any_order(names: list[str]) -> None:
+    rows = rows_by_key(pa.chunked_array([pa.array(names[:5], TEXT), pa.array(names[5:], TEXT)]))
+    places = {key: [n for n, name in enumerate(names) if name == key] for key in sorted(set(names))}
+    assert rows.keys.to_pylist() == list(places)
+    assert rows.order.tolist() == [row for own in places.values() for row in own]
+    assert rows.order[rows.starts].tolist() == [own[0] for own in places.values()]
+    assert rows.n_rows.tolist() == [len(own) for own in places.values()]
+    assert rows.sums(np.arange(len(names))).tolist() == [sum(own) for own in places.values()]
+
+
+def test_tables_with_the_same_rows_are_sorted_once() -> None:
+    names = pa.chunked_array([["b", "a", "b"]], TEXT)
+    known = rows_by_key(names)
+    assert rows_by_key(pa.chunked_array([["b"], ["a", "b"]], TEXT), [known]) is known
+    assert rows_by_key(names.slice(1), [known]) is not known

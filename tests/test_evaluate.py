@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 import evaluate
 import plot_evaluation
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.scoring import bootstrap
 from stronglens.scoring.evaluation_plots import (
     PLOTS,

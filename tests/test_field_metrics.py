@@ -13,8 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import evaluate
-from stronglens.artefact import sha256_of, write_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.running.errors import InputError
 from stronglens.scoring import bootstrap
 from stronglens.scoring.completeness import read_completeness, write_completeness
 from stronglens.scoring.field_metrics import completeness_by, field_metrics, field_metrics_by_domain

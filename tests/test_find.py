@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.sources.find import bands_of, find_cutouts, part_of
 

@@ -10,7 +10,7 @@ import torch
 
 from import_member import main
 from paper_network import paper_forward, paper_weights
-from stronglens.networks.member_files import read_member
+from stronglens.formats.member_files import read_member
 from stronglens.networks.network import build_network
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import NetworkSettings

@@ -12,11 +12,11 @@ from matplotlib.image import imread
 import inspect_data as step
 import plot_data
 from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
-from stronglens.packing.inspected import read_histograms, read_sheet
-from stronglens.packing.inspection import choose_cutouts, choose_sheet, count_pixels, describe_pixels
-from stronglens.packing.inspection_plots import arrange_cutouts
+from stronglens.formats.packed import open_packed
+from stronglens.inspecting.inspected import read_histograms, read_sheet
+from stronglens.inspecting.inspection import choose_cutouts, choose_sheet, count_pixels, describe_pixels
+from stronglens.inspecting.inspection_plots import arrange_cutouts
 from stronglens.packing.pack import build_buckets
-from stronglens.packing.packed import open_packed
 from stronglens.settings.data import BUCKETS, PackSettings, SplitSettings
 from stronglens.splitting.split import split_objects
 

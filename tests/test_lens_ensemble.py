@@ -19,7 +19,7 @@ import submission
 import threshold
 from lens_files import describe, write_parameters
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.scoring import bootstrap
 from stronglens.scoring.lens_errors import errors_of, in_words, read_estimates
 from stronglens.scoring.lens_plots import plot_estimates

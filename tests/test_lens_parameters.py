@@ -15,11 +15,11 @@ import predict
 import train
 from lens_files import describe, write_lenses, write_parameters
 from stronglens.configuring.config import check_config
-from stronglens.errors import InputError
+from stronglens.formats.member_files import read_member
 from stronglens.networks.lens_scaling import fit_scaling
-from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
 from stronglens.networks.preprocess import preprocess
+from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS
 from stronglens.settings.lens_parameters import LENS_PARAMETERS
 from stronglens.settings.member import MemberSettings

@@ -1,6 +1,7 @@
 """What is installed: the lock meets pyproject.toml, and every other statement of a version meets the lock."""
 
 import itertools
+import platform
 import re
 import sys
 import sysconfig
@@ -27,11 +28,11 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 
 
 def locked(python: str) -> dict[str, str]:
-    """Version of each package that the lock installs on Linux with a Python."""
+    """Version of each package that the lock installs on Linux with a Python, 3.12 or 3.12.4."""
     versions: dict[str, str] = {}
     environment = {
-        "python_version": python,
-        "python_full_version": f"{python}.0",
+        "python_version": ".".join(python.split(".")[:2]),
+        "python_full_version": python if python.count(".") == 2 else f"{python}.9",
         "sys_platform": "linux",
         "platform_machine": "x86_64",
     }
@@ -77,7 +78,7 @@ def test_what_is_installed_is_what_the_lock_says() -> None:
     """An audit without a network: of an environment that `make install` has made, and of it alone."""
     if not list(Path(sys.prefix).glob("installed-*")):
         pytest.skip("this environment was not made from the lock")
-    versions = locked(f"{sys.version_info.major}.{sys.version_info.minor}")
+    versions = locked(platform.python_version())
     # Not all of sys.path: setuptools, once imported, adds packages of its own to it.
     folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     installed = {canonicalize_name(found.metadata["Name"]): found for found in distributions(path=folders)}
@@ -117,6 +118,15 @@ def test_the_conda_environment_has_what_the_steps_need(conda: dict[str, str]) ->
     # Snakemake itself runs outside of it.
     needed = [*LIBRARY, *EXTRAS["sim"], *EXTRAS["search"]]
     assert set(conda) == {canonicalize_name(requirement.name) for requirement in needed}
+
+
+@pytest.mark.parametrize("recipe", ["Containerfile", "apptainer.def"])
+def test_images_have_the_locked_versions(recipe: str) -> None:
+    text = " ".join((ROOT / "envs" / recipe).read_text().replace("\\\n", " ").split())
+    assert re.search(r"\bpython:3\.11-", text)
+    assert "pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps" in text
+    assert "--requirement /opt/requirements.lock" in text
+    assert "requirements.lock /opt/requirements.lock" in text
 
 
 def test_the_citation_is_of_this_version() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stronglens.errors import InputError
-from stronglens.networks.member_files import read_member, write_member, write_weights
+from stronglens.formats.member_files import read_member, write_member, write_weights
+from stronglens.running.errors import InputError
 
 DESCRIPTION = {"model": "nano", "seed": 42, "in_chans": 1}
 

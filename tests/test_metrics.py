@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 from sklearn import metrics as sk
 
-from stronglens.artefact import write_json
+from stronglens.formats.artefact import write_json
 from stronglens.scoring.metrics import (
     calibration_bins,
     expected_calibration_error,

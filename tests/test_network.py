@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stronglens.errors import InputError
 from stronglens.networks.network import build_network
+from stronglens.running.errors import InputError
 from stronglens.settings.network import NetworkSettings
 
 

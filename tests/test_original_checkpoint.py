@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from paper_network import paper_forward, paper_weights
-from stronglens.errors import InputError
 from stronglens.networks.network import build_network
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
+from stronglens.running.errors import InputError
 from stronglens.settings.network import NetworkSettings
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from check_test_sets import main
-from stronglens.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of, write_json
 
 SPLITS = {"a": "train", "b": "val", "c": "test"}
 

@@ -32,10 +32,10 @@ from fits_files import (
     write_single_band,
     write_test_set,
 )
-from stronglens.errors import InputError
+from stronglens.formats.packed import open_packed
 from stronglens.packing import blocks
 from stronglens.packing.pack import build_buckets
-from stronglens.packing.packed import open_packed
+from stronglens.running.errors import InputError
 from stronglens.settings.data import (
     BUCKETS,
     DataSettings,
@@ -178,7 +178,7 @@ def test_a_killed_process_ends_the_step(
 ) -> None:
     monkeypatch.setattr("stronglens.packing.blocks.BLOCK_FILES", 20)
     monkeypatch.setattr("stronglens.packing.pack.BLOCK_FILES", 20)
-    monkeypatch.setattr("stronglens.worker_processes._begin", _kill_oneself)
+    monkeypatch.setattr("stronglens.running.worker_processes._begin", _kill_oneself)
     with pytest.raises(InputError, match="was killed, perhaps for want of memory"):
         build_buckets(settings_of(labelled), tmp_path / "out", n_processes=2)
     assert list((tmp_path / "out").iterdir()) == []
@@ -207,7 +207,7 @@ def test_processes_that_cannot_be_started_are_not_taken_for_a_full_disk(
 PARENT = """
 import multiprocessing, os, signal, time
 from concurrent.futures import ProcessPoolExecutor
-from stronglens.worker_processes import end_with_parent
+from stronglens.running.worker_processes import end_with_parent
 
 pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent)
 print(pool.submit(os.getpid).result(), flush=True)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from packed_files import state_index, write_packed
-from stronglens.errors import InputError
-from stronglens.packing import packed_pieces
-from stronglens.packing.packed import open_packed
-from stronglens.packing.packed_pieces import open_pieces
+from stronglens.formats import packed_pieces
+from stronglens.formats.packed import open_packed
+from stronglens.formats.packed_pieces import open_pieces
+from stronglens.running.errors import InputError
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 5, 7, 20, 1000])

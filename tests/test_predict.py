@@ -8,10 +8,10 @@ import torch
 
 from packed_files import state_index, write_packed, write_splits
 from predict import main
-from stronglens.artefact import sha256_of, write_json
-from stronglens.networks.member_files import read_member
+from stronglens.formats import packed_pieces
+from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.formats.member_files import read_member
 from stronglens.networks.symmetries import seen_as
-from stronglens.packing import packed_pieces
 from stronglens.prediction import predict_member
 from train import main as train_main
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from stronglens.networks.normalise import divisor_of, noise_of, quantile
+from stronglens.inspecting.cutout_statistics import frame_noise
+from stronglens.networks.normalise import _sums_by_halves, divisor_of, noise_of, quantile
 from stronglens.networks.preprocess import Known, preprocess, preprocess_all
-from stronglens.packing.cutout_statistics import frame_noise
 from stronglens.settings.preprocess import PreprocessSettings
 
 CPU = torch.device("cpu")
@@ -462,3 +462,13 @@ def test_a_gpu_computes_the_same(variant: str) -> None:
     expected = preprocess(images, settings, domains)
     found = preprocess(images.to("cuda"), settings, domains).cpu()
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_pixels", [1, 2, 3, 40, 1681])
+def test_means_as_on_a_gpu_do_not_depend_on_the_other_rows(n_pixels: int) -> None:
+    """There a reduction adds in another order for another number of rows, or another place of the row."""
+    pixels = torch.randn(7, n_pixels, generator=torch.Generator().manual_seed(1))
+    sums = _sums_by_halves(pixels)
+    for number, row in enumerate(pixels):
+        assert torch.equal(_sums_by_halves(row[None]), sums[number : number + 1])
+    torch.testing.assert_close(sums[:, 0], pixels.sum(dim=1), rtol=1e-5, atol=1e-4)

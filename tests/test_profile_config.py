@@ -2,7 +2,7 @@
 
 import os
 import re
-import subprocess
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +13,8 @@ import yaml
 from snakemake.profiles import ProfileConfigFileParser
 from snakemake_executor_plugin_slurm import Executor
 
-from pbs_run import PID_VARIABLE, Run
 from snakemake_call import call_snakemake
-from workflow_run import REPOSITORY, WorkflowRun, clone, end_runs, site_profile
+from workflow_run import REPOSITORY, WorkflowRun, end_runs, site_profile
 
 PROFILES = REPOSITORY / "profiles"
 NAMES = ("pbs", "slurm", "local")
@@ -23,9 +22,8 @@ NAMES = ("pbs", "slurm", "local")
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Takes back what profiles/pbs sets for its scripts."""
-    monkeypatch.setenv("PATH", os.environ["PATH"])
-    monkeypatch.setenv(PID_VARIABLE, "")
+    """Takes back what profiles/pbs does to find its executor."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     end_runs()
 
@@ -100,38 +98,16 @@ def test_there_is_no_default_profile() -> None:
     assert not (PROFILES / "default").exists()
 
 
-def test_the_scripts_of_pbs_are_found_wherever_snakemake_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "it's {a} clone of $HOME"
-    clone(folder)
-    monkeypatch.chdir(folder)
-    profile = parse(Path("pbs/config.yaml"))
-    assert profile["cluster-generic-cancel-cmd"] == str(folder / "pbs" / "cancel.py")
-    assert os.access(profile["cluster-generic-cancel-cmd"], os.X_OK)
-    # These two go through a shell, the first after Snakemake has replaced what stands in braces.
-    for command in (
-        profile["cluster-generic-submit-cmd"].format(),
-        profile["cluster-generic-status-cmd"],
-    ):
-        words = subprocess.run(
-            ["sh", "-c", f"printf %s {command}"], capture_output=True, text=True, check=True
-        )
-        assert Path(words.stdout).is_relative_to(folder)
-        assert os.access(words.stdout, os.X_OK)
-
-
-def test_the_scripts_of_pbs_know_snakemakes_process() -> None:
-    parse(PROFILES / "pbs" / "config.yaml")
-    run = Run.current()
-    assert run is not None
-    assert run.pid == os.getpid()
-
-
-def test_the_scripts_of_pbs_run_with_the_python_of_snakemake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    parse(PROFILES / "pbs" / "config.yaml")
-    assert os.environ["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+@pytest.mark.parametrize("where", ["the clone", "a copy of the profile elsewhere"])
+def test_the_profile_of_pbs_is_read_from_any_folder(tmp_path: Path, where: str) -> None:
+    folder = tmp_path / "it's {a} clone"
+    profile = "pbs"
+    if where != "the clone":
+        profile = str(tmp_path / "site")
+        shutil.copytree(PROFILES / "pbs", profile)
+    run = WorkflowRun(folder, {"42": "true"}, "-n", profile=profile, environment={"PYTHONPATH": ""})
+    assert run.wait(60) == 0, run.said
+    assert "train" in run.said
 
 
 def test_the_slurm_plugin_never_looks_away_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +164,7 @@ class TestLocal:
 
     def test_jobs_run_each_on_its_own_gpu(self, tmp_path: Path) -> None:
         claim = (
-            "import time; from stronglens.gpu_lock import claim_gpu\n"
+            "import time; from stronglens.running.gpu_lock import claim_gpu\n"
             "with claim_gpu() as gpu: print(time.time()); print(gpu); time.sleep(1); print(time.time())"
         )
         (tmp_path / "member.py").write_text(claim)
@@ -230,7 +206,10 @@ def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
     commands_folder.mkdir()
     member = "results/models/toy/seed_42/best.txt"
     (commands_folder / "qsub").write_text(PBS.format(folder=commands_folder, member=member))
-    (commands_folder / "qstat").write_text("#!/bin/sh\necho 'pbs_version = 23.06.06'\n")
+    (commands_folder / "qstat").write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo 'pbs_version = 23.06.06' && exit\n"
+        "echo 'qstat: Unknown Job Id' >&2; exit 153\n"
+    )
     for name in ("qsub", "qstat"):
         (commands_folder / name).chmod(0o755)
     clone_folder, folder = tmp_path / "clone", tmp_path / "it's elsewhere"
@@ -262,7 +241,7 @@ def test_a_whole_run_through_qsub(tmp_path: Path) -> None:
     assert "exit code 1; log logs/pbs/train/train-toy-42." in run.said
     first, retry, scores = (path.read_text().split("\n") for path in sorted(commands_folder.glob("qsub-*")))
     assert "select=1:ncpus=8:ngpus=1:mem=1000mb" in first
-    assert "select=1:ncpus=8:ngpus=1:mem=2000mb" in retry
+    assert "select=1:ncpus=8:ngpus=1:mem=1000mb" in retry  # it did not fail for memory
     assert "select=1:ncpus=2:mem=500mb" in scores
     assert ("walltime=48:00:00" in first, "walltime=00:20:00" in scores) == (True, True)
     for job, queue in ((first, "gpu_long"), (retry, "gpu_long"), (scores, "long")):

@@ -16,11 +16,11 @@ import pytest
 
 import predict
 import train
-from stronglens import gpu_lock
-from stronglens.errors import InputError
-from stronglens.gpu_lock import claim_gpu
+from stronglens.running import gpu_lock
+from stronglens.running.errors import InputError
+from stronglens.running.gpu_lock import claim_gpu
 
-LIBRARY = Path(gpu_lock.__file__).parents[1]
+LIBRARY = Path(gpu_lock.__file__).parents[2]
 SCHEDULERS = ("PBS_JOBID", "SLURM_JOB_ID", "LSB_JOBID", "JOB_ID")
 ALL_VARIABLES = ("CUDA_VISIBLE_DEVICES", *SCHEDULERS, "SGE_TASK_ID")
 TWO_GPUS = "GPU 0: NVIDIA A100 (UUID: GPU-aa)\nGPU 1: NVIDIA A100 (UUID: GPU-bb)\n"
@@ -83,7 +83,7 @@ def other_process(workstation: Path) -> Iterator[subprocess.Popen[str]]:
     code = f"""
         import time
         from pathlib import Path
-        from stronglens import gpu_lock
+        from stronglens.running import gpu_lock
         gpu_lock._LOCKS = Path({str(workstation)!r})
         with gpu_lock.claim_gpu(candidates=["0", "1"]) as gpu:
             print(gpu, flush=True)
@@ -399,6 +399,6 @@ def test_a_folder_of_somebody_else_is_refused(workstation: Path, tmp_path: Path,
 
 
 def test_torch_is_not_imported() -> None:
-    code = "import sys, stronglens.gpu_lock; sys.exit('torch' in sys.modules)"
+    code = "import sys, stronglens.running.gpu_lock; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stronglens.cli import Command, run
-from stronglens.progress import progress
+from stronglens.running.cli import Command, run
+from stronglens.running.progress import progress
 
 
 class Screen(io.StringIO):

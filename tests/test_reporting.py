@@ -18,11 +18,11 @@ import write_overview
 from candidate_files import THRESHOLD, write_ensemble
 from fits_files import plant_faults, write_labelled
 from packed_files import write_packed
-from stronglens.artefact import write_json
 from stronglens.comparing.drift import BAND_CORRELATION, PROBABILITY, STATISTICS
 from stronglens.comparing.drift_plots import NAMES
-from stronglens.figures import save_figure
-from stronglens.packing.inspection import inspect_data
+from stronglens.formats.artefact import write_json
+from stronglens.formats.figures import save_figure
+from stronglens.inspecting.inspection import inspect_data
 from stronglens.packing.pack import build_buckets
 from stronglens.reporting.html import page, paragraph, table
 from stronglens.reporting.jobs import Jobs

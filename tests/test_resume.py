@@ -1,10 +1,8 @@
 import logging
-import sys
 
 import torch
 
-from stronglens import errors
-from stronglens.training.resume import STATE, clear_state, code_sha256, load_state, save_state
+from stronglens.training.resume import STATE, clear_state, load_state, save_state
 
 IDENTITY = {"settings": {"lr": 0.1, "epochs": 3}, "seed": 42, "code": "ab"}
 
@@ -42,17 +40,3 @@ def test_unreadable_state_is_set_aside(tmp_path, caplog):
 def test_nothing_to_resume_is_no_fault(tmp_path):
     assert load_state(tmp_path / "resume", IDENTITY) is None
     clear_state(tmp_path / "resume")
-
-
-def test_the_code_is_the_script_and_the_library(tmp_path, monkeypatch):
-    files = {"__main__": tmp_path / "train.py", "stronglens.errors": tmp_path / "errors.py"}
-    for path in files.values():
-        path.write_text("1")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(files["__main__"]), raising=False)
-    monkeypatch.setattr(errors, "__file__", str(files["stronglens.errors"]))
-    seen = {code_sha256()}
-    for path in files.values():
-        path.write_text("2")
-        seen.add(code_sha256())
-    assert len(seen) == 3
-    assert code_sha256() in seen

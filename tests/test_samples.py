@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stronglens.errors import InputError
 from stronglens.networks.samples import make_samples
+from stronglens.running.errors import InputError
 
 BANDS = ["g", "r", "i", "z", "y"]
 COLUMNS = ["path", "domain", "label", "object", "band"]

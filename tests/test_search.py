@@ -19,7 +19,7 @@ import plot_search
 import run_trial
 from packed_files import write_packed, write_splits
 from stronglens.configuring.config import check_config
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.searching import study as studies
 from stronglens.searching.conclusion import trials_table
 from stronglens.searching.distributions import distribution_of

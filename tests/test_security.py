@@ -16,9 +16,9 @@ import predict
 import train
 from fits_files import primary_bytes, write_labelled, write_test_set
 from packed_files import write_packed, write_splits
-from stronglens.artefact import sha256_of, write_json
 from stronglens.configuring.config import check_config
-from stronglens.errors import InputError
+from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.running.errors import InputError
 from stronglens.training.resume import STATE, load_state
 
 PROJECT = Path(__file__).parent.parent

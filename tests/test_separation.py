@@ -10,8 +10,8 @@ import pytest
 import threshold
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
-from stronglens.ensembling.choosing import best_threshold
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
+from stronglens.scoring.choosing import best_threshold
 from stronglens.scoring.separation import chance_warning, refuse_rounding_noise
 from stronglens.settings.decide import ThresholdSettings
 

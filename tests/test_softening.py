@@ -11,12 +11,12 @@ import torch
 import predict
 import train
 from packed_files import write_packed, write_splits
-from stronglens.artefact import read_json, sha256_of, write_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import read_json, sha256_of, write_json
+from stronglens.formats.packed import open_packed
+from stronglens.inspecting.cutout_statistics import frame_noise
 from stronglens.networks.normalise import stretch_asinh
 from stronglens.networks.samples import make_samples
-from stronglens.packing.cutout_statistics import frame_noise
-from stronglens.packing.packed import open_packed
+from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.training.softening import with_measured_softening
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import split_objects as step
 from fits_files import write_labelled
+from lens_files import describe
 from stronglens.packing.pack import build_buckets
 from stronglens.settings.data import BUCKETS, PackSettings, SplitSettings
 from stronglens.splitting.split import assign_splits, group_objects
@@ -173,6 +174,39 @@ def test_a_class_that_is_absent_from_a_split_is_an_error(
     assert "split val: expected at least one lens in a share of 0.01, found none" in caplog.text
     assert "slsim_lenses (2 objects), hsc_lenses (2 objects)" in caplog.text
     assert not (tmp_path / "splits").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"), [("header_id", "id 'COSMOS' of 4 objects"), ("pixel_hash", "one image of ")]
+)
+def test_a_group_of_a_large_share_of_a_bucket_is_an_error_that_shows_the_id(
+    packed: Path, tmp_path: Path, column: str, shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One field's name in place of ids: all such objects would be in one split, and the shares not met."""
+    share(packed, tmp_path, column, "COSMOS", 4)
+    out = tmp_path / "splits"
+    assert step.main(["--packed", str(tmp_path), "--out-dir", str(out)]) == 1
+    assert "expected at most 25% of a bucket in one group, found 4 of 8 objects of hsc_lenses" in caplog.text
+    assert shown in caplog.text
+    assert "hsc_lenses/D2_L_00000000, hsc_lenses/D2_L_00000001" in caplog.text
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("value", "n"), [("COSMOS", 2), ("", 8)])
+def test_a_small_group_or_no_id_at_all_is_none(packed: Path, tmp_path: Path, value: str, n: int) -> None:
+    share(packed, tmp_path, "header_id", value, n)
+    assert step.main(["--packed", str(tmp_path), "--out-dir", str(tmp_path / "splits")]) == 0
+
+
+def share(packed: Path, folder: Path, column: str, value: str, n: int) -> None:
+    """Copy a packed set, with one id or image for the first objects of `hsc_lenses`."""
+    for path in packed.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    index = pd.read_parquet(folder / "index.parquet")
+    names = index.loc[index["bucket"] == "hsc_lenses", "object"].unique()[:n]
+    index.loc[index["object"].isin(names), column] = value
+    index.to_parquet(folder / "index.parquet")
+    describe(folder, "index.parquet")
 
 
 def test_a_bucket_that_is_absent_from_a_split_is_a_warning(

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from stronglens.configuring.sources import sources_of
+from stronglens.running.fingerprint import EXEMPT, fingerprint
 
-ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "workflow" / "scripts"
+FOLDER = Path(__file__).parent.parent / "workflow" / "scripts"
 STEPS = sorted(script.stem for script in FOLDER.glob("*.py"))
 USE_NETWORKS = {"train", "run_trial", "predict", "import_member"}
 
 
 def modules_of(step: str) -> list[str]:
-    """All modules of the library that a step imports, early or late."""
-    paths = sources_of(FOLDER / f"{step}.py", ROOT)
-    names = [Path(path).relative_to("workflow/scripts").with_suffix("") for path in paths]
-    return [".".join(name.parts).removesuffix(".__init__") for name in names]
+    """All modules of the library that a step imports and that compute something, and those that never do."""
+    names = [name for name in fingerprint(FOLDER / f"{step}.py") if name.startswith("stronglens.")]
+    return [name for name in names if not name.startswith("stronglens.settings.")] + list(EXEMPT)
 
 
 @pytest.mark.parametrize("step", STEPS)

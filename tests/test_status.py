@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 import show_status
-from stronglens.artefact import write_json
 from stronglens.configuring.config import Config, check_config
+from stronglens.formats.artefact import write_json
+from stronglens.formats.train_progress import EndedEpoch, ProgressFile, TrainProgress, read_progress
 from stronglens.reporting.status import duration, member_status, status_lines
-from stronglens.training.progress_file import EndedEpoch, ProgressFile, TrainProgress, read_progress
 
 CONFIG: dict[str, Any] = {
     "data": {

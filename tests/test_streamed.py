@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from packed_files import write_packed
+from stronglens.formats.packed import PackedSet, open_packed
 from stronglens.networks import loaded
 from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.samples import Samples, make_samples
 from stronglens.networks.streamed import StreamedSamples
-from stronglens.packing.packed import PackedSet, open_packed
 from stronglens.settings.preprocess import PreprocessSettings
 
 CPU = torch.device("cpu")

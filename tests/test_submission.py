@@ -15,11 +15,11 @@ from pyarrow import compute
 import submission
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
-from stronglens.artefact import sha256_of, write_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.formats.tables import TEXT
+from stronglens.running.errors import InputError
 from stronglens.submitting.submission import Answers, check_submission, write_submission
 from stronglens.submitting.submission_forms import FORMS
-from stronglens.tables import TEXT
 
 OBJECTS = [f"object_{number:05d}" for number in range(12)]
 

@@ -1,5 +1,6 @@
 """Which code and machine a record names."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,9 +15,9 @@ def clone(tmp_path: Path) -> Path:
 
 
 def make_clone(folder: Path, message: str) -> Path:
-    (folder / "workflow").mkdir()
+    (folder / "workflow/scripts").mkdir(parents=True)
     (folder / "Snakefile").write_text("rule all:\n")
-    (folder / "workflow/step.py").write_text("pass\n")
+    (folder / "workflow/scripts/step.py").write_text("pass\n")
     (folder / ".gitignore").write_text("results\n")
     git(folder, "init", "--quiet")
     git(folder, "add", ".")
@@ -38,7 +39,9 @@ def test_a_clean_clone_is_its_revision(clone: Path) -> None:
     assert code_state(clone) == state
 
 
-@pytest.mark.parametrize("name", ["workflow/step.py", 'workflow/ü "new" -> x.py', "Snakefile", ".gitignore"])
+@pytest.mark.parametrize(
+    "name", ["workflow/scripts/step.py", 'workflow/ü "new" -> x.py', "Snakefile", ".gitignore"]
+)
 def test_changes_are_noted(clone: Path, name: str) -> None:
     before = code_state(clone)
     with (clone / name).open("a") as text:
@@ -46,7 +49,17 @@ def test_changes_are_noted(clone: Path, name: str) -> None:
     state = code_state(clone)
     assert (state["dirty"], state["changed"]) == (True, [name])
     assert state["revision"] == before["revision"]
-    assert (state["sha256"] != before["sha256"]) == (name != ".gitignore")
+
+
+@pytest.mark.parametrize(("text", "same"), [("# a comment\npass\n", True), ("compute()\n", False)])
+def test_the_hash_of_the_code_is_of_what_steps_compute(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory, text: str, same: bool
+) -> None:
+    before = code_state(clone)["sha256"]
+    other = tmp_path_factory.mktemp("copied") / "clone"
+    shutil.copytree(clone, other)
+    (other / "workflow/scripts/step.py").write_text(text)
+    assert (code_state(other)["sha256"] == before) == same
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 import threshold
 from ensemble import main as ensemble_main
 from prediction_files import cutouts_of, write_packed_tables, write_prediction
-from stronglens.ensembling.choosing import best_threshold
-from stronglens.ensembling.threshold_file import read_threshold, write_threshold
-from stronglens.ensembling.youden import youden_threshold
-from stronglens.errors import InputError
+from stronglens.formats.threshold_file import read_threshold, write_threshold
+from stronglens.running.errors import InputError
+from stronglens.scoring.choosing import best_threshold
+from stronglens.scoring.youden import youden_threshold
 from stronglens.settings.decide import ThresholdSettings
 
 LENSES = [f"slsim_lenses/D1_L_{number:08d}" for number in range(6)]
@@ -124,7 +124,7 @@ def test_few_objects_are_a_warning(
     said = capsys.readouterr().err
     assert warning in said
     assert f"from {low:.3f} to {high:.3f}" in said
-    monkeypatch.setattr("stronglens.ensembling.threshold.FEW_OBJECTS", 6)
+    monkeypatch.setattr("stronglens.scoring.threshold.FEW_OBJECTS", 6)
     assert run(tmp_path) == 0
     assert "fewer than" not in capsys.readouterr().err
 

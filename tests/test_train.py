@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from packed_files import BUCKETS, state_index, write_objects, write_packed, write_splits
-from stronglens.artefact import sha256_of
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.train_progress import read_progress
 from stronglens.training import resume, step, train_member, trainer, validation
-from stronglens.training.progress_file import read_progress
 from stronglens.training.train_member import share_of_objects
 from train import main
 
@@ -333,7 +333,7 @@ def test_a_training_writes_how_far_it_is(data, tmp_path, monkeypatch):
             "write",
             lambda *given: seen.append(len(given[1].epochs)) or write(*given),
         )
-        patch.setattr("stronglens.training.progress_file.WRITE_EVERY_S", 0)
+        patch.setattr("stronglens.formats.train_progress.WRITE_EVERY_S", 0)
         assert train(data, tmp_path) == 0
     assert seen == [2] * 10 + [3]  # as it begins, as it goes on, after each of eight steps, after the epoch
     found, _ = read_progress(tmp_path)
@@ -449,7 +449,7 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
         if other == "seed":
             seed = 43
         if other == "code":
-            patch.setattr(train_member, "code_sha256", lambda: "before the edit")
+            patch.setattr(train_member, "step_sha256", lambda module: "before the edit")
         if other == "precision":  # chosen for another card
             patch.setattr(train_member, "resolved", lambda device, precision: "bf16")
         if other == "timm":

@@ -10,13 +10,7 @@ import torch
 from torch import nn
 
 from stronglens.networks.resident import ResidentSamples
-from stronglens.prediction import batch
-from stronglens.prediction.in_turn import InTurn
-from stronglens.settings.train import TrainSettings
-from stronglens.training import trainer as module
-from stronglens.training.step import unchanged
-from stronglens.training.trainer import WAYS, Trainer
-from stronglens.ways import (
+from stronglens.networks.ways import (
     Candidate,
     Choice,
     ChoiceFile,
@@ -25,6 +19,12 @@ from stronglens.ways import (
     choose,
     in_words,
 )
+from stronglens.prediction import batch
+from stronglens.prediction.in_turn import InTurn
+from stronglens.settings.train import TrainSettings
+from stronglens.training import trainer as module
+from stronglens.training.step import unchanged
+from stronglens.training.trainer import WAYS, Trainer
 
 THREE = [Candidate("eager", "eager"), Candidate("whole", "whole", 2.0), Candidate("compiled", "fast", 60.0)]
 EAGER = Measured(0.5, 0.04, [0.7, 0.6])

@@ -109,9 +109,9 @@ class WorkflowRun:
         self.kill()
 
     def _is_sidecar(self, command: Sequence[str]) -> bool:
-        """Whether a command is the sidecar of this run: sidecar.py PID STARTED."""
-        script, pid, *_ = [*command[-3:-1], "", ""]
-        return script.endswith("/sidecar.py") and pid == str(self.process.pid)
+        """Whether a command is the sidecar of this run: python -m PACKAGE PID STARTED."""
+        package, pid, *_ = [*command[-3:-1], "", ""]
+        return package == "snakemake_executor_plugin_pbs" and pid == str(self.process.pid)
 
 
 def _commands() -> Iterator[tuple[int, list[str]]]:
@@ -143,6 +143,8 @@ def clone(folder: Path, profiles: Sequence[str] = ("pbs", "slurm", "local")) -> 
     folder.mkdir(exist_ok=True)
     if not (folder / "Snakefile").exists():
         (folder / "Snakefile").symlink_to(TOY)
+    if not (folder / "plugins").exists():
+        (folder / "plugins").symlink_to(REPOSITORY / "plugins")
     for profile in profiles:
         if not (folder / profile).exists():
             (folder / profile).symlink_to(REPOSITORY / "profiles" / profile)

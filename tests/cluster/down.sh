@@ -8,7 +8,7 @@ for _ in $(seq 25); do
     [ -z "$(timeout 2 squeue -h 2> /dev/null)" ] && break
     sleep 0.2
 done
-for daemon in slurmd slurmctld munged; do
+for daemon in slurmd slurmctld slurmdbd mariadbd munged; do
     [ -s "$dir/run/$daemon.pid" ] || continue
     pid=$(cat "$dir/run/$daemon.pid")
     [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = "$daemon" ] || continue
@@ -19,4 +19,4 @@ for daemon in slurmd slurmctld munged; do
     done
     kill -9 "$pid" 2> /dev/null
 done
-rm -rf "$dir"/{bin,etc,run,log,state,spool,dev,munge,env.sh}
+rm -rf "$dir"/{bin,etc,run,log,state,spool,dev,munge,db,env.sh}

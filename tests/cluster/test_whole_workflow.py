@@ -38,7 +38,7 @@ COMMAND = [
 
 def make_clone(folder: Path, profile: str, seeds: Sequence[str], n_epochs: int) -> Path:
     """Make a clone with data and `config/local.yaml`."""
-    for part in ("envs", "profiles", "rules", "workflow"):
+    for part in ("envs", "plugins", "profiles", "rules", "workflow"):
         shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / profile).symlink_to(f"profiles/{profile}")
@@ -98,7 +98,7 @@ def run(cluster: SlurmCluster, clone: Path) -> Run:
         states = clone.glob("results/models/nano/seed_*/resume/state.pt")
         half_way = {path.parents[1].name for path in states}
         for job_id, job in running.items():
-            found = re.search(r"JobName=train-nano-(\d+)", job)
+            found = re.search(r"JobName=train-(\d+)-nano", job)
             if found is None or f"seed_{found[1]}" not in half_way or found[1] in cut.values():
                 continue
             if "deleted" not in cut:

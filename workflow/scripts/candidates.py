@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.cli import Command, run
-from stronglens.packing.packed_objects import parts_of
+from stronglens.formats.packed_objects import parts_of
+from stronglens.running.cli import Command, run
 from stronglens.settings.candidates import CandidatesSettings
 
 

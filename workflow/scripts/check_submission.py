@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 
 
 class CheckSubmission(Command):

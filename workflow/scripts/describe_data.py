@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 
 
 class DescribeData(Command):

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.artefact import write_text
-from stronglens.cli import Command, run
 from stronglens.configuring.config_page import config_page, config_schema
+from stronglens.formats.artefact import write_text
+from stronglens.running.cli import Command, run
 
 
 class DocumentConfig(Command):

@@ -7,11 +7,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from stronglens.cli import Command, run
 from stronglens.ensembling.ensemble import make_ensemble
-from stronglens.ensembling.member_predictions import Level, Which
-from stronglens.ensembling.threshold_file import read_threshold
-from stronglens.packing.packed_objects import parts_of
+from stronglens.formats.ensemble_table import Level, Which
+from stronglens.formats.packed_objects import parts_of
+from stronglens.formats.threshold_file import read_threshold
+from stronglens.running.cli import Command, run
 from stronglens.settings.combine import CombineSettings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.cli import run
+from stronglens.running.cli import run
 from stronglens.scoring.scored_options import ScoredOptions
 from stronglens.settings.evaluate import EvaluateSettings
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: Evaluate) -> None:
     # --help need not wait for scikit-learn.
-    from stronglens.packing.packed_objects import parts_of  # noqa: PLC0415
+    from stronglens.formats.packed_objects import parts_of  # noqa: PLC0415
     from stronglens.scoring.evaluation import evaluate  # noqa: PLC0415
 
     scored, threshold = options.read()

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import run
+from stronglens.running.cli import run
 from stronglens.scoring.estimates_options import EstimatesOptions
 
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: EvaluateLensParameters) -> None:
     # --help need not wait for scikit-learn.
-    from stronglens.ensembling.threshold_file import read_threshold  # noqa: PLC0415
+    from stronglens.formats.threshold_file import read_threshold  # noqa: PLC0415
     from stronglens.scoring.lens_errors import errors_by_block, write_errors  # noqa: PLC0415
 
     errors = errors_by_block(options.read(), read_threshold(options.threshold_file))

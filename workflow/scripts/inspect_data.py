@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.cli import Command, run
-from stronglens.packing.inspection import inspect_data
+from stronglens.inspecting.inspection import inspect_data
+from stronglens.running.cli import Command, run
 
 
 class InspectData(Command):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 from stronglens.settings.domains import Domain
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(options: MeasureTransfer) -> None:
     # --help need not wait for scikit-learn.
-    from stronglens.ensembling.threshold_file import read_threshold  # noqa: PLC0415
+    from stronglens.formats.threshold_file import read_threshold  # noqa: PLC0415
     from stronglens.scoring.scored import read_scored_csv  # noqa: PLC0415
     from stronglens.scoring.transfer import measure_transfer  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 
 
 class PlotData(Command):
@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(options: PlotData) -> None:
     # --help need not wait for matplotlib.
-    from stronglens.packing.inspected import read_histograms, read_sheet  # noqa: PLC0415
-    from stronglens.packing.inspection_plots import save_contact_sheet, save_histograms  # noqa: PLC0415
+    from stronglens.inspecting.inspected import read_histograms, read_sheet  # noqa: PLC0415
+    from stronglens.inspecting.inspection_plots import save_contact_sheet, save_histograms  # noqa: PLC0415
 
     save_contact_sheet(read_sheet(options.inspection), options.out_dir / "cutouts.png")
     save_histograms(read_histograms(options.inspection), options.out_dir / "histograms.png")

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import run
+from stronglens.running.cli import run
 from stronglens.scoring.scored_options import ScoredOptions
 from stronglens.settings.evaluate import EvaluateSettings, Prevalence
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import run
+from stronglens.running.cli import run
 from stronglens.scoring.estimates_options import EstimatesOptions
 
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(options: PlotLensParameters) -> None:
     # --help need not wait for matplotlib.
-    from stronglens.figures import save_figure  # noqa: PLC0415
+    from stronglens.formats.figures import save_figure  # noqa: PLC0415
     from stronglens.scoring.lens_errors import read_errors  # noqa: PLC0415
     from stronglens.scoring.lens_plots import plot_estimates  # noqa: PLC0415
 

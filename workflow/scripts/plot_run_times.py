@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import Command, run
 from stronglens.reporting.jobs import Jobs
+from stronglens.running.cli import Command, run
 
 
 class PlotRunTimes(Command):

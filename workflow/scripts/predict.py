@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from stronglens.cli import Command, run
-from stronglens.gpu_lock import claim_gpu
+from stronglens.running.cli import Command, run
+from stronglens.running.gpu_lock import claim_gpu
+from stronglens.running.threads import spin_briefly
 from stronglens.settings.predict import PredictSettings
-from stronglens.threads import spin_briefly
 
 
 class Predict(Command):

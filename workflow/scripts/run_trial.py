@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from stronglens.cli import Command, run
-from stronglens.gpu_lock import claim_gpu
+from stronglens.running.cli import Command, run
+from stronglens.running.gpu_lock import claim_gpu
+from stronglens.running.lease import lease
+from stronglens.running.threads import spin_briefly
 from stronglens.settings.search import TrialSettings
-from stronglens.threads import spin_briefly
 
 
 class RunTrial(Command):
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_trial(options: RunTrial) -> None:
     spin_briefly()
-    with claim_gpu(options.device):  # before CUDA is looked at
+    with lease(options.out.with_suffix(".lease")), claim_gpu(options.device):  # before CUDA is looked at
         from stronglens.networks.precision import algorithms  # noqa: PLC0415 - --help need not wait for torch
         from stronglens.searching.trial import run_trial  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 
 
 class Status(Command):
@@ -31,8 +31,8 @@ def _say(options: Status) -> None:
     import yaml  # noqa: PLC0415 - --help need not wait
 
     from stronglens.configuring.config import check_config  # noqa: PLC0415
-    from stronglens.errors import InputError  # noqa: PLC0415
     from stronglens.reporting.status import status_lines  # noqa: PLC0415
+    from stronglens.running.errors import InputError  # noqa: PLC0415
 
     own = Path("config/local.yaml")
     path = options.configfile or (own if own.exists() else Path("config/config.yaml"))

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from stronglens.cli import Command, run
+from stronglens.running.cli import Command, run
 from stronglens.settings.decide import MEMBER_METHODS, ThresholdSettings
 
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _choose(options: Threshold) -> None:
-    from stronglens.ensembling.threshold import choose_threshold  # noqa: PLC0415 - --help need not wait for scikit-learn
+    from stronglens.scoring.threshold import choose_threshold  # noqa: PLC0415 - --help need not wait for scikit-learn
 
     choose_threshold(options.ensemble_csv, options.out_dir, options.settings, options.predictions)
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from stronglens.cli import Command, run
-from stronglens.gpu_lock import claim_gpu
+from stronglens.running.cli import Command, run
+from stronglens.running.gpu_lock import claim_gpu
+from stronglens.running.lease import lease
+from stronglens.running.threads import spin_briefly
 from stronglens.settings.member import MemberSettings
-from stronglens.threads import spin_briefly
 
 
 class Train(Command):
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(options: Train) -> None:
     spin_briefly()
-    with claim_gpu(options.device):  # before CUDA is looked at
+    with lease(options.out_dir / "lease.json"), claim_gpu(options.device):  # before CUDA is looked at
         from stronglens.networks.precision import algorithms  # noqa: PLC0415 - --help need not wait for torch
         from stronglens.training.train_member import train_member  # noqa: PLC0415
 

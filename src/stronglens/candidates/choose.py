@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.ensembling.scored_set import ScoredSet
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 Rows = npt.NDArray[np.int64]
 """Numbers of rows of an ensemble's table."""

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from astropy.visualization import make_lupton_rgb
 from PIL import Image
 
-from stronglens.artefact import write_aside
-from stronglens.packing.cutout_statistics import flux, frame_noise, frame_sky
+from stronglens.formats.artefact import write_aside
+from stronglens.inspecting.cutout_statistics import flux, frame_noise, frame_sky
 
 DARKEST_NOISE = 2.0
 """Single bands: what lies so far below the sky, in units of its noise, is black."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.running.errors import InputError
 
 VALUES = "drift_values.parquet"
 """Beside the JSON file: a row for each set of values, in the order of the comparisons; its columns are

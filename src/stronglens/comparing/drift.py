@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.comparing.compared import Compared, Values, write_compared
-from stronglens.ensembling.ensemble_table import open_ensemble
-from stronglens.errors import InputError
-from stronglens.packing import cutout_statistics as statistics
-from stronglens.packing.inspection import choose_cutouts
-from stronglens.packing.packed import PackedSet, open_packed
-from stronglens.splitting.split_table import SplitTable, open_splits
-from stronglens.tables import REAL, TEXT
+from stronglens.formats.ensemble_table import open_ensemble
+from stronglens.formats.packed import PackedSet, open_packed
+from stronglens.formats.split_table import SplitTable, open_splits
+from stronglens.formats.tables import REAL, TEXT
+from stronglens.inspecting import cutout_statistics as statistics
+from stronglens.inspecting.inspection import choose_cutouts
+from stronglens.running.errors import InputError
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stronglens.comparing.compared import Compared
-from stronglens.figures import save_figure
+from stronglens.formats.figures import save_figure
 
 BLIND, DRIFT = "#D55E00", "#CC0000"
 BUCKETS = (("#0072B2", "-"), ("#0072B2", "--"), ("#009E73", "-"), ("#009E73", "--"))

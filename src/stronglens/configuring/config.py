@@ -11,9 +11,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stronglens.configuring.searches import canonical_space, wrong_space
 from stronglens.configuring.timm_names import timm_names
-from stronglens.configuring.yaml_keys import repeated_keys
-from stronglens.errors import InputError
-from stronglens.explain import CONTRADICTION, Place, dotted, explain
+from stronglens.configuring.yaml_keys import misread
+from stronglens.running.errors import InputError
+from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.combine import CombineSettings
@@ -258,7 +258,8 @@ def check_config(raw: Mapping[str, Any], where: str) -> Config:
     raw : mapping
         The content of the file.
     where : str
-        Name of the file. If it is there, it is searched for keys given twice, of which YAML keeps the last.
+        Name of the file. If it is there, it is searched for what YAML reads as something else: keys
+        given twice, numbers such as 042.
 
     Raises
     ------
@@ -266,15 +267,15 @@ def check_config(raw: Mapping[str, Any], where: str) -> Config:
         With a line for each wrong setting. Settings that are right by themselves but contradict each other
         are told once all are right by themselves.
     """
-    twice = [f"{where}: {text}" for text in repeated_keys(Path(where))]
+    slips = [f"{where}: {text}" for text in misread(Path(where))]
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise InputError(
-            "\n".join([*twice, explain(_without_echoes(error.errors()), Config, where)])
+            "\n".join([*slips, explain(_without_echoes(error.errors()), Config, where)])
         ) from error
-    if twice:
-        raise InputError("\n".join(twice))
+    if slips:
+        raise InputError("\n".join(slips))
     return config
 
 
@@ -456,7 +457,7 @@ def _wrong_domains(config: Config) -> Iterator[tuple[Place, str]]:
         bucket.domain
         for testset in config.testsets.values()
         for bucket in (testset.buckets or {}).values()
-        if testset.labelled
+        if testset.labelled and bucket.domain is not None
     }
     for place, domains in named:
         known = {*config.domains}

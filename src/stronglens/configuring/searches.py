@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from stronglens.errors import InputError
-from stronglens.explain import Place, explain
+from stronglens.running.errors import InputError
+from stronglens.running.explain import Place, explain
 from stronglens.searching.space import field_of, number_type, settings_with, with_values, written
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import Dimension, SearchSettings

@@ -1,15 +1,24 @@
-"""Keys that a YAML file gives twice: YAML keeps the last without a word."""
+"""What YAML reads as something else than it says, without a word: keys given twice, numbers such as 042."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
-from stronglens.explain import Place, dotted
+from stronglens.running.explain import Place, dotted
+
+_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_PLAIN = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?\.inf|\.nan", re.I)
+# Not numbers in YAML, but settings turn text into numbers: 089 into 89, 01e-3 into 0.001, 1_0e1 into 100.
+_AS_TEXT = re.compile(r"[+-]?(0[0-9_]+|0[xob][0-9a-f_]+|[0-9]+_[0-9_]*)(\.[0-9_]*)?([eE][+-]?[0-9_]+)?", re.I)
 
 
-def repeated_keys(path: Path) -> list[str]:
-    """Find keys given more than once in one block.
+def misread(path: Path) -> list[str]:
+    """Find keys given more than once in one block, and numbers that are read as others.
+
+    YAML keeps the last of two keys. It reads 042 as 34, 0x10 as 16, 1_0 as 10 and 1:30 as 90; version 1.2
+    of it reads 042 as 42. A number has to be plain decimal; text that looks like such a number, quoted.
 
     Returns
     -------
@@ -20,21 +29,37 @@ def repeated_keys(path: Path) -> list[str]:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return []
-    return [
-        f"{dotted(place)}: given twice, in lines {first + 1} and {second + 1}"
-        for place, first, second in _repeated(root, ())
-    ]
+    return list(_misread(root, (), set()))
 
 
-def _repeated(node: yaml.Node | None, place: Place) -> Iterator[tuple[Place, int, int]]:
-    if isinstance(node, yaml.SequenceNode):
+def _misread(node: yaml.Node | None, place: Place, seen: set[int]) -> Iterator[str]:
+    if id(node) in seen:  # an alias, which may even lead to itself
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        yield from _other_number(node, place)
+    elif isinstance(node, yaml.SequenceNode):
         for number, inner in enumerate(node.value):
-            yield from _repeated(inner, (*place, number))
+            yield from _misread(inner, (*place, number), seen)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, value in node.value:
-            name = str(key.value)
+            name, line = str(key.value), key.start_mark.line + 1
             if name in lines:
-                yield (*place, name), lines[name], key.start_mark.line
-            lines[name] = key.start_mark.line
-            yield from _repeated(value, (*place, name))
+                yield f"{dotted((*place, name))}: given twice, in lines {lines[name]} and {line}"
+            lines[name] = line
+            yield from _misread(key, (*place, name), seen)
+            yield from _misread(value, (*place, name), seen)
+
+
+def _other_number(node: yaml.ScalarNode, place: Place) -> Iterator[str]:
+    text = node.value
+    if node.style is not None or _PLAIN.fullmatch(text):
+        return
+    if node.tag in _NUMBERS or _AS_TEXT.fullmatch(text):
+        decimal = re.sub(r"^([+-]?)0+(?=[0-9])", r"\1", text.replace("_", ""))
+        number = f"{decimal}, " if _PLAIN.fullmatch(decimal) else ""
+        yield (
+            f"{dotted(place)}: line {node.start_mark.line + 1}: expected a plain decimal number, found "
+            f"{text}, of which YAML makes another; write {number}or '{text}' if it is text"
+        )

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.base import Settings
 from stronglens.settings.combine import CombineSettings
 
@@ -83,7 +82,7 @@ class BandWeights(Settings):
             )
         by_band = dict(zip(self.bands, self.coefficients, strict=True))
         weights = np.array([by_band[band] for band in scores.bands])
-        return np.asarray(expit(scores.band_logits @ weights + self.intercept))
+        return _sigmoid(scores.band_logits @ weights + self.intercept)
 
 
 class SigmoidCalibration(Settings):
@@ -94,7 +93,7 @@ class SigmoidCalibration(Settings):
 
     def apply(self, probs: Floats) -> Floats:
         """Calibrated probabilities, of the same shape."""
-        return np.asarray(expit(self.slope * logit_of(probs) + self.intercept))
+        return _sigmoid(self.slope * logit_of(probs) + self.intercept)
 
 
 class IsotonicCalibration(Settings):
@@ -157,7 +156,7 @@ class Combination(Settings):
     def pooled(self, of_members: Floats) -> Floats:
         """One probability from those of members, shape (n_members, n_objects), not calibrated."""
         if self.settings.combine_members == "mean_of_logits":
-            return np.asarray(expit(logit_of(of_members).mean(axis=0)))
+            return _sigmoid(logit_of(of_members).mean(axis=0))
         if self.member_weights is not None:
             return np.clip(np.asarray(self.member_weights) @ of_members, 0, 1)
         return np.asarray(of_members.mean(axis=0))
@@ -165,7 +164,15 @@ class Combination(Settings):
 
 def logit_of(probs: Floats) -> Floats:
     """Logits of probabilities, which are first brought to `PROB_FLOOR` or more from 0 and from 1."""
+    from scipy.special import logit  # noqa: PLC0415 - plain means do without, and it takes long to load
+
     return np.asarray(logit(np.clip(probs, PROB_FLOOR, 1 - PROB_FLOOR)))
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    from scipy.special import expit  # noqa: PLC0415 - plain means do without, and it takes long to load
+
+    return np.asarray(expit(logits))
 
 
 def corrected_for_prevalence(probs: Floats, lens_fraction: float, prevalence: float) -> Floats:

@@ -11,27 +11,25 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import read_json, sha256_of, write_aside, write_json
 from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
-from stronglens.ensembling.ensemble_table import COLUMNS, csv_name, json_name
 from stronglens.ensembling.lens_estimates import columns_of, combine_estimates, n_estimating
 from stronglens.ensembling.member_predictions import (
-    KEY_COLUMN,
-    Level,
     Member,
     ObjectProbs,
     Prediction,
-    Which,
+    RowsByKey,
     members_of,
     open_prediction,
     read_object_probs,
-    starts_of_runs,
+    rows_by_key,
 )
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.errors import InputError
-from stronglens.packing.packed_objects import PackedObjects, open_objects
+from stronglens.formats.artefact import read_json, sha256_of, write_aside, write_json
+from stronglens.formats.ensemble_table import COLUMNS, KEY_COLUMN, Level, Which, csv_name, json_name
+from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.tables import TEXT, write_table
+from stronglens.running.errors import InputError
 from stronglens.settings.combine import CombineSettings
-from stronglens.tables import TEXT, write_table
 
 log = logging.getLogger(__name__)
 
@@ -283,9 +281,10 @@ def _score_part(
     index = part.index(["object", "band", "path", "bucket", "domain", "label"])
     each_band = settings.combine_bands != "mean"
     known_bands = set(compute.unique(index["band"]).to_pylist())
-    first = read_object_probs(predictions[0], level, each_band=each_band)
+    in_index = rows_by_key(index[KEY_COLUMN[level]])
+    first = read_object_probs(predictions[0], level, each_band=each_band, known=[in_index])
     seen = _seen_by(predictions, index["band"])
-    rows, n_cutouts = _rows_of(first.keys, index, seen, predictions[0], part, KEY_COLUMN[level])
+    rows, n_cutouts = _rows_of(first.keys, index, in_index, seen, predictions[0], part)
     if not n_cutouts.all():
         blind = first.keys.filter(pa.array(n_cutouts == 0))
         log.warning(
@@ -296,7 +295,9 @@ def _score_part(
         )
     scores, estimates = [], []
     for number, prediction in enumerate(predictions):
-        reading = read_object_probs(prediction, level, each_band=each_band) if number else first
+        reading = first
+        if number:
+            reading = read_object_probs(prediction, level, each_band=each_band, known=[first.rows])
         if level == "file":
             _check_not_stacked(prediction, reading, index)
         if not reading.keys.equals(first.keys):
@@ -376,26 +377,22 @@ def _table(part: _Scored, combined: Combined) -> pa.Table:
 def _rows_of(
     keys: pa.Array,
     index: pa.Table,
+    in_index: RowsByKey,
     seen: npt.NDArray[np.bool_],
     prediction: Prediction,
     part: PackedObjects,
-    key_column: str,
 ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
     """What the index says of each key: the row of its first cutout, and how many of its cutouts are seen."""
-    names = index[key_column].combine_chunks()
-    order = compute.sort_indices(names).to_numpy()  # stable: the first cutout of an object comes first
-    names = names.take(order)
-    starts = starts_of_runs(names)
-    n_cutouts = np.add.reduceat(seen[order].astype(np.int64), starts)
-    places = compute.index_in(keys, value_set=names.take(starts))
+    places = compute.index_in(keys, value_set=in_index.keys)
     if places.null_count:
         unknown = keys.filter(places.is_null())[0].as_py()
         raise InputError(
             f"{prediction.csv}: expected objects of {part.folder}, found {unknown}, which it lacks"
         )
     place = places.to_numpy()
-    rows = index.select(["object", "path", "bucket", "domain", "label"]).take(order[starts[place]])
-    return rows, n_cutouts[place]
+    first = in_index.order[in_index.starts[place]]
+    rows = index.select(["object", "path", "bucket", "domain", "label"]).take(first)
+    return rows, in_index.sums(seen.astype(np.int64))[place]
 
 
 def _check_not_stacked(prediction: Prediction, reading: ObjectProbs, index: pa.Table) -> None:

@@ -20,7 +20,7 @@ from stronglens.ensembling.combination import (
     SigmoidCalibration,
     logit_of,
 )
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.combine import CombineSettings
 
 Integers = npt.NDArray[np.int64]

@@ -3,22 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import check_sha256, read_json
-from stronglens.errors import InputError
-from stronglens.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
-
-Level = Literal["object", "file"]
-Which = Literal["val", "test"]
-
-KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
-"""The column that names what is combined."""
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.ensemble_table import KEY_COLUMN, Level, Which
+from stronglens.formats.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
+from stronglens.running.errors import InputError
 
 
 @dataclass(frozen=True, order=True)
@@ -78,8 +73,55 @@ class Prediction:
 
     @property
     def made_from(self) -> tuple[str, str]:
-        """The packed data set, as `stronglens.packing.packed_objects.PackedObjects.identity` gives it."""
+        """The packed data set, as `stronglens.formats.packed_objects.PackedObjects.identity` gives it."""
         return self.cutouts_sha256, self.index_sha256
+
+
+@dataclass(frozen=True)
+class RowsByKey:
+    """The rows of a table by their keys.
+
+    Attributes
+    ----------
+    names : ChunkedArray of large_string, shape (n_rows,)
+        Key of each row.
+    keys : Array of large_string, shape (n_keys,)
+        In ascending order of their characters' code points, each once.
+    order : ndarray of int64, shape (n_rows,)
+        The rows in ascending order of their keys, those of a key as they were.
+    starts, n_rows : ndarray of int64, shape (n_keys,)
+        Where in that order the rows of each key begin, and how many there are.
+    """
+
+    names: pa.ChunkedArray
+    keys: pa.Array
+    order: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    n_rows: npt.NDArray[np.int64]
+
+    def sums(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The sum over the rows of each key."""
+        return np.add.reduceat(values[self.order], self.starts)
+
+
+def rows_by_key(names: pa.ChunkedArray, known: Sequence[RowsByKey] = ()) -> RowsByKey:
+    """Sort rows by their keys; `known` may hold the answer, for members' tables are mostly alike.
+
+    Rows of a key mostly lie together, too: runs of them are sorted instead of rows.
+    """
+    for rows in known:
+        if rows.names.equals(names):
+            return rows
+    texts = names.combine_chunks()
+    starts = starts_of_runs(texts)
+    runs = texts.take(starts)
+    rank = compute.sort_indices(runs).to_numpy()  # stable
+    runs, lengths = runs.take(rank), np.diff(starts, append=len(texts))[rank]
+    ends = np.cumsum(lengths)
+    order = np.repeat(starts[rank] - ends + lengths, lengths) + np.arange(len(texts))
+    of_keys = starts_of_runs(runs)
+    starts = (ends - lengths)[of_keys]
+    return RowsByKey(names, runs.take(of_keys), order, starts, np.diff(starts, append=len(texts)))
 
 
 @dataclass(frozen=True)
@@ -88,8 +130,8 @@ class ObjectProbs:
 
     Attributes
     ----------
-    keys : Array of large_string, shape (n_objects,)
-        Object keys (or paths) in ascending order of their characters' code points, each once.
+    rows : RowsByKey
+        The rows of the table by object key (or path): all else is in the order of its `keys`.
     probs : ndarray of float64, shape (n_objects,)
         From 0 to 1; the mean over the object's cutouts.
     labels : ndarray of int64, shape (n_objects,)
@@ -104,13 +146,18 @@ class ObjectProbs:
         Lens parameters; the mean over the object's cutouts.
     """
 
-    keys: pa.Array
+    rows: RowsByKey
     probs: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     bands: frozenset[str]
     band_names: tuple[str, ...]
     band_probs: npt.NDArray[np.float64]
     estimates: Mapping[str, npt.NDArray[np.float64]]
+
+    @property
+    def keys(self) -> pa.Array:
+        """Object keys (or paths), each once."""
+        return self.rows.keys
 
 
 def open_prediction(folder: Path, which: Which) -> Prediction:
@@ -188,7 +235,9 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
     return sorted(prediction.member for prediction in members.values())
 
 
-def read_object_probs(prediction: Prediction, level: Level, *, each_band: bool = False) -> ObjectProbs:
+def read_object_probs(
+    prediction: Prediction, level: Level, *, each_band: bool = False, known: Sequence[RowsByKey] = ()
+) -> ObjectProbs:
     """Average a member's probabilities over the cutouts of each object.
 
     Parameters
@@ -199,6 +248,8 @@ def read_object_probs(prediction: Prediction, level: Level, *, each_band: bool =
         At level "file" nothing is averaged: each path is a row of its own.
     each_band : bool
         Give the bands one by one too.
+    known : sequence of RowsByKey
+        Of tables that may have the same rows: see `rows_by_key`.
 
     Returns
     -------
@@ -214,51 +265,39 @@ def read_object_probs(prediction: Prediction, level: Level, *, each_band: bool =
     csv = prediction.csv
     check_sha256(csv, prediction.csv_sha256, prediction.stated_in)
     key_column = KEY_COLUMN[level]
-    numbers = {"label": INTEGER, "prob": REAL, **dict.fromkeys(prediction.estimated, REAL)}
-    table = read_table(csv, {key_column: TEXT, "band": TEXT, **numbers})
+    types = {key_column: TEXT, "band": TEXT, "label": INTEGER, "prob": REAL}
+    table = read_table(csv, types | dict.fromkeys(prediction.estimated, REAL))
     if len(table) != prediction.n_samples:
         raise InputError(
             f"{csv}: expected {prediction.n_samples} rows, as {prediction.stated_in} states; "
             f"found {len(table)}"
         )
     probs = probabilities(csv, table)
-    names = table[key_column].combine_chunks()
+    rows = rows_by_key(table[key_column], known)
     bands = table["band"].combine_chunks().dictionary_encode()
-    order = compute.sort_indices(names).to_numpy()  # stable: the bands of an object keep their order
-    names = names.take(order)
-    starts = starts_of_runs(names)
-    n_cutouts = np.diff(starts, append=len(names))
-    samples = np.repeat(np.arange(len(starts)), n_cutouts)
-    if level == "object":
-        samples = samples * len(bands.dictionary) + bands.indices.to_numpy()[order]
-    repeated = _first_repeated(samples)
+    found = bands.dictionary.to_pylist()
+    band_of = bands.indices.to_numpy()[rows.order]
+    numbers = np.repeat(np.arange(len(rows.keys)), rows.n_rows)
+    repeated = _first_repeated(numbers * len(found) + band_of if level == "object" else numbers)
     if repeated is not None:
-        row = int(order[repeated])
+        row = int(rows.order[repeated])
         raise InputError(
             f"{csv}: line {line_of(row)}: expected each {key_column} and band once, found "
-            f"{names[repeated].as_py()}, band {table['band'][row].as_py()}, again"
+            f"{table[key_column][row].as_py()}, band {table['band'][row].as_py()}, again"
         )
-    band_names: tuple[str, ...] = ()
-    band_probs = np.empty((len(starts), 0))
+    band_names = tuple(sorted(found)) if each_band else ()
+    band_probs = np.full((len(rows.keys), len(band_names)), np.nan)
     if each_band:
-        band_names = tuple(sorted(bands.dictionary.to_pylist()))
-        column_of = np.array(
-            [band_names.index(name) for name in bands.dictionary.to_pylist()], dtype=np.int64
-        )
-        band_probs = np.full((len(starts), len(band_names)), np.nan)
-        rows = np.repeat(np.arange(len(starts)), n_cutouts)
-        band_probs[rows, column_of[bands.indices.to_numpy()[order]]] = probs[order]
+        column_of = np.array([band_names.index(name) for name in found], dtype=np.int64)
+        band_probs[numbers, column_of[band_of]] = probs[rows.order]
     return ObjectProbs(
+        rows=rows,
         band_names=band_names,
         band_probs=band_probs,
-        keys=names.take(starts),
-        probs=np.add.reduceat(probs[order], starts) / n_cutouts,
-        estimates={
-            name: np.add.reduceat(finite(csv, table, name)[order], starts) / n_cutouts
-            for name in prediction.estimated
-        },
-        labels=table["label"].to_numpy()[order][starts],
-        bands=frozenset(bands.dictionary.to_pylist()),
+        probs=rows.sums(probs) / rows.n_rows,
+        estimates={name: rows.sums(finite(csv, table, name)) / rows.n_rows for name in prediction.estimated},
+        labels=table["label"].to_numpy()[rows.order[rows.starts]],
+        bands=frozenset(found),
     )
 
 

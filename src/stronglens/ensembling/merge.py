@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, ipc
 
-from stronglens.artefact import writing
-from stronglens.errors import InputError
+from stronglens.formats.artefact import writing
+from stronglens.running.errors import InputError
 
 ROWS_IN_MEMORY = 262_144
 """Rows of all tables together that are held at once, if there are fewer tables than that."""

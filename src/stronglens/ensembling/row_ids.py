@@ -3,7 +3,7 @@
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.ensembling.member_predictions import KEY_COLUMN, Level
+from stronglens.formats.ensemble_table import KEY_COLUMN, Level
 from stronglens.sources.names import FITS_ENDING
 
 _FOLDERS_AND_ENDING = rf"(?i)^.*/|{FITS_ENDING}$"

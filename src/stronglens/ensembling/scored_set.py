@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
-from stronglens.errors import InputError
-from stronglens.tables import INTEGER, REAL, TEXT, probabilities
+from stronglens.formats.ensemble_table import EnsembleTable, open_ensemble
+from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities
+from stronglens.running.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 
 def in_batches(order: Tensor, batch_size: int, network: nn.Module) -> tuple[Tensor, ...]:

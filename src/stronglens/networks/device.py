@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from stronglens.errors import InputError
-from stronglens.gpu_lock import own_device_files
+from stronglens.running.errors import InputError
+from stronglens.running.gpu_lock import own_device_files
 
 _FIRST_DRIVERS = {13: 580, 12: 525, 11: 450}
 """First driver branch for each major version of CUDA.

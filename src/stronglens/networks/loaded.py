@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from stronglens.gpu_lock import jobs_per_gpu
+from stronglens.formats.packed import PackedSet
 from stronglens.networks.resident import ResidentSamples, load_resident
 from stronglens.networks.samples import Samples
 from stronglens.networks.streamed import StreamedSamples, stream_samples
-from stronglens.packing.packed import PackedSet
+from stronglens.running.gpu_lock import jobs_per_gpu
 from stronglens.settings.preprocess import PreprocessSettings
 
 LoadedSamples = ResidentSamples | StreamedSamples

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stronglens.artefact import sha256_of
-from stronglens.errors import InputError
-from stronglens.networks.member_files import write_member
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.member_files import write_member
 from stronglens.networks.network import build_network
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
+from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
 
 

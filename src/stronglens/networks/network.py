@@ -7,9 +7,9 @@ import timm
 import torch
 from torch import nn
 
-from stronglens.errors import InputError
 from stronglens.networks.depthwise import fit_kernels
 from stronglens.networks.input_layers import InputLayers
+from stronglens.running.errors import InputError
 from stronglens.settings.network import NetworkSettings
 
 

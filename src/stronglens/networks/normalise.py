@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stronglens.errors import InputError
+from stronglens.inspecting.cutout_statistics import BORDER_PX
 from stronglens.networks.device import sent
-from stronglens.packing.cutout_statistics import BORDER_PX
+from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
 
 Texts = Sequence[str] | npt.NDArray[np.object_]
@@ -205,7 +205,7 @@ def power_of_two(rows: Tensor) -> Tensor:
 def noise_of(images: Tensor) -> Tensor:
     """1.4826 times the median absolute deviation in the frame of each cutout, in counts.
 
-    As `stronglens.packing.cutout_statistics.frame_noise`, on any device.
+    As `stronglens.inspecting.cutout_statistics.frame_noise`, on any device.
 
     Parameters
     ----------

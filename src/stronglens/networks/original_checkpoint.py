@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stronglens.errors import InputError
-from stronglens.networks.member_files import refuse_non_finite
+from stronglens.formats.member_files import refuse_non_finite
+from stronglens.running.errors import InputError
 
 WRAPPERS = ("model", "state_dict", "model_state_dict")
 """Keys under which training scripts store weights beside other things."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from stronglens.formats.packed import PackedSet
 from stronglens.networks.device import sent
 from stronglens.networks.normalise import Texts, noise_of, normalise, power_of_two
-from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
 
 FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))

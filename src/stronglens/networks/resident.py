@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from stronglens.formats.packed import PackedSet
 from stronglens.networks.preprocess import Known, known_of, preprocess_all
 from stronglens.networks.samples import Samples
-from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
 
 

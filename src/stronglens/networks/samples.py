@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 MOST_NAMED = 10
 """Objects that a message names."""
@@ -51,7 +51,7 @@ def make_samples(
     Parameters
     ----------
     index : DataFrame
-        A row per packed cutout (see `stronglens.packing.packed.PackedSet`).
+        A row per packed cutout (see `stronglens.formats.packed.PackedSet`).
     bands : "each" or sequence of str
         "each" makes every cutout a sample of one channel. A list makes every object a sample with these
         bands as channels, in this order.

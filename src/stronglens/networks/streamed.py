@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from stronglens.formats.packed import PackedSet
 from stronglens.networks.device import sent
 from stronglens.networks.preprocess import Known, known_of
 from stronglens.networks.samples import Samples
-from stronglens.packing.packed import PackedSet
 from stronglens.settings.preprocess import PreprocessSettings
 
 AHEAD = 2

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.running.worker_processes import worker_processes
 from stronglens.sources.checked import Cutout, NonFinite, checked
 from stronglens.sources.fitting import Fit
 from stronglens.sources.names import printable
 from stronglens.sources.protocol import Reading, Request, Source, SourceReader
 from stronglens.sources.rejected import Rejected
-from stronglens.worker_processes import worker_processes
 
 BLOCK_FILES = 1000
 """Cutouts that a process packs at a time. The same for any number of processes, so that the bytes are."""

@@ -15,15 +15,16 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.artefact import sha256_of, write_aside, write_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import sha256_of, write_aside, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.blocks import BLOCK_FILES, Block, Reads, Wanted, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
-from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
 from stronglens.packing.parameters import match_parameters, with_coordinates
-from stronglens.progress import progress
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.data import PackSettings, located
 from stronglens.sources.find import Found, FoundBucket, FoundFile, bands_of, find_cutouts
+from stronglens.sources.image_choice import linking_id
 from stronglens.sources.names import printable
 from stronglens.sources.protocol import Request
 from stronglens.sources.rejected import kind_of
@@ -230,7 +231,7 @@ def _index_of(
         [bucket.name for bucket in of_files],
         [bucket.domain for bucket in of_files],
         [bucket.label for bucket in of_files],
-        [file.same or header_id for file, header_id in zip(good, block.header_ids, strict=True)],
+        [file.same or linking_id(header_id) for file, header_id in zip(good, block.header_ids, strict=True)],
         block.pixel_hashes,
         *([row[column] for row in numbers] for column in (0, 1)),
         block.units,

@@ -8,7 +8,7 @@ from torch import nn
 
 from stronglens.networks.compiled import Forward, compiled
 from stronglens.networks.precision import autocast
-from stronglens.ways import Candidate, ChoiceFile, Measured, choose, in_words
+from stronglens.networks.ways import Candidate, ChoiceFile, Measured, choose, in_words
 
 BATCH_SIZE = 512
 """On a CPU, and where equal bytes are asked for."""

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import ParamSpec
+from typing import Generic, ParamSpec
 
 P = ParamSpec("P")
 
 
-class InTurn:
+class InTurn(Generic[P]):
     """Calls a function from a thread, in the order it is asked to, one call at a time.
 
     There is at most one call waiting: memory does not grow where the function is the slower part. What it

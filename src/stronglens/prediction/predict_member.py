@@ -13,12 +13,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from stronglens.errors import InputError
+from stronglens.formats.member_files import read_member
+from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, open_packed
+from stronglens.formats.packed_pieces import PackedPieces, open_pieces
+from stronglens.formats.prediction_files import prediction_files
+from stronglens.formats.split_table import OBJECTS, open_splits
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
-from stronglens.networks.member_files import read_member
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import algorithms, autocast_dtype
 from stronglens.networks.preprocess import Known, known_of
@@ -26,17 +29,14 @@ from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, report_unseen
 from stronglens.networks.streamed import stream_samples
 from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
-from stronglens.packing.packed import CUTOUTS, INDEX, PackedSet, open_packed
-from stronglens.packing.packed_pieces import PackedPieces, open_pieces
+from stronglens.networks.ways import ChoiceFile, card_of
 from stronglens.prediction.batch import BATCH_SIZE, fastest_batch
 from stronglens.prediction.in_turn import InTurn
-from stronglens.prediction.prediction_files import prediction_files
 from stronglens.prediction.sample_pieces import SamplePieces
-from stronglens.progress import progress
+from stronglens.running.errors import InputError
+from stronglens.running.progress import progress
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.predict import PredictSettings
-from stronglens.splitting.split_table import OBJECTS, open_splits
-from stronglens.ways import ChoiceFile, card_of
 
 CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
 """Cutouts between two looks at the progress, in whole batches; on a CPU, those that are preprocessed at once.
@@ -65,7 +65,7 @@ def predict_member(
 ) -> None:
     """Predict a split of the labelled data, or a whole packed set, with one member.
 
-    Writes the files of `stronglens.prediction.prediction_files`: `pred` is prob >= 0.5, `label` is -1 where
+    Writes the files of `stronglens.formats.prediction_files`: `pred` is prob >= 0.5, `label` is -1 where
     it is unknown, and a lens parameter holds if the object is a lens. The set is read, predicted and written
     piece by piece.
 

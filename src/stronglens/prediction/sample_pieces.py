@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.formats.packed import PackedSet
+from stronglens.formats.packed_pieces import PackedPieces
 from stronglens.networks.samples import MOST_NAMED, Samples, make_samples, objects_seen
-from stronglens.packing.packed import PackedSet
-from stronglens.packing.packed_pieces import PackedPieces
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from stronglens.artefact import check_sha256, read_json, write_text
 from stronglens.ensembling.scored_set import open_scored
-from stronglens.packing.packed import REJECTED
+from stronglens.formats.artefact import check_sha256, read_json, write_text
+from stronglens.formats.packed import REJECTED
 from stronglens.reporting import html
 
 METRICS = {

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from stronglens.artefact import write_text
-from stronglens.errors import InputError
-from stronglens.figures import BLUE, GREY, ORANGE, save_figure
+from stronglens.formats.artefact import write_text
+from stronglens.formats.figures import BLUE, GREY, ORANGE, save_figure
 from stronglens.reporting.jobs import Jobs
+from stronglens.running.errors import InputError
 
 log = logging.getLogger("stronglens")
 

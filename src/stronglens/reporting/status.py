@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from stronglens.artefact import read_json
 from stronglens.configuring.config import Config
-from stronglens.errors import InputError
-from stronglens.training.progress_file import TrainProgress, read_progress
+from stronglens.formats.artefact import read_json
+from stronglens.formats.train_progress import TrainProgress, read_progress
+from stronglens.running.errors import InputError
 
 HELDOUT = "heldout"
 

@@ -11,9 +11,9 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stronglens.artefact import read_json
-from stronglens.errors import InputError
-from stronglens.figures import GREY, save_figure
+from stronglens.formats.artefact import read_json
+from stronglens.formats.figures import GREY, save_figure
+from stronglens.running.errors import InputError
 
 PANELS = (
     ("val_auc", "area under the ROC curve,\nvalidation"),

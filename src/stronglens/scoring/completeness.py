@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.artefact import write_aside
-from stronglens.errors import InputError
-from stronglens.packing.lens_values import read_lens_values
+from stronglens.formats.artefact import write_aside
+from stronglens.formats.lens_values import read_lens_values
+from stronglens.formats.tables import REAL, TEXT, read_table
+from stronglens.running.errors import InputError
 from stronglens.scoring.field_metrics import completeness_by
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import Scored
 from stronglens.settings.evaluate import EvaluateSettings
-from stronglens.tables import REAL, TEXT, read_table
 
 COLUMNS = (
     *("objects", "property", "low", "high"),

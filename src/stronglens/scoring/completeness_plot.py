@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stronglens.figures import STYLES
+from stronglens.formats.figures import STYLES
 
 MARKERS = ("o", "s", "^", "D")
 LABELS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.metrics import brier_score_loss, log_loss
 
-from stronglens.artefact import read_json, write_aside, write_json
+from stronglens.formats.artefact import read_json, write_aside, write_json
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness import completeness_rows, read_parameters, write_completeness
 from stronglens.scoring.field_metrics import field_metrics_by_domain

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from stronglens.figures import BLUE, GREY, ORANGE, STYLES, save_figure
+from stronglens.formats.figures import BLUE, GREY, ORANGE, STYLES, save_figure
 from stronglens.scoring.bootstrap import Ranked
 from stronglens.scoring.completeness_plot import plot_completeness
 from stronglens.scoring.fractions import score_interval

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import read_json, write_aside, write_json
-from stronglens.ensembling.ensemble_table import open_ensemble
-from stronglens.errors import InputError
-from stronglens.packing.lens_values import read_lens_values, values_of_lenses
+from stronglens.formats.artefact import read_json, write_aside, write_json
+from stronglens.formats.ensemble_table import open_ensemble
+from stronglens.formats.lens_values import read_lens_values, values_of_lenses
+from stronglens.formats.tables import INTEGER, REAL, TEXT, finite, probabilities
+from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import interval, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.settings.lens_parameters import LENS_PARAMETERS, in_order
-from stronglens.tables import INTEGER, REAL, TEXT, finite, probabilities
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from stronglens.figures import GREY, STYLES
+from stronglens.formats.figures import GREY, STYLES
 from stronglens.scoring.lens_errors import Estimates
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.settings.lens_parameters import LENS_PARAMETERS

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 Counts = npt.NDArray[np.int64]
 
@@ -53,7 +53,7 @@ def operating_points(
 
 
 def highest_youden(true: Counts, false: Counts) -> int:
-    """The place of the highest Youden's J (see `stronglens.ensembling.youden.youden_threshold`)."""
+    """The place of the highest Youden's J (see `stronglens.scoring.youden.youden_threshold`)."""
     return int(np.argmax(true * false[-1] - false * true[-1]))
 
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import check_sha256, read_json
-from stronglens.ensembling.ensemble_table import description_of
-from stronglens.errors import InputError
-from stronglens.tables import INTEGER, REAL, TEXT, line_of, probabilities, read_header, read_table
+from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.ensemble_table import description_of
+from stronglens.formats.tables import INTEGER, REAL, TEXT, line_of, probabilities, read_header, read_table
+from stronglens.running.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from stronglens.cli import Command
+from stronglens.running.cli import Command
 
 if TYPE_CHECKING:
     from stronglens.scoring.scored import Scored
@@ -48,12 +48,12 @@ class ScoredOptions(Command):
         Raises
         ------
         InputError
-            See `stronglens.scoring.scored` and `stronglens.ensembling.threshold_file`.
+            See `stronglens.scoring.scored` and `stronglens.formats.threshold_file`.
         """
         # --help need not wait for pyarrow and scikit-learn.
-        from stronglens.ensembling.threshold_file import read_threshold  # noqa: PLC0415
-        from stronglens.ensembling.youden import youden_threshold  # noqa: PLC0415
+        from stronglens.formats.threshold_file import read_threshold  # noqa: PLC0415
         from stronglens.scoring.scored import read_scored_csv, read_scored_npy  # noqa: PLC0415
+        from stronglens.scoring.youden import youden_threshold  # noqa: PLC0415
 
         if self.csv is not None:
             scored = read_scored_csv(self.csv)

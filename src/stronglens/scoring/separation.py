@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 ROUNDING = 1e-5
 """Logits that differ by less are equal but for float32's rounding: networks give some ten units, and order of

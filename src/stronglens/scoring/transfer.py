@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.artefact import write_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import write_json
+from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import Ranked, interval, number_of_resamples, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.field_metrics import tpr_with_few_false_positives

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from stronglens.artefact import write_text
+from stronglens.formats.artefact import write_text
 from stronglens.searching.space import in_words, written
 from stronglens.searching.trials import Trial, best_of, read_trials
 from stronglens.settings.conclude import ConclusionSettings

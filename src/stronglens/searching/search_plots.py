@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from stronglens.figures import BLUE, GREY, ORANGE, PURPLE, save_figure
+from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, save_figure
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.space import in_words, number_type, written
 from stronglens.searching.trials import best_of

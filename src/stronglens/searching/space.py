@@ -7,8 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from stronglens.errors import InputError
-from stronglens.explain import explain
+from stronglens.running.errors import InputError
+from stronglens.running.explain import explain
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import Dimension
 

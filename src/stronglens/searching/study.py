@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.space import read
 from stronglens.settings.search import Dimension, TrialSettings

@@ -1,6 +1,5 @@
 """One trial of a search: a setting is chosen, trained, and given up where it lags behind."""
 
-import hashlib
 import logging
 import shutil
 import time
@@ -13,19 +12,18 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-import stronglens
-from stronglens.artefact import read_json, write_json
-from stronglens.configuring.sources import sources_of
-from stronglens.errors import InputError
+from stronglens.formats.artefact import read_json, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS
+from stronglens.formats.split_table import OBJECTS
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import computed_on
-from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS
+from stronglens.running.errors import InputError
+from stronglens.running.fingerprint import step_sha256
 from stronglens.searching.space import in_words, read, settings_with, with_values
 from stronglens.searching.study import open_study, patiently, suggest, take_trial
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import TrialSettings
-from stronglens.splitting.split_table import OBJECTS
 from stronglens.training.train_member import RESUME, fit_network, load_data, make_network
 from stronglens.training.trainer import DivergedError
 
@@ -208,17 +206,13 @@ class _Job:
 def _identity(packed_folder: Path, splits_folder: Path, settings: TrialSettings) -> dict[str, Any]:
     """All that must be the same for trials to be compared: settings, data, code. Not where the study lies."""
     packed = read_json(packed_folder / "summary.json")["sha256"]
-    scripts = Path(stronglens.__file__).parents[1]
-    code = hashlib.sha256()
-    for source in sources_of(scripts / "run_trial.py", scripts):
-        code.update(source.encode() + b"\0" + (scripts / source).read_bytes())
     return {
         "settings": settings.model_dump(mode="json", exclude={"storage", "password_file"}),
         "cutouts_sha256": packed[CUTOUTS],
         "index_sha256": packed[INDEX],
         **({"parameters_sha256": packed[PARAMETERS]} if settings.member.lens_parameters else {}),
         "objects_sha256": read_json(splits_folder / "objects.json")["sha256"][OBJECTS],
-        "code": code.hexdigest(),
+        "code": step_sha256(__file__),
     }
 
 

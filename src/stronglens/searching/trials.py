@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stronglens.artefact import read_json
-from stronglens.errors import InputError
+from stronglens.formats.artefact import read_json
+from stronglens.running.errors import InputError
 
 Trial = dict[str, Any]
 """What `run_trial` writes of a trial."""

@@ -14,14 +14,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from stronglens.artefact import write_json, write_text, writing
-from stronglens.progress import progress
+from stronglens.formats.artefact import write_json, write_text, writing
+from stronglens.running.progress import progress
+from stronglens.running.worker_processes import worker_processes
 from stronglens.settings.simulate import SimulateSettings
 from stronglens.simulation.challenge_files import blind_bytes, labelled_bytes, write_parameters
 from stronglens.simulation.grid import Floats
 from stronglens.simulation.scene import SimulatedObject, simulate_object
 from stronglens.simulation.spectra import BANDS
-from stronglens.worker_processes import worker_processes
 
 NOT_MEASURED = -999.0
 DESCRIPTION, TRUTH, LABELLED, BLIND = "simulated.json", "truth.csv", "labelled", "test_dataset_updated"

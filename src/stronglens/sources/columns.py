@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS
 
 _LABELS = {

@@ -28,6 +28,7 @@ from stronglens.sources.image_choice import (
     choose_image,
     clean_id,
     has_size,
+    id_text,
     wrong_shape,
 )
 from stronglens.sources.rejected import Rejected
@@ -147,7 +148,7 @@ class _Wanted(NamedTuple):
 
     def one_band(self, image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         axis = self.settings.band_axis
-        return image if axis is None else image.take(self.plane, axis)
+        return image if axis is None else np.take(image, [self.plane], axis).squeeze(axis)
 
 
 def _read_image(
@@ -232,11 +233,11 @@ def marked(mask: npt.NDArray[Any], shape: tuple[int, ...], settings: ReadSetting
     if mask.shape != shape:
         raise Rejected("mask of another shape", f"expected {shape}, found {mask.shape}")
     if settings.mask_bits is None:
-        return mask != 0
+        return np.asarray(mask != 0)
     if mask.dtype.kind not in "iu":
         raise Rejected("mask without bits", f"values of type {mask.dtype}")
     wanted_bits = sum(1 << bit for bit in set(settings.mask_bits))
-    return (mask.astype(np.int64) & wanted_bits) != 0
+    return np.asarray((mask.astype(np.int64) & wanted_bits) != 0)
 
 
 def _image_in(hdu: Any, content: bytes, wanted: _Wanted) -> _Read | None:
@@ -446,8 +447,10 @@ def _id_in_table(hdu: Any, content: bytes) -> str:
     if number is None:
         return ""
     if "A" not in hdu.columns[number].format:
-        value = hdu.data.field(number)[0]
-        return str(value) if np.ndim(value) == 0 else ""
+        null = hdu.columns[number].null
+        if null is not None and (hdu.data.view(np.ndarray)[hdu.columns[number].name] == null).any():
+            return ""
+        return id_text(hdu.data.field(number)[0])
     # The raw bytes: astropy refuses ids that are not ASCII.
     _, offset = hdu.data.dtype.fields[hdu.data.dtype.names[number]][:2]
     start = hdu.fileinfo()["datLoc"] + offset
@@ -455,4 +458,5 @@ def _id_in_table(hdu: Any, content: bytes) -> str:
 
 
 def _id_in(header: Any) -> str:
-    return next((str(header[keyword]).strip() for keyword in ID_KEYWORDS if keyword in header), "")
+    found = (id_text(header[keyword]) for keyword in ID_KEYWORDS if keyword in header)
+    return next((name for name in found if name), "")

@@ -178,8 +178,8 @@ def _text(header: Mapping[bytes, bytes], keyword: bytes) -> bytes:
 
 def _id_in(header: Mapping[bytes, bytes]) -> str:
     for keyword in ID_KEYWORDS:
-        if keyword.encode() in header:
-            return _text(header, keyword.encode()).decode("ascii").strip()
+        if keyword.encode() in header and (name := _text(header, keyword.encode()).decode("ascii").strip()):
+            return name
     return ""
 
 

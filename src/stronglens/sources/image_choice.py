@@ -1,7 +1,10 @@
 """Which HDU or column of a table holds the image and which the object's id: the same for every reader."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from stronglens.sources.fitting import Fit, can_fit, wanted
 from stronglens.sources.rejected import Rejected
@@ -10,6 +13,13 @@ HDU_NAMES = frozenset({"sci", "image"})
 ID_COLUMNS = frozenset({"object id", "lens id"})
 ID_KEYWORDS = ("OBJECTID", "OBJ_ID", "OBJID", "LENSID", "LENS_ID")
 """Header keywords that can hold the id, the first that is there. Not OBJECT: often the name of a field."""
+
+_NOT_GIVEN = frozenset(
+    {"", "-", "--", "---", "?", "n/a", "na", "#n/a", "none", "null", "nil", "undefined", "undef", "indef"}
+    | {"unknown", "missing", "masked", "nan", "inf", "+inf", "-inf"}
+)
+_AROUND = " <>()[]'\""
+_STAND_IN = re.compile(r"(0|-1|-9+|-32768|-2147483648|-9223372036854775808)(\.0*)?")
 
 
 @dataclass(frozen=True)
@@ -96,14 +106,42 @@ def _choose(named: Sequence[int], fits: Sequence[bool], titles: Sequence[str]) -
     return candidates[0] if candidates else None
 
 
+def is_id_column(name: str) -> bool:
+    """Whether a column holds ids: `Object ID` or `Lens ID`, in any case of letters, or with `_`."""
+    return _plain(name) in ID_COLUMNS
+
+
 def choose_id(names: Sequence[str]) -> int | None:
-    """The column that holds the object's id: `Object ID` or `Lens ID`; None if there is none."""
-    return next((n for n, name in enumerate(names) if _plain(name) in ID_COLUMNS), None)
+    """The column that holds the object's id; None if there is none."""
+    return next((n for n, name in enumerate(names) if is_id_column(name)), None)
 
 
 def clean_id(raw: bytes) -> str:
     """An id as text: up to the first NUL, which ends a FITS string, and without blanks around it."""
     return raw.partition(b"\0")[0].decode("ascii", "backslashreplace").strip()
+
+
+def id_text(value: object) -> str:
+    """A value as an id: text, or a number, 7.0 being 7; "" for all else: a card without value, T or F."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | float | np.number):
+        return ""
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return str(int(number) if number.is_integer() and abs(number) < 2**53 else value)
+    return str(value).strip()
+
+
+def is_given(text: str) -> bool:
+    """Whether a text says anything: it is not empty, and no word for that, such as `N/A`, `None` or `-`."""
+    return text.strip(_AROUND).lower() not in _NOT_GIVEN
+
+
+def linking_id(text: str) -> str:
+    """An id that links cutouts: "" for what surveys write where there is none, such as `N/A`, 0, -1 and -999.
+
+    It would make all objects without an id one group.
+    """
+    return text if is_given(text) and not _STAND_IN.fullmatch(text.strip(_AROUND)) else ""
 
 
 def wrong_shape(shape: Sequence[int], size_px: int, fit: Fit = "refuse") -> Rejected:

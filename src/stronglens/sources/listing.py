@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 
 class Listed(NamedTuple):

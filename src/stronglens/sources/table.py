@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.columns import known_columns, label_of, number_of, text_of
 from stronglens.sources.files import FileReader

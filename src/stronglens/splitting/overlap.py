@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stronglens.artefact import check_sha256, read_json, write_json
-from stronglens.errors import InputError
-from stronglens.packing.packed_objects import open_objects
-from stronglens.splitting.split_table import DESCRIPTION, OBJECTS
+from stronglens.formats.artefact import check_sha256, read_json, write_json
+from stronglens.formats.packed_objects import open_objects
+from stronglens.formats.split_table import DESCRIPTION, OBJECTS
+from stronglens.running.errors import InputError
 
 COLUMNS = {"pixel_hash": "the same pixels", "header_id": "the same id"}
 """Columns of the index by which cutouts are of one object, and what that means."""
@@ -59,6 +59,7 @@ def _learnt(labelled: Path, splits: Path) -> pd.DataFrame:
     description = read_json(splits / DESCRIPTION)
     check_sha256(splits / OBJECTS, description["sha256"][OBJECTS], splits / DESCRIPTION)
     objects = pd.read_parquet(splits / OBJECTS, columns=["object", "split"])
-    index = open_objects(labelled).index(["object", "path", *COLUMNS]).to_pandas()
+    index: pd.DataFrame = open_objects(labelled).index(["object", "path", *COLUMNS]).to_pandas()
     held_out = objects["object"][objects["split"] == "test"]
-    return index[~np.isin(index["object"].to_numpy(dtype=str), held_out.to_numpy(dtype=str))]
+    learnt = ~np.isin(index["object"].to_numpy(dtype=str), held_out.to_numpy(dtype=str))
+    return index[learnt]

@@ -11,13 +11,19 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from stronglens.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, INDEX, SUMMARY
+from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, SUMMARY
+from stronglens.formats.split_table import DESCRIPTION, OBJECTS, SPLITS
+from stronglens.running.errors import InputError
 from stronglens.settings.data import SplitSettings
-from stronglens.splitting.split_table import DESCRIPTION, OBJECTS, SPLITS
+
+LARGEST_SHARE = 0.25
+"""Share of a bucket beyond which a group, of three objects or more, is no group: the name of a field or of a
+survey in place of ids, or one picture in place of many. The whole of it would be in one split."""
 
 _LOG = logging.getLogger("stronglens")
+
+_MOST_EXAMPLES = 3
 
 
 def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
@@ -35,8 +41,8 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
     Raises
     ------
     InputError
-        The set is not labelled, or its index is not the one that its summary describes; a split has no
-        lenses, or nothing but lenses.
+        The set is not labelled, or its index is not the one that its summary describes; a group holds more
+        than `LARGEST_SHARE` of a bucket; a split has no lenses, or nothing but lenses.
     """
     summary = read_json(packed / SUMMARY)
     if not summary["labelled"]:
@@ -48,6 +54,7 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
     index = pd.read_parquet(packed / INDEX, columns=columns)
     objects = index[["object", "bucket", "label"]].drop_duplicates("object", ignore_index=True)
     objects.insert(1, "group", group_objects(index))
+    _refuse_large_groups(objects, index, packed / INDEX)
     splits = assign_splits(objects, settings)
     objects.insert(2, "split", np.array(SPLITS, dtype=object)[splits])
     counts = _counts(objects)
@@ -97,6 +104,30 @@ def group_objects(index: pd.DataFrame) -> npt.NDArray[np.int64]:
     groups = np.empty(n_objects, dtype=np.int64)
     groups[by_name] = number
     return groups
+
+
+def _refuse_large_groups(objects: pd.DataFrame, index: pd.DataFrame, path: Path) -> None:
+    sizes = objects.groupby(["bucket", "group"]).size()
+    largest = sizes.groupby("bucket").transform("sum") * LARGEST_SHARE
+    large = sizes[(sizes > largest) & (sizes > 2)]
+    if large.empty:
+        return
+    bucket, group = large.index[int(large.argmax())]
+    members = index[index["object"].isin(objects.loc[objects["group"] == group, "object"])]
+    links = []
+    for column, kind in (("header_id", "id"), ("pixel_hash", "image")):
+        shared = members[members[column] != ""].groupby(column)["object"].nunique()
+        # An image is shown by the objects that have it, an id by itself.
+        for value, n in shared[shared > 1].nlargest(_MOST_EXAMPLES).items():
+            names = ", ".join(members.loc[members[column] == value, "object"].unique()[:_MOST_EXAMPLES])
+            links.append(
+                f"{kind} {value!r} of {n} objects ({names})" if kind == "id" else f"one image of {names}"
+            )
+    raise InputError(
+        f"{path}: expected at most {LARGEST_SHARE:.0%} of a bucket in one group, found {large.max()} of "
+        f"{(objects['bucket'] == bucket).sum()} objects of {bucket} joined by {'; '.join(links)}; what "
+        "shares an id or an image stays in one split: correct or remove the ids in the files, and pack again"
+    )
 
 
 def assign_splits(objects: pd.DataFrame, settings: SplitSettings) -> npt.NDArray[np.int64]:
@@ -168,13 +199,18 @@ def _counts(objects: pd.DataFrame) -> dict[str, Any]:
 
 
 def _refuse_absent_classes(objects: pd.DataFrame, settings: SplitSettings) -> None:
-    sizes = {str(bucket): int(n) for bucket, n in objects["bucket"].value_counts().items()}
+    by_bucket = objects.groupby("bucket", sort=False)
+    sizes = {
+        str(bucket): f"{len(inside)} objects" + (f" in {n} groups" if n < len(inside) else "")
+        for bucket, inside in by_bucket
+        for n in [inside["group"].nunique()]
+    }
     for split, share in zip(SPLITS, (settings.train, settings.val, settings.test), strict=True):
         inside = objects[objects["split"] == split]
         for label, kind in ((1, "lens"), (0, "object that is no lens")):
             if not (inside["label"] == label).any():
                 of_class = objects["bucket"][objects["label"] == label].unique()
-                small = [f"{bucket} ({n} objects)" for bucket, n in sizes.items() if bucket in of_class]
+                small = [f"{bucket} ({size})" for bucket, size in sizes.items() if bucket in of_class]
                 raise InputError(
                     f"split {split}: expected at least one {kind} in a share of {share:g}, found none; "
                     f"too small for that: {', '.join(small)}"

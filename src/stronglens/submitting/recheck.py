@@ -9,14 +9,15 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import read_json, sha256_of
 from stronglens.ensembling.ensemble import combination_of, make_ensemble
-from stronglens.ensembling.ensemble_table import json_name, open_ensemble
-from stronglens.ensembling.threshold import choose_threshold
-from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
-from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, identity_of
-from stronglens.packing.packed_objects import open_objects
+from stronglens.formats.artefact import read_json, sha256_of
+from stronglens.formats.ensemble_table import json_name, open_ensemble
+from stronglens.formats.packed import CUTOUTS, identity_of
+from stronglens.formats.packed_objects import open_objects
+from stronglens.formats.tables import TEXT, read_table
+from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
+from stronglens.running.errors import InputError
+from stronglens.scoring.threshold import choose_threshold
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.submitting.submission import (
     check_submission,
@@ -26,7 +27,6 @@ from stronglens.submitting.submission import (
 )
 from stronglens.submitting.submission_forms import FORMS
 from stronglens.submitting.surroundings import code_state, machine, versions
-from stronglens.tables import TEXT, read_table
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stronglens.artefact import read_json, sha256_of
-from stronglens.ensembling.ensemble_table import EnsembleTable, csv_name, description_of, json_name
-from stronglens.ensembling.threshold_file import THRESHOLD_TXT, read_threshold
-from stronglens.errors import InputError
-from stronglens.packing.packed import SUMMARY
+from stronglens.formats.artefact import read_json, sha256_of
+from stronglens.formats.ensemble_table import EnsembleTable, csv_name, description_of, json_name
+from stronglens.formats.packed import SUMMARY
+from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
+from stronglens.running.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.artefact import sha256_of, write_aside, write_json
-from stronglens.ensembling.ensemble_table import EnsembleTable, open_ensemble
-from stronglens.ensembling.member_predictions import KEY_COLUMN, Level, starts_of_runs
+from stronglens.ensembling.member_predictions import starts_of_runs
 from stronglens.ensembling.row_ids import row_ids
-from stronglens.errors import InputError
-from stronglens.packing.packed import CUTOUTS, INDEX, REJECTED
-from stronglens.packing.packed_objects import PackedObjects, open_objects
-from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
-from stronglens.settings.lens_parameters import in_order
-from stronglens.submitting.record import Origins, describe_origins
-from stronglens.submitting.submission_forms import FORMS, SubmissionForm
-from stronglens.submitting.surroundings import code_state, machine, versions
-from stronglens.tables import (
+from stronglens.formats.artefact import sha256_of, write_aside, write_json
+from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, Level, open_ensemble
+from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED
+from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.tables import (
     INTEGER,
     REAL,
     TEXT,
@@ -34,6 +28,12 @@ from stronglens.tables import (
     read_table,
     write_table,
 )
+from stronglens.running.errors import InputError
+from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
+from stronglens.settings.lens_parameters import in_order
+from stronglens.submitting.record import Origins, describe_origins
+from stronglens.submitting.submission_forms import FORMS, SubmissionForm
+from stronglens.submitting.surroundings import code_state, machine, versions
 
 log = logging.getLogger(__name__)
 
@@ -304,7 +304,7 @@ def check_submission(path: Path, form: SubmissionForm, ids: pa.Array, estimated:
         Columns or their order differ; an id is missing, additional, repeated or out of place; an answer is
         not 0 or 1, or no probability; an estimate is not finite, or one is given for what is no lens.
     """
-    header = read_header(path)
+    header = read_header(path, "utf-8")  # a submission has no byte-order mark
     if header != list(form.columns):
         raise InputError(f"{path}: expected the columns {','.join(form.columns)}; found {','.join(header)}")
     table = read_table(path, {"id": TEXT, form.answer: INTEGER if form.answer == "preds" else REAL})

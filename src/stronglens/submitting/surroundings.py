@@ -1,12 +1,13 @@
 """What a step runs in: code, libraries, machine. Read while it runs, so that none of it reruns a step."""
 
-import hashlib
 import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from stronglens.running.fingerprint import code_sha256
 
 PACKAGES = (
     *("astropy", "numpy", "pandas", "pyarrow", "pydantic", "scikit-learn", "scipy", "snakemake", "timm"),
@@ -16,6 +17,7 @@ PACKAGES = (
 
 PROJECT = Path(__file__).resolve().parents[3]
 CODE = ("Snakefile", "rules", "workflow", "src")
+SCRIPTS = "workflow/scripts"
 _MOST_NAMED = 20
 
 
@@ -45,12 +47,18 @@ def code_state(project: Path = PROJECT) -> dict[str, Any]:
     Returns
     -------
     dict
-        sha256, of all files of the code with their names; revision, of git, and dirty, whether the work tree
-        differs from it: both None, unknown, where the project is no clone or git is not there; changed, the
-        first files that differ. Files that git does not know count where code lies, and nowhere else.
+        sha256, of the fingerprint of all steps (rules do not count: what they pass on is recorded); revision,
+        of git, and dirty, whether the work tree differs from it: both None, unknown, where the project is no
+        clone or git is not there; changed, the first files that differ. Files that git does not know count
+        where code lies, and nowhere else.
         Variables of git in the environment (GIT_DIR and others) change nothing of this.
     """
-    state: dict[str, Any] = {"sha256": _code_sha256(project), "revision": None, "dirty": None, "changed": []}
+    state: dict[str, Any] = {
+        "sha256": code_sha256(*sorted((project / SCRIPTS).glob("*.py"))),
+        "revision": None,
+        "dirty": None,
+        "changed": [],
+    }
     top = _git(project, "rev-parse", "--show-toplevel")
     if top is None or Path(top.strip()).resolve() != project.resolve():
         return state
@@ -68,20 +76,6 @@ def code_state(project: Path = PROJECT) -> dict[str, Any]:
         "dirty": bool(changed),
         "changed": sorted(changed)[:_MOST_NAMED],
     }
-
-
-def _code_sha256(project: Path) -> str:
-    digest = hashlib.sha256()
-    files = [
-        path
-        for place in CODE
-        for path in ([project / place] if (project / place).is_file() else (project / place).rglob("*"))
-        if path.suffix in {".py", ".smk"} or path.name == "Snakefile"
-    ]
-    for path in sorted(files):
-        digest.update(f"{path.relative_to(project).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _git(project: Path, *arguments: str) -> str | None:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from stronglens.errors import InputError
+from stronglens.formats.lens_values import read_lens_values, values_of_lenses
+from stronglens.formats.packed import PARAMETERS, PackedSet
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling, fit_scaling
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype
 from stronglens.networks.samples import Samples
-from stronglens.packing.lens_values import read_lens_values, values_of_lenses
-from stronglens.packing.packed import PARAMETERS, PackedSet
+from stronglens.running.errors import InputError
 from stronglens.settings.lens_parameters import LensParameterSettings
 from stronglens.settings.train import Precision
 

@@ -1,11 +1,9 @@
 """The state from which a training that was cut short goes on."""
 
-import hashlib
 import io
 import json
 import logging
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,25 +13,12 @@ from typing import Any
 
 import torch
 
-from stronglens.artefact import write_aside
+from stronglens.formats.artefact import write_aside
 
 STATE = "state.pt"
 
 SAVE_EVERY_S = 60.0
 """Seconds between two states, at least."""
-
-
-def code_sha256() -> str:
-    """SHA-256 over the script and all modules of this library that are loaded.
-
-    A resumed run has one code throughout.
-    """
-    digest = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        source = getattr(module, "__file__", None)
-        if (name in ("__main__", "stronglens") or name.startswith("stronglens.")) and source:
-            digest.update(name.encode() + b"\0" + Path(source).read_bytes())
-    return digest.hexdigest()
 
 
 def save_state(folder: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:

@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 
-from stronglens.errors import InputError
+from stronglens.formats.packed import PackedSet
+from stronglens.inspecting.cutout_statistics import frame_noise
 from stronglens.networks.samples import Samples
-from stronglens.packing.cutout_statistics import frame_noise
-from stronglens.packing.packed import PackedSet
+from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
 
 log = logging.getLogger("stronglens")
@@ -37,8 +37,8 @@ def with_measured_softening(
     -------
     PreprocessSettings
         With a softening in counts for each band: its own, else the factor times the median over cutouts of
-        `stronglens.packing.cutout_statistics.frame_noise`. Cutouts of a band that was not learnt from get the
-        median of those.
+        `stronglens.inspecting.cutout_statistics.frame_noise`. Cutouts of a band that was not learnt from
+        get the median of those.
 
     Raises
     ------

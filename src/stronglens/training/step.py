@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.networks.augment import augment
+from stronglens.networks.batch_norm import in_batches
 from stronglens.networks.compiled import Forward
 from stronglens.networks.device import sent
 from stronglens.networks.loaded import LoadedSamples
@@ -108,12 +109,18 @@ class EpochPlan:
         Whose epochs.
     seed : int
         With the epoch's number the seed of all that is random in it.
+
+    Raises
+    ------
+    InputError
+        See `stronglens.networks.batch_norm.in_batches`.
     """
 
     def __init__(self, learner: Learner, seed: int) -> None:
         n, device = len(learner.samples), learner.device
         self._learner, self._seed, self._batch_size = learner, seed, learner.settings.batch_size
-        self.n_steps, self.n_whole = -(-n // self._batch_size), n // self._batch_size
+        self._sizes = [len(batch) for batch in in_batches(torch.arange(n), self._batch_size, learner.network)]
+        self.n_steps, self.n_whole = len(self._sizes), self._sizes.count(self._batch_size)
         self._order = torch.zeros(n, dtype=torch.int64, device=device)
         self._steps = torch.arange(self.n_steps, device=device)
         self._in_batch = torch.arange(self._batch_size, device=device)
@@ -145,12 +152,12 @@ class EpochPlan:
             self._lay_down(self._draw(epoch))
 
     def numbers(self, step: int) -> Tensor:
-        """Which samples a step sees: int64, shape (n,); the last step of an epoch may see fewer."""
-        return self._order[step * self._batch_size : (step + 1) * self._batch_size]
+        """Which samples a step sees: int64, shape (n,); in the last one of an epoch n may be another."""
+        return self._order[self._rows(step)]
 
     def turn(self, step: int) -> Turn:
         """What a step is about, by its number."""
-        rows = slice(step * self._batch_size, (step + 1) * self._batch_size)
+        rows = self._rows(step)
         return Turn(
             self._order[rows], self._steps[step : step + 1], self._shares[step], self._mixing(rows, step)
         )
@@ -165,6 +172,11 @@ class EpochPlan:
         """Learning rate of a step, by its number on the device: float32, scalar."""
         return self._rates_there.index_select(0, at).view(())
 
+    def _rows(self, step: int) -> slice:
+        # Only the last one may be of another size.
+        first = step * self._batch_size
+        return slice(first, first + self._sizes[step])
+
     def _mixing(self, rows: slice | Tensor, step: int | Tensor) -> Mixing | None:
         drawn = self._drawn
         if drawn is None:
@@ -174,11 +186,12 @@ class EpochPlan:
 
     def _draw(self, epoch: int) -> list[Mixing]:
         # Of each step alone: a training that goes on within an epoch needs no state for it.
-        _, *size = self._learner.samples.image_shape
+        _, height, width = self._learner.samples.image_shape
         return [
             draw_mixing(
                 len(self.numbers(step)),
-                *size,
+                height,
+                width,
                 self._learner.settings,
                 np.random.default_rng([self._seed, epoch, step, 1]),
             )
@@ -193,7 +206,7 @@ class EpochPlan:
                 joined[field.name] = torch.stack(parts) if field.name == "cut" else torch.cat(parts)
         if self._drawn is None:
             there = {name: sent(tensor, self._learner.device) for name, tensor in joined.items()}
-            self._drawn = Mixing(**({"share": None, "corners": None} | there))
+            self._drawn = Mixing(there["others"], there.get("share"), there.get("corners"), there["cut"])
         else:
             for name, tensor in joined.items():
                 getattr(self._drawn, name).copy_(tensor)
@@ -316,11 +329,13 @@ class Steps:
         samples = self._learner.samples
         if isinstance(samples, ResidentSamples):
             for number in numbers:
-                yield self.take(number)
+                self.take(number)
+                yield
         else:
             batches = [self._plan.numbers(number) for number in numbers]
             for number, images in zip(numbers, samples.in_turn(batches), strict=True):
-                yield self.take(number, images)
+                self.take(number, images)
+                yield
 
     def take(self, step: int, images: Tensor | None = None) -> None:
         """Take the step of that number; its images, if they have been taken already."""
@@ -336,7 +351,8 @@ class WholeSteps(Steps):
     """Steps that find out on the device which one they are: there is nothing to do for the CPU in between.
 
     On a GPU a step is recorded as one CUDA graph, one launch instead of thousands; on a CPU the same code
-    runs as it is. The last step of an epoch, where its batch is smaller, is taken like any other of `Steps`.
+    runs as it is. The last step of an epoch, where its batch is of another size, is taken like any other
+    of `Steps`.
 
     Making it takes steps: weights, optimiser and generators have to be put back afterwards.
     """

@@ -14,24 +14,25 @@ import pandas as pd
 import timm
 import torch
 
-from stronglens.artefact import write_json, write_text
-from stronglens.errors import InputError
+from stronglens.formats.artefact import write_json, write_text
+from stronglens.formats.member_files import write_member, write_weights
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
+from stronglens.formats.split_table import OBJECTS, SplitTable, open_splits
+from stronglens.formats.train_progress import ProgressFile
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
-from stronglens.networks.member_files import write_member, write_weights
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
-from stronglens.packing.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
+from stronglens.running.errors import InputError
+from stronglens.running.fingerprint import step_sha256
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision
-from stronglens.splitting.split_table import OBJECTS, SplitTable, open_splits
 from stronglens.training.balance import balancing_weights
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
-from stronglens.training.progress_file import ProgressFile
-from stronglens.training.resume import StateKeeper, clear_state, code_sha256, load_state
+from stronglens.training.resume import StateKeeper, clear_state, load_state
 from stronglens.training.softening import with_measured_softening
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
 from stronglens.training.validation import Scores, score, scoring_batch_size
@@ -280,7 +281,7 @@ def fit_network(
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         **data.sha256,
-        "code": code_sha256(),
+        "code": step_sha256(__file__),
         "torch": torch.__version__,
         "timm": timm.__version__,
         "device": data.device.type,

@@ -7,27 +7,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
-from stronglens.errors import InputError, StoppedError
+from stronglens.formats.train_progress import EndedEpoch, ProgressFile, TrainProgress
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype, gradient_scaler
-from stronglens.progress import progress
-from stronglens.settings.train import Precision, TrainSettings
-from stronglens.training.lens_task import LensTargets, mean_of
-from stronglens.training.progress_file import EndedEpoch, ProgressFile, TrainProgress
-from stronglens.training.resume import StateKeeper
-from stronglens.training.schedule import Watch
-from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
-from stronglens.training.stop_signal import StopSignal
-from stronglens.training.validation import Scores, score, scoring_batch_size
-from stronglens.ways import (
+from stronglens.networks.ways import (
     Candidate,
     ChoiceFile,
     Measured,
@@ -35,10 +26,19 @@ from stronglens.ways import (
     choose,
     in_words,
 )
+from stronglens.running.errors import InputError, StoppedError
+from stronglens.running.progress import progress
+from stronglens.settings.train import Precision, TrainSettings
+from stronglens.training.lens_task import LensTargets, mean_of
+from stronglens.training.resume import StateKeeper
+from stronglens.training.schedule import Watch
+from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
+from stronglens.training.stop_signal import StopSignal
+from stronglens.training.validation import Scores, score, scoring_batch_size
 
 log = logging.getLogger("stronglens")
 
-WAYS = (
+WAYS: tuple[Candidate, ...] = (
     Candidate("eager", "eager"),
     Candidate("whole", "the whole step as one CUDA graph", 2.0),
     # Measured: H100, slow CPU cores: 40 to 80 s, the more the more trainings begin at once.
@@ -118,7 +118,8 @@ class Trainer:
     Raises
     ------
     InputError
-        There is nothing to learn from, or a class is absent.
+        There is nothing to learn from, or a class is absent; or batches are of one sample, and the network
+        has batch normalisation.
     """
 
     def __init__(
@@ -311,7 +312,7 @@ class Trainer:
         mean = mean_of(*torch.tensor([total, share], dtype=torch.float64)).item()
         return loss / len(self._train), acc, mean
 
-    def _stop(self, told: str) -> None:
+    def _stop(self, told: str) -> NoReturn:
         if self._keeper is not None:
             self._keeper.keep(self.state_dict())
         raise StoppedError(f"stopped by SIGTERM {told}")
@@ -434,7 +435,8 @@ class Trainer:
 
     def _made(self, way: str, *, strict: bool = False) -> Steps:
         """The steps of a way; where the network cannot be compiled it runs as it is, or `strict`: raises."""
-        network, forward = self._learner.network, self._learner.network
+        network = self._learner.network
+        forward: Forward = network
         if way in ("compiled", "graphs", "whole_compiled"):
             forward = self._compiled(
                 network, self._train, self.settings.batch_size, learn=True, graphs=way == "graphs"

@@ -1,0 +1,1 @@
+"""Every file that passes between steps: its class, its writer, its reader."""

@@ -1,0 +1,1 @@
+"""Looking at packed data: contact sheets, histograms, numbers that describe a cutout."""
