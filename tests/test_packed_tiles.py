@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 
 import build_buckets as step
 from fits_files import primary_bytes
-from stronglens.packing.packed import open_packed
+from stronglens.formats.packed import open_packed
 from stronglens.settings.data import DataSettings, PackSettings, TestSetSettings
 from tile_files import catalogue, write_tiles
 

@@ -17,7 +17,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from pydantic import ValidationError
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.reading import ReadSettings
 from stronglens.sources import tile_images
 from stronglens.sources.catalogue import read_catalogue

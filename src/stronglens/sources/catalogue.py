@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 
 BATCH_ROWS = 2**18
 """Rows that are held at once: names and positions of as many objects take some 50 MB."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.reading import Hdu, ReadSettings
 from stronglens.sources.fits_general import marked, meaning_of, physical
 from stronglens.sources.fits_image import unit_of

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stronglens.errors import InputError
+from stronglens.running.errors import InputError
 from stronglens.settings.data import located
 from stronglens.settings.reading import ReadSettings
 from stronglens.settings.tiles import TilesSettings, tile_fields
