@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -15,11 +17,14 @@ import pyarrow as pa
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from pyarrow import parquet
 
-from fits_files import primary_bytes
+from fits_files import plant_faults, primary_bytes, write_test_set
 from stronglens.packing.pack import build_buckets
+from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
+from stronglens.sources.sky import centre
 
 SIZE, BANDS = 12, ("g", "r")
 OBJECTS = [f"object_{number:03d}" for number in range(7)]
@@ -284,3 +289,194 @@ def test_coordinates_of_tables_and_stacks(way: Callable[[Path], Source], tmp_pat
     index = pd.read_parquet(pack(tmp_path, way(tmp_path)) / "index.parquet")
     np.testing.assert_allclose(index["ra"], np.repeat(RA, 2))
     np.testing.assert_allclose(index["dec"], np.repeat(DEC, 2))
+
+
+def whole_and_broken(folder: Path) -> dict[str, str]:
+    """A set with the faults of real downloads; the reason of each broken file."""
+    write_test_set(folder, 8, size_px=SIZE, bands=BANDS)
+    return plant_faults(folder)
+
+
+@pytest.mark.parametrize("kind", ["tar", "gztar", "zip"])
+def test_archives_reject_what_folders_do(kind: str, tmp_path: Path) -> None:
+    whole_and_broken(tmp_path / "set")
+    archive = shutil.make_archive(str(tmp_path / "packed_set"), kind, tmp_path / "set")
+    others: dict[str, Any] = {"size_px": SIZE, "bands": list(BANDS), "max_rejected": 0.9}
+    for name, path in (("of_folder", tmp_path / "set"), ("of_archive", archive)):
+        build_buckets(PackSettings(path=str(path), **others), tmp_path / name)
+    found = [
+        [
+            (Path(row["path"].rpartition("::")[2]).name, str(row["object"]), row["reason"])
+            for row in pd.read_csv(tmp_path / name / "rejected.csv").to_dict("records")
+        ]
+        for name in ("of_folder", "of_archive")
+    ]
+    assert len(found[0]) > 5
+    assert sorted(found[0]) == sorted(found[1])
+    assert (tmp_path / "of_folder/cutouts.npy").read_bytes() == (
+        tmp_path / "of_archive/cutouts.npy"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("way", [as_tar, as_compressed_tar, as_zip, as_hdf5, as_parquet_of_files])
+def test_parts_and_processes_change_nothing(
+    way: Callable[[Path], Source], of_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reading = way(tmp_path)
+    settings = PackSettings(path=str(tmp_path / path), size_px=SIZE, bands=list(BANDS), **reading)
+    for part in range(2):
+        build_buckets(settings, tmp_path / str(part), part=part, n_parts=2, n_processes=2)
+    parts = pd.concat([pd.read_parquet(tmp_path / str(part) / "index.parquet") for part in range(2)])
+    whole = pd.read_parquet(of_folder / "index.parquet")
+    assert sorted(parts["pixel_hash"]) == sorted(whole["pixel_hash"])
+    assert parts.groupby("object")["band"].agg(list).tolist() == [list(BANDS)] * len(OBJECTS)
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    """A member whose bytes have changed is rejected; an archive that ends too early is an error."""
+    as_zip(tmp_path)
+    content = bytearray((tmp_path / "set.zip").read_bytes())
+    at = content.find(IMAGES[0, 0].astype(">f8").tobytes())
+    content[at + 100] ^= 1
+    (tmp_path / "set.zip").write_bytes(content)
+    settings = PackSettings(path=str(tmp_path / "set.zip"), size_px=SIZE, bands=list(BANDS), max_rejected=0.1)
+    build_buckets(settings, tmp_path / "packed")
+    rejected = pd.read_csv(tmp_path / "packed/rejected.csv")
+    assert rejected["reason"].tolist() == ["checksum does not match (CRC of the zip file)"]
+    (tmp_path / "set.zip").write_bytes(content[:-100])
+    with pytest.raises(
+        InputError, match=r"set\.zip: expected a whole archive \(tar, zip\), found: no directory"
+    ):
+        build_buckets(settings, tmp_path / "packed")
+    (tmp_path / "set.tar.gz").write_bytes(gzip.compress(b"x" * 5000)[:-20])
+    with pytest.raises(InputError, match=r"set\.tar\.gz: expected a whole archive"):
+        build_buckets(settings.model_copy(update={"path": str(tmp_path / "set.tar.gz")}), tmp_path / "other")
+    assert not (tmp_path / "other").exists() or not list((tmp_path / "other").iterdir())
+
+
+def test_labels_and_domains_of_rows(tmp_path: Path) -> None:
+    """Rows say what objects are; a bucket for each label and domain, so that a split divides each."""
+    table = rows(tmp_path)
+    table["is_lens"] = np.repeat([1, 0, 1, 0, 0, 1, 1], 2)
+    table["survey"] = np.repeat(["des", "des", "hsc", "hsc", "des", "des", "hsc"], 2)
+    table.sample(frac=1, random_state=1).to_csv(tmp_path / "set.csv", index=False)
+    columns = {"id": "name", "label": "is_lens", "domain": "survey"}
+    settings = PackSettings(
+        labelled={"mine": {"path": str(tmp_path / "set.csv"), "columns": columns}},
+        size_px=SIZE,
+        bands=list(BANDS),
+    )
+    build_buckets(settings, tmp_path / "packed")
+    index = pd.read_parquet(tmp_path / "packed/index.parquet")
+    assert index["bucket"].drop_duplicates().tolist() == [
+        *("mine_des_lenses", "mine_hsc_lenses", "mine_des_nonlenses", "mine_hsc_nonlenses")
+    ]
+    objects = (
+        index.drop_duplicates("object").set_index(index["object"].drop_duplicates().str[-10:]).sort_index()
+    )
+    assert objects["label"].tolist() == [1, 0, 1, 0, 0, 1, 1]
+    assert objects["domain"].tolist() == ["des", "des", "hsc", "hsc", "des", "des", "hsc"]
+
+
+def test_masks_bits_and_sentinels_leave_pixels_undefined(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    mask = np.zeros((SIZE, SIZE), np.int32)
+    mask[0, :3], mask[1, 1] = 4, 2
+    image = IMAGES[0, 0].copy()
+    image[5, 5] = -9999
+    hdus = [
+        fits.PrimaryHDU(),
+        fits.ImageHDU(image.astype(np.float32), name="IMAGE"),
+        fits.ImageHDU(mask, name="MASK"),
+    ]
+    fits.HDUList(hdus).writeto(tmp_path / "set/object_g.fits")
+    n_filled = {}
+    for name, reading in {
+        "all": {"mask_hdu": "mask", "sentinels": [-9999]},
+        "bit": {"mask_hdu": "MASK", "mask_bits": [1]},
+        "none": {"hdu": 1},
+    }.items():
+        settings = PackSettings(
+            path=str(tmp_path / "set"), size_px=SIZE, bands=["g"], non_finite="fill", **reading
+        )
+        build_buckets(settings, tmp_path / name)
+        n_filled[name] = json.loads((tmp_path / name / "summary.json").read_text())["filled"]["n_pixels"]
+    assert n_filled == {"all": 5, "bit": 1, "none": 0}
+
+
+def test_images_of_many_sizes_are_fitted_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    images = {}
+    for number, shape in enumerate([(12, 12), (13, 12), (14, 15), (11, 12), (10, 9), (6, 6)]):
+        images[number] = np.random.default_rng(number).normal(size=shape)
+        (tmp_path / f"set/{number}_g.fits").write_bytes(primary_bytes(images[number]))
+    (tmp_path / "set/6_g.fits").write_bytes(primary_bytes(np.random.default_rng(6).normal(size=(5, 12))))
+    settings = PackSettings(path=str(tmp_path / "set"), size_px=12, bands=["g"], fit="pad", max_rejected=0.2)
+    build_buckets(settings, tmp_path / "packed")
+    summary = json.loads((tmp_path / "packed/summary.json").read_text())
+    assert (summary["n_fitted"], summary["n_rejected"]) == (5, 1)
+    cutouts = np.load(tmp_path / "packed/cutouts.npy")
+    np.testing.assert_array_equal(cutouts[2], images[2][1:13, 1:13].astype(np.float32))
+    np.testing.assert_array_equal(cutouts[4][1:11, 1:10], images[4].astype(np.float32))
+    assert cutouts[4][0, 0] == np.float32(np.median(images[4]))
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["2-cutout-HSC-{}-9813-pdr3_wide"], "name_pattern: hsc, which reads 2 in band "),
+        (["obj1_{}_sci", "obj2_{}_sci"], r"name_pattern: '(?P<object>.+)_(?P<band>[A-Za-z0-9]+)_sci'"),
+        (["rings.v3.skycell.0796.084.stk.{}.unconv"], "name_pattern: ps1"),
+        (["frame-{}-001234-1-0012"], "name_pattern: sdss"),
+    ],
+)
+def test_the_error_says_which_line_to_write(names: list[str], line: str, tmp_path: Path) -> None:
+    for name in names:
+        for band in BANDS:
+            path = tmp_path / "set" / f"{name.format(band.upper() if 'HSC' in name else band)}.fits"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(primary_bytes(IMAGES[0, 0]))
+    with pytest.raises(InputError) as caught:
+        build_buckets(
+            PackSettings(path=str(tmp_path / "set"), size_px=SIZE, bands=list(BANDS)), tmp_path / "out"
+        )
+    assert line in str(caught.value)
+
+
+def test_surveys_of_one_object_stay_in_one_group(tmp_path: Path) -> None:
+    for survey in ("DES", "PS1"):
+        for b, band in enumerate(BANDS):
+            path = tmp_path / f"set/SN2006bh/{survey}_{band}.fits"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(primary_bytes(IMAGES[len(survey + band) % 3, b]))
+    packed = pack(tmp_path, ("set", {"name_pattern": "folder_per_object_and_survey"}))
+    index = pd.read_parquet(packed / "index.parquet")
+    assert index["object"].unique().tolist() == ["SN2006bh_DES", "SN2006bh_PS1"]
+    assert set(index["header_id"]) == {"SN2006bh"}
+
+
+@pytest.mark.parametrize("projection", ["TAN", "SIN", "ZEA", "ARC", "STG", "CAR"])
+def test_the_centre_is_that_of_astropy(projection: str) -> None:
+    header = fits.Header(
+        {
+            "NAXIS": 2, "NAXIS1": 41, "NAXIS2": 60,
+            "CTYPE1": f"RA---{projection}", "CTYPE2": f"DEC--{projection}",
+            "CRVAL1": 359.99, "CRVAL2": 0.0 if projection == "CAR" else -62.0,
+            "CRPIX1": -3000.5, "CRPIX2": 900.0,
+            "CD1_1": -7e-5, "CD1_2": 1e-5, "CD2_1": 2e-5, "CD2_2": 7e-5,
+        }
+    )  # fmt: skip
+    expected = WCS(header).all_pix2world(21, 30.5, 1)
+    np.testing.assert_allclose(centre(dict(header), 60, 41), [expected[0] % 360, expected[1]], atol=1e-9)
+
+
+def test_coordinates_unit_and_zero_point_of_headers(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    header = fits.Header({"RA": 12.5, "DEC": "-30.25", "BUNIT": "nJy", "ZP": 31.4})
+    for band in BANDS:
+        fits.PrimaryHDU(IMAGES[0, 0] if band == "g" else IMAGES[0, 1], header).writeto(
+            tmp_path / f"set/object_{band}.fits"
+        )
+    packed = pack(tmp_path, ("set", {"coordinate_keywords": ["RA", "DEC"], "zero_point": "ZP"}))
+    index = pd.read_parquet(packed / "index.parquet")
+    assert index[["ra", "dec", "unit", "zero_point"]].to_numpy().tolist() == [[12.5, -30.25, "nJy", 31.4]] * 2

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from stronglens.candidates.choose import View, best, mistakes, shown_rows, uncertain
 from stronglens.candidates.pictures import (
@@ -37,6 +38,7 @@ PAGE, DATA, IMAGES = "index.html", "data.js", "images"
 
 _FILES = Path(__file__).parent / "static"
 _DIGITS = 6
+_DIGITS_SKY = 6  # of a degree: 0.004 arcsec
 _MOST_MEASURED = 500
 """Objects of each data set from which the usual flux is taken."""
 
@@ -54,7 +56,7 @@ class Shown:
     ids : list of str
         As in `submission.csv`.
     columns : dict of str to list
-        What the page says of each: prob, pred, std, domain, label.
+        What the page says of each: prob, pred, std, domain, label, ra, dec.
     objects : list of str
         Keys of the objects in the packed data.
     views : sequence of View
@@ -161,6 +163,7 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
             "std": [round(value, _DIGITS) for value in table["prob_std"].to_pylist()],
             "domain": table["domain"].to_pylist(),
             "label": table["label"].to_pylist(),
+            **_coordinates(table["object"].to_pylist(), packed),
         },
         objects=table["object"].to_pylist(),
         views=[
@@ -169,6 +172,18 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
         ],
         packed=packed,
     )
+
+
+def _coordinates(objects: Sequence[str], packed: Sequence[PackedSet]) -> dict[str, list[float | None]]:
+    """Right ascension and declination of objects in degrees; None where unknown."""
+    columns = ["object", "ra", "dec"]
+    parts = [one.index[columns] for one in packed if set(columns) <= set(one.index.columns)]
+    known = pd.concat([pd.DataFrame(columns=columns), *(part.dropna() for part in parts)])
+    first = known.drop_duplicates("object").set_index("object").reindex(objects)
+    return {
+        name: [None if pd.isna(value) else round(float(value), _DIGITS_SKY) for value in first[name]]
+        for name in ("ra", "dec")
+    }
 
 
 def _items(shown: Sequence[Shown], masks: Sequence[int]) -> dict[str, Any]:

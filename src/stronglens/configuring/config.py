@@ -622,6 +622,9 @@ def _holds_cutouts(place: BucketSettings, data: CutoutSettings, most_lines: int 
     from stronglens.sources.opened import open_source  # noqa: PLC0415
 
     source = open_source(place, data.size_px, data.bands)
+    if place.tiles is not None:
+        source.check()  # what its catalogue names is known only once all tiles are opened
+        return True
     parser = NameParser(data.bands, place)
     holds = False
     for entry in source.entries():

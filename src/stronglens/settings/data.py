@@ -116,10 +116,11 @@ def in_order(buckets: Mapping[str, BucketSettings]) -> dict[str, BucketSettings]
     return {name: buckets[name] for name in [*known, *sorted(set(buckets) - set(known))]}
 
 
-def _refuse_unsaid(buckets: dict[str, BucketSettings]) -> None:
-    """Refuse labelled buckets that do not say what they are."""
+def _refuse_unsaid(buckets: dict[str, BucketSettings], columns: Mapping[Any, str] | None) -> None:
+    """Refuse labelled buckets that do not say what they are, themselves or in a column that is named."""
     for name, bucket in buckets.items():
-        lacking = [key for key in ("label", "domain") if getattr(bucket, key) is None]
+        in_rows: set[str] = {*(columns or {}), *(bucket.columns or {})}
+        lacking = [key for key in ("label", "domain") if getattr(bucket, key) is None and key not in in_rows]
         if lacking:
             raise ValueError(
                 f"bucket {name} has no {' and no '.join(lacking)}, and is none of the challenge's names "
@@ -167,18 +168,17 @@ class DataSettings(CutoutSettings):
     four names of the challenge (`slsim_lenses`, `slsim_nonlenses`, `hsc_lenses`, `hsc_nonlenses`) need no
     more than a path: label and domain follow from these names."""
 
-    @field_validator("labelled")
-    @classmethod
-    def _both_labels(cls, labelled: Buckets) -> Buckets:
-        _refuse_unsaid(labelled)
-        found = {bucket.label for bucket in labelled.values()}
+    @model_validator(mode="after")
+    def _both_labels(self) -> Self:
+        _refuse_unsaid(self.labelled, self.columns)
+        found = {bucket.label for bucket in self.labelled.values()}
         for label in LABELS:
-            if label not in found:
+            if not {label, None} & found:
                 raise ValueError(
-                    f"expected buckets of lenses and of non-lenses, found none with label {label}; "
+                    f"labelled: expected buckets of lenses and of non-lenses, found none with label {label}; "
                     f"for example {label}es: {{path: /data/{label}es, label: {label}, domain: hsc}}"
                 )
-        return labelled
+        return self
 
 
 class TestSetSettings(ReadSettings):
@@ -205,7 +205,7 @@ class TestSetSettings(ReadSettings):
         if self.labelled and self.buckets is None:
             raise ValueError("labelled is true, but only buckets carry labels; give buckets instead of path")
         if self.labelled and self.buckets is not None:
-            _refuse_unsaid(self.buckets)
+            _refuse_unsaid(self.buckets, self.columns)
         return self
 
 

@@ -16,12 +16,12 @@ import shutil
 import struct
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, BinaryIO
 
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import ReadSettings
@@ -35,7 +35,8 @@ ENDINGS = (*TAR_ENDINGS, ".zip")
 BETWEEN = "::"
 """What stands between an archive and the name of a member in an address."""
 
-_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+_Opener = Callable[[IO[bytes]], Any]
+_OPENERS: dict[bytes, _Opener] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, ValueError)
 _FIRST_READ = 65_536
 _TAR_HEADER = 512
@@ -116,7 +117,7 @@ class ArchiveSource:
     def _unpack(self, file: IO[bytes], address: str) -> Iterator[Entry]:
         with _OPENERS[self._program](file) as stream:
             if self.scratch is None:
-                yield from _tar_entries(io.BufferedReader(stream, 2**20), address, seekable=False)  # type: ignore[arg-type]
+                yield from _tar_entries(io.BufferedReader(stream, 2**20), address, seekable=False)
                 return
             self.scratch.mkdir(parents=True, exist_ok=True)
             with self._unpacked.open("wb") as copy:
@@ -203,22 +204,21 @@ def _tar_entries(file: IO[bytes], address: str, *, seekable: bool = True) -> Ite
             if not member.isdir():
                 name = member.name if member.isreg() and not member.issparse() else f"{member.name}/"
                 yield Entry(address + name, name, place=member.offset_data)
-            members.members = []  # it would keep a million
+            vars(members)["members"] = []  # it would keep a million
 
 
-def _zip_members(file: IO[bytes]) -> Iterator[tuple[str, int]]:
+def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
     """Names and places of members, from the directory at the end of a zip file, of which no more is kept."""
     n_members, start = _zip_directory(file)
     file.seek(start)
-    directory = io.BufferedReader(file, 2**20) if not isinstance(file, io.BufferedReader) else file
     for _ in range(n_members):
-        fields = _CENTRAL.unpack(directory.read(_CENTRAL.size))
+        fields = _CENTRAL.unpack(file.read(_CENTRAL.size))
         if fields[0] != b"PK\1\2":
             raise ValueError("a broken directory of the zip file")
         flags, size, n_name, n_extra, n_comment, place = (fields[n] for n in (3, 9, 10, 11, 12, 16))
-        name = directory.read(n_name).decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
-        extra = directory.read(n_extra)
-        directory.read(n_comment)
+        name = file.read(n_name).decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
+        extra = file.read(n_extra)
+        file.read(n_comment)
         if place == _IN_64_BITS:
             place = _place_in_64_bits(extra, (fields[9], fields[8]))
         if not name.endswith("/"):

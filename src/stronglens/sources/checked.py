@@ -65,7 +65,8 @@ def checked(
         object is better judged without it.
     """
     image = reading.pixels
-    if not can_fit(*image.shape, size_px, fit):
+    height, width = image.shape
+    if not can_fit(height, width, size_px, fit):
         raise wrong_shape(image.shape, size_px, fit)
     for value in sentinels:
         image[image.astype(np.float32) == np.float32(value)] = np.nan

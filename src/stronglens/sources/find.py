@@ -456,7 +456,9 @@ class _BandsFound:
 
     def _hint(self, names: list[str]) -> str:
         """The line to write, for names that are not understood."""
-        for pattern in [*PRESETS, *_patterns_of(names[:1], self._settings.bands)]:
+        # Patterns with folders last: they read the band in almost any name.
+        presets = sorted(PRESETS, key=lambda name: "folder" in name)
+        for pattern in [*presets[:-2], *_patterns_of(names[:1], self._settings.bands), *presets[-2:]]:
             parser = NameParser(self._settings.bands, ReadSettings(name_pattern=pattern))
             try:
                 read = [parser.parse(name) for name in names]

@@ -148,7 +148,7 @@ class _Wanted(NamedTuple):
 
     def one_band(self, image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         axis = self.settings.band_axis
-        return image if axis is None else image.take(self.plane, axis)
+        return image if axis is None else np.take(image, [self.plane], axis).squeeze(axis)
 
 
 def _read_image(
@@ -233,11 +233,11 @@ def marked(mask: npt.NDArray[Any], shape: tuple[int, ...], settings: ReadSetting
     if mask.shape != shape:
         raise Rejected("mask of another shape", f"expected {shape}, found {mask.shape}")
     if settings.mask_bits is None:
-        return mask != 0
+        return np.asarray(mask != 0)
     if mask.dtype.kind not in "iu":
         raise Rejected("mask without bits", f"values of type {mask.dtype}")
     wanted_bits = sum(1 << bit for bit in set(settings.mask_bits))
-    return (mask.astype(np.int64) & wanted_bits) != 0
+    return np.asarray((mask.astype(np.int64) & wanted_bits) != 0)
 
 
 def _image_in(hdu: Any, content: bytes, wanted: _Wanted) -> _Read | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ class StackReader:
         if image.ndim != 3 or image.shape[axis] != len(bands):
             found = " x ".join(map(str, image.shape))
             raise Rejected("wrong shape", f"expected {len(bands)} bands along axis {axis}, found {found}")
-        return image.take(bands.index(band), axis)
+        return np.take(image, [bands.index(band)], axis).squeeze(axis)
 
 
 class _Stack:
@@ -211,7 +212,7 @@ class _Stack:
         return list(self._arrays.keys())
 
     def n_rows(self, name: str) -> int:
-        return len(self._arrays[name])
+        return int(self._arrays[name].shape[0])
 
     def n_dimensions(self, name: str) -> int:
         return len(self._arrays[name].shape)
@@ -325,15 +326,18 @@ def open_stack(path: Path) -> _Stack:
     if ending == ".parquet":
         return _ParquetColumns(path)
     if ending == ".zarr":
-        try:
-            import zarr  # noqa: PLC0415 - few need it
-        except ImportError as error:
-            raise InputError(f"{path}: expected zarr to be installed; pip install zarr") from error
-        return _Stack(dict(zarr.open_group(path, mode="r").arrays()))
-    import h5py  # noqa: PLC0415 - takes long to load
-
+        return _Stack(dict(_package("zarr", path).open_group(path, mode="r").arrays()))
+    h5py = _package("h5py", path)
     file = h5py.File(path, "r")
     return _Stack({name: item for name, item in file.items() if isinstance(item, h5py.Dataset)})
+
+
+def _package(name: str, path: Path) -> Any:
+    """A package that few need."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"{path}: expected {name} to be installed; pip install {name}") from error
 
 
 class _opening:  # noqa: N801 - a context manager, used as a function

@@ -152,8 +152,8 @@ def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str,
         wrong = sorted(set(settings.images) ^ set(bands))
         if wrong:
             raise InputError(
-                f"tiles.images: expected a pattern for each band of data.bands ({', '.join(bands)}), "
-                f"no other, found {', '.join(settings.images)}"
+                f"tiles.images: expected a pattern for each band ({', '.join(bands)}) and no other, "
+                f"found {', '.join(settings.images)}"
             )
     fields = tile_fields(str(settings.pattern(bands[0])))
     tiles: dict[str, dict[str, str]] = {}
