@@ -62,6 +62,11 @@ def packed_options(testset):
     return f"{repeated('packed', [f'results/buckets/{testset}'])} --parts {n_parts(testset)}"
 
 
+# The ways to run a step that were measured on a device. In the text of a command, which Snakemake fills in, and compares:
+# it must stay the same, or all members are trained again.
+CHOICES = shlex.quote(at("results/choices")).replace("{", "{{").replace("}", "}}")
+
+
 def simulated_option():
     return ["--simulated"] if CONFIG.simulate else []
 

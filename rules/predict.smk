@@ -40,7 +40,7 @@ rule predict_val:
         'python {input.script:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' --splits "$(dirname {input.split:q})" {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
-        " --batch-size {resources.batch_size} --choices results/choices --threads {threads} --log {log:q}"
+        f" --batch-size {{resources.batch_size}} --choices {CHOICES} --threads {{threads}} --log {{log:q}}"
 
 
 rule predict_test:
@@ -71,7 +71,7 @@ rule predict_test:
         'python {input.script:q} --member "$(dirname {input.member:q})" --packed "$(dirname {input.summary:q})"'
         ' {params.options} --out-dir "$(dirname {output.description:q})"'
         " --device {resources.device:q} --compile {resources.compile:q}"
-        " --batch-size {resources.batch_size} --choices results/choices --threads {threads} --log {log:q}"
+        f" --batch-size {{resources.batch_size}} --choices {CHOICES} --threads {{threads}} --log {{log:q}}"
 
 
 use rule predict_val as predict_heldout with:

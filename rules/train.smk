@@ -38,7 +38,7 @@ rule train:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
         " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
-        " --choices results/choices --log {log:q}"
+        f" --choices {CHOICES} --log {{log:q}}"
 
 
 def checkpoint_of(wildcards):
