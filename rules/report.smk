@@ -3,6 +3,8 @@
 `snakemake --report report.html` puts everything marked with `report(...)`, here and in other rules, into one file.
 """
 
+from stronglens.reporting.ending import ending_lines
+
 STATIC = sorted((SCRIPTS / "stronglens" / "candidates" / "static").iterdir())
 """Files of the page of candidates that are the same for every run."""
 CANDIDATES = CONFIG.submission.ensemble, SUBMITTED_SET
@@ -149,3 +151,28 @@ rule write_overview:
     shell:
         "python {input.script:q} --ensemble {wildcards.ensemble} --validation {input.validation:q}"
         " {params.options} --out {output.page:q} --log {log:q}"
+
+
+def made_here(*paths):
+    """Those that this run made or needed: another's submission is no result of it."""
+    needed = needed_outputs()
+    return [Path(path) for path in paths if path in needed]
+
+
+onsuccess:
+    packed = [
+        f"{folder}/summary.json"
+        for name in ["labelled", *CONFIG.testsets]
+        for folder in packed_folders(name)
+    ]
+    made = {
+        "submission": made_here("submission.json"),
+        "held-out": made_here(
+            f"{ENSEMBLE}/{HELDOUT}/metrics_test_ens.json".format(ensemble=CANDIDATES[0])
+        ),
+        "candidates": made_here("results/candidates/index.html"),
+        "report": made_here(*expand(f"{REPORT}/overview.html", ensemble=CANDIDATES[0])),
+        "rejected": made_here(*packed),
+    }
+    for line in ending_lines(made):
+        logger.info(line)

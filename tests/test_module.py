@@ -24,18 +24,17 @@ def copy(folder: Path) -> Path:
     return folder
 
 
-def in_git(folder: Path, path: str) -> str:
+def in_git(folder: Path) -> str:
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *arguments], check=True)
-    return f'gitfile({str(folder)!r}, path={path!r}, ref="main")'
+    return f'gitfile({str(folder)!r}, path="Snakefile", ref="main")'
 
 
 @pytest.mark.parametrize("git", [False, True])
-@pytest.mark.parametrize("path", ["Snakefile", "workflow/Snakefile"])
-def test_the_workflow_as_a_module_with_a_prefix(tmp_path: Path, git: bool, path: str) -> None:
+def test_the_workflow_as_a_module_with_a_prefix(tmp_path: Path, git: bool) -> None:
     clone = copy(tmp_path / "clone")
-    snakefile = in_git(clone, path) if git else repr(str(clone / path))
+    snakefile = in_git(clone) if git else repr(str(clone / "Snakefile"))
     (tmp_path / "Snakefile").write_text(
         f"""
 import yaml
@@ -72,14 +71,3 @@ def test_a_clone_with_braces_in_its_name(tmp_path: Path) -> None:
     clone = copy(tmp_path / "it's {one} of $HOME")
     code, said = call_snakemake(clone, "-n", "-p")
     assert code == 0, said
-
-
-def test_the_snakefile_that_the_catalogue_looks_for_is_the_same_workflow(tmp_path: Path) -> None:
-    clone = copy(tmp_path / "clone")
-    jobs = []
-    for path in ("Snakefile", "workflow/Snakefile"):
-        code, said = call_snakemake(clone, "-s", path, "--configfile", "config/config.yaml", "-n", "-p")
-        assert code == 0, said
-        jobs.append(sorted(re.findall(r"^Shell command: (.*)$", said, re.MULTILINE)))
-    assert jobs[0] == jobs[1]
-    assert len(jobs[0]) > 20
