@@ -1,4 +1,4 @@
-"""Draw probabilities against labels: rules `plot_evaluation_val` and `plot_evaluation_test`, or by hand."""
+"""Draw probabilities against labels: rule `plot_evaluation`, or by hand."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Draw estimated lens parameters against the truth: rules `plot_lens_val` and `plot_lens_test`."""
+"""Draw estimated lens parameters against the truth: rule `plot_lens`."""
 
 import sys
 from collections.abc import Sequence
