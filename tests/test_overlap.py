@@ -21,7 +21,14 @@ def pack(folder: Path, rows: dict[str, tuple[str, str]]) -> Path:
     )
     index.to_parquet(folder / "index.parquet")
     sha256 = {"index.parquet": sha256_of(folder / "index.parquet"), "cutouts.npy": ""}
-    write_json(folder / "summary.json", {"labelled": True, "n_cutouts": len(index), "sha256": sha256})
+    summary = {
+        "dataset": folder.name,
+        "size_px": 41,
+        "bands": ["g"],
+        "labelled": True,
+        "n_objects": len(index),
+    }
+    write_json(folder / "summary.json", summary | {"n_cutouts": len(index), "sha256": sha256})
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.formats.artefact import check_sha256, read_json
-from stronglens.formats.packed import PackedSet, identity_of
+from stronglens.formats.packed import PackedSet
 from stronglens.running.errors import InputError
 
 OBJECTS, DESCRIPTION = "objects.parquet", "objects.json"
@@ -62,7 +62,7 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
     """
     description = read_json(folder / DESCRIPTION)
     check_sha256(folder / OBJECTS, description["sha256"][OBJECTS], folder / DESCRIPTION)
-    if (description["cutouts_sha256"], description["index_sha256"]) != identity_of(packed.summary):
+    if (description["cutouts_sha256"], description["index_sha256"]) != packed.summary.identity:
         raise InputError(
             f"{folder / DESCRIPTION}: expected the split of {packed.folder}, found one of other data"
         )

@@ -129,7 +129,7 @@ def predict_member(
     report_unseen(
         f"{packed_folder}, for {member_folder}", settings.bands, count.n_samples, count.blind, count.n_blind
     )
-    side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
+    side = settings.preprocess.pad_to_px or packed.summary.size_px
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}), settings.in_chans, side, settings.n_outputs
     )
@@ -144,8 +144,8 @@ def predict_member(
         "model": description["model"],
         "seed": description["seed"],
         "weights_sha256": description["weights_sha256"],
-        "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
-        "index_sha256": packed.summary["sha256"][INDEX],
+        "cutouts_sha256": packed.summary.sha256[CUTOUTS],
+        "index_sha256": packed.summary.sha256[INDEX],
         "objects_sha256": objects_sha256,
         "bands": settings.bands,
         **({"test_time_augmentation": True} if augmented else {}),
@@ -153,7 +153,7 @@ def predict_member(
     }
     with algorithms(settings.train):
         # All parts of a set make the same choice, and the one that the whole would make.
-        n_shown = n_views * count.n_samples * int(packed.summary.get("parts", 1))
+        n_shown = n_views * count.n_samples * packed.summary.parts
         dtype = autocast_dtype(device, settings.train.precision)
         image_shape = (settings.in_chans, side, side)
         if device.type == "cpu" or batch_size is not None or settings.train.deterministic:
@@ -287,7 +287,7 @@ def _scaling(
 
 
 def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedPieces) -> None:
-    expected, found = description["size_px"], packed.summary["size_px"]
+    expected, found = description["size_px"], packed.summary.size_px
     if expected != found:
         raise InputError(
             f"{packed.folder}: expected cutouts of {expected} px, on which {member_folder} was trained, "
@@ -305,7 +305,7 @@ def _check_same_split(
         )
         return
     trained_on = (description["cutouts_sha256"], description["objects_sha256"])
-    if trained_on != (packed.summary["sha256"][CUTOUTS], objects_sha256):
+    if trained_on != (packed.summary.sha256[CUTOUTS], objects_sha256):
         raise InputError(
             f"{member_folder}/best.json: expected weights trained on {packed.folder} with this split, "
             "found others; train the member again"

@@ -10,8 +10,8 @@ import numpy as np
 import yaml
 
 from stronglens.ensembling.scored_set import open_scored
-from stronglens.formats.artefact import check_sha256, read_json, write_text
-from stronglens.formats.packed import REJECTED
+from stronglens.formats.artefact import check_stated, read_json, write_text
+from stronglens.formats.packed import REJECTED, PackSummary
 from stronglens.reporting import html
 
 METRICS = {
@@ -129,8 +129,9 @@ def describe_data(
     InputError
         A file is missing or malformed.
     """
-    labelled, inspected, counts = read_json(summary), read_json(inspection), read_json(splits)["counts"]
-    sets = {"labelled": labelled} | {name: read_json(path) for name, path in tests.items()}
+    labelled, inspected = PackSummary.read(summary), read_json(inspection)
+    counts = read_json(splits)["counts"]
+    sets = {"labelled": labelled} | {name: PackSummary.read(path) for name, path in tests.items()}
     parts = [
         html.heading("Files"),
         html.table(
@@ -139,11 +140,11 @@ def describe_data(
                 (
                     name,
                     *(
-                        f"{one[key]:,}"
-                        for key in ("n_files", "n_cutouts", "n_objects", "n_objects_incomplete")
+                        f"{number:,}"
+                        for number in (one.n_files, one.n_cutouts, one.n_objects, one.n_objects_incomplete)
                     ),
-                    f"{one['n_rejected']:,}",
-                    f"{one['n_rejected'] / max(one['n_files'], 1):.3%}",
+                    f"{one.n_rejected:,}",
+                    f"{one.n_rejected / max(one.n_files, 1):.3%}",
                 )
                 for name, one in sets.items()
             ],
@@ -155,13 +156,13 @@ def describe_data(
                 "training",
                 "validation",
                 "held out",
-                *(f"{band} cutouts" for band in labelled["bands"]),
+                *(f"{band} cutouts" for band in labelled.bands),
             ),
             [
                 (
                     bucket,
                     *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
-                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled["bands"]),
+                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
                 )
                 for bucket, of_bucket in counts["bucket"].items()
             ],
@@ -183,7 +184,7 @@ def describe_data(
                     *(f"{one[key]:.4g}" for key in ("median", "noise", "max")),
                 )
                 for bucket, bands in inspected["pixels"].items()
-                for band, one in sorted(bands.items(), key=lambda item: labelled["bands"].index(item[0]))
+                for band, one in sorted(bands.items(), key=lambda item: labelled.bands.index(item[0]))
             ],
         ),
         html.heading("Files that could not be read"),
@@ -192,16 +193,16 @@ def describe_data(
             part
             for name, path in tests.items()
             for part in _rejects(_rejected_files(path, name), name)
-            if sets[name]["n_rejected"]
+            if sets[name].n_rejected
         ),
         html.heading("Seen more than once"),
         html.table(
             ("", "how often", "with both labels"),
             [
-                (name, *(f"{labelled[key][number]:,}" for number in ("n", "n_both_labels")))
-                for key, name in (
-                    ("shared_header_ids", "ids of several objects"),
-                    ("identical_cutouts", "images of several cutouts"),
+                (name, f"{shared.n:,}", f"{shared.n_both_labels:,}")
+                for shared, name in (
+                    (labelled.shared_header_ids, "ids of several objects"),
+                    (labelled.identical_cutouts, "images of several cutouts"),
                 )
             ],
         ),
@@ -212,7 +213,7 @@ def describe_data(
 def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
     """Test set, file and reason of each cutout that was rejected; what is no cutout at all is not counted."""
     path = summary.with_name(REJECTED)
-    check_sha256(path, read_json(summary)["sha256"][REJECTED], summary)
+    check_stated(path, PackSummary.read(summary).sha256, summary)
     with path.open(encoding="utf-8", newline="") as text:
         return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
 

@@ -13,7 +13,7 @@ import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from stronglens.formats.artefact import read_json, write_json
-from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, SUMMARY, PackSummary
 from stronglens.formats.split_table import OBJECTS
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
@@ -205,7 +205,7 @@ class _Job:
 
 def _identity(packed_folder: Path, splits_folder: Path, settings: TrialSettings) -> dict[str, Any]:
     """All that must be the same for trials to be compared: settings, data, code. Not where the study lies."""
-    packed = read_json(packed_folder / "summary.json")["sha256"]
+    packed = PackSummary.read(packed_folder / SUMMARY).sha256
     return {
         "settings": settings.model_dump(mode="json", exclude={"storage", "password_file"}),
         "cutouts_sha256": packed[CUTOUTS],

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.formats.packed import CUTOUTS, INDEX, SUMMARY
+from stronglens.formats.artefact import check_stated, sha256_of, write_aside, write_json
+from stronglens.formats.packed import INDEX, SUMMARY, PackSummary
 from stronglens.formats.split_table import DESCRIPTION, OBJECTS, SPLITS
 from stronglens.running.errors import InputError
 from stronglens.settings.data import SplitSettings
@@ -44,12 +44,12 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
         The set is not labelled, or its index is not the one that its summary describes; a group holds more
         than `LARGEST_SHARE` of a bucket; a split has no lenses, or nothing but lenses.
     """
-    summary = read_json(packed / SUMMARY)
-    if not summary["labelled"]:
+    summary = PackSummary.read(packed / SUMMARY)
+    if not summary.labelled:
         raise InputError(
-            f"{packed / SUMMARY}: expected a labelled data set, found {summary['dataset']!r} without"
+            f"{packed / SUMMARY}: expected a labelled data set, found {summary.dataset!r} without"
         )
-    check_sha256(packed / INDEX, summary["sha256"][INDEX], packed / SUMMARY)
+    check_stated(packed / INDEX, summary.sha256, packed / SUMMARY)
     columns = ["object", "bucket", "label", "header_id", "pixel_hash"]
     index = pd.read_parquet(packed / INDEX, columns=columns)
     objects = index[["object", "bucket", "label"]].drop_duplicates("object", ignore_index=True)
@@ -61,13 +61,14 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
     _refuse_absent_classes(objects, settings)
     with write_aside(out_dir / OBJECTS) as aside:
         objects.to_parquet(aside, index=False)
+    cutouts_sha256, index_sha256 = summary.identity
     description = {
         "format": 1,
         "settings": settings.model_dump(mode="json"),
         "counts": counts,
         "sha256": {OBJECTS: sha256_of(out_dir / OBJECTS)},
-        "cutouts_sha256": summary["sha256"][CUTOUTS],
-        "index_sha256": summary["sha256"][INDEX],
+        "cutouts_sha256": cutouts_sha256,
+        "index_sha256": index_sha256,
     }
     write_json(out_dir / DESCRIPTION, description)
     _LOG.info("%d objects in %d groups: %s", len(objects), counts["n_groups"], counts["split"])

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.ensemble_table import EnsembleTable, csv_name, description_of, json_name
-from stronglens.formats.packed import SUMMARY
+from stronglens.formats.packed import SUMMARY, PackSummary
+from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
+
+S = TypeVar("S", bound=Sidecar)
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,18 @@ class _Files:
     def described(self, path: Path) -> dict[str, Any]:
         """Read a JSON file, take it down, and whatever it states of files beside it."""
         content = read_json(path)
-        self.add(path)
-        for name, digest in content.get("sha256", {}).items():
-            self.sha256[str(path.parent / name)] = digest
+        self._note(path, content.get("sha256", {}))
         return content
+
+    def read(self, kind: type[S], path: Path) -> S:
+        """Read what describes files, take it down, and whatever it states of files beside it."""
+        content = kind.read(path)
+        self._note(path, getattr(content, "sha256", {}))
+        return content
+
+    def _note(self, path: Path, beside: Mapping[str, str]) -> None:
+        self.add(path)
+        self.sha256 |= {str(path.parent / name): digest for name, digest in beside.items()}
 
     def add(self, path: Path) -> None:
         if not path.is_file():
@@ -82,15 +93,15 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
     """
     files = _Files()
     files.described(description_of(ensemble.csv))
-    summaries = [files.described(folder / SUMMARY) for folder in packed]
+    summaries = [files.read(PackSummary, folder / SUMMARY) for folder in packed]
     settings: dict[str, Any] = {
-        "testset": summaries[0].get("settings") if summaries else None,
+        "testset": summaries[0].settings if summaries else None,
         # How bands and members are combined and calibrated, with what was fitted on validation for that.
         "combination": ensemble.description.get("combination"),
     }
     split: dict[str, Any] | None = None
     if origins.labelled is not None:
-        settings["labelled"] = files.described(origins.labelled / SUMMARY).get("settings")
+        settings["labelled"] = files.read(PackSummary, origins.labelled / SUMMARY).settings
     if origins.splits is not None:
         split = files.described(origins.splits / "objects.json")
         settings["split"] = split.get("settings")
