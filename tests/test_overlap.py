@@ -38,9 +38,9 @@ def options(tmp_path: Path) -> list[str]:
     splits = tmp_path / "splits"
     splits.mkdir()
     pd.DataFrame(SPLITS.items(), columns=["object", "split"]).to_parquet(splits / "objects.parquet")
-    write_json(
-        splits / "objects.json", {"sha256": {"objects.parquet": sha256_of(splits / "objects.parquet")}}
-    )
+    made_from = {"cutouts_sha256": "", "index_sha256": sha256_of(labelled / "index.parquet")}
+    sha256 = {"objects.parquet": sha256_of(splits / "objects.parquet")}
+    write_json(splits / "objects.json", made_from | {"sha256": sha256})
     return [f"--labelled={labelled}", f"--splits={splits}", f"--out={tmp_path}/test_sets.json"]
 
 

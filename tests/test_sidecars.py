@@ -1,6 +1,7 @@
 """JSON files that steps leave: what is written is read; what is newer, damaged or of another kind is not."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from stronglens.formats.packed import PackSummary
 from stronglens.formats.sidecar import Sidecar
+from stronglens.formats.split_table import SplitDescription
 from stronglens.running.errors import InputError
 
 SHA256 = "0123456789abcdef" * 4
@@ -22,6 +24,12 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
         "n_objects": 4,
         "missing_bands": {"r": {"n_objects": 1, "first": ["a/b"]}},
         "sha256": {"cutouts.npy": SHA256, "index.parquet": SHA256},
+    },
+    SplitDescription: {
+        "cutouts_sha256": SHA256,
+        "index_sha256": SHA256,
+        "counts": {"n_objects": 2, "split": {"train": 2}, "bucket": {"a": {"train": 2}}},
+        "sha256": {"objects.parquet": SHA256},
     },
 }
 """What a file of each kind holds, but for its format."""
@@ -107,7 +115,12 @@ def test_a_damaged_file_is_refused(kind: type[Sidecar], tmp_path: Path) -> None:
         kind.read(path)
 
 
-def test_a_summary_names_the_data(tmp_path: Path) -> None:
-    path = put(tmp_path / "a.json", EXAMPLES[PackSummary] | {"sha256": {"index.parquet": SHA256}})
-    with pytest.raises(InputError, match=r"expected the sha256 of cutouts\.npy, found none"):
-        PackSummary.read(path)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(PackSummary, "cutouts.npy"), (PackSummary, "index.parquet"), (SplitDescription, "objects.parquet")],
+)
+def test_what_describes_files_names_them(kind: type[Sidecar], name: str, tmp_path: Path) -> None:
+    others = {one: digest for one, digest in EXAMPLES[kind]["sha256"].items() if one != name}
+    path = put(tmp_path / "a.json", EXAMPLES[kind] | {"sha256": others})
+    with pytest.raises(InputError, match=f"expected the sha256 of {re.escape(name)}, found none"):
+        kind.read(path)

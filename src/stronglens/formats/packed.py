@@ -5,17 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
 from stronglens.formats.artefact import check_stated
-from stronglens.formats.sidecar import Sidecar
+from stronglens.formats.sidecar import Part, Sidecar, naming
 from stronglens.running.errors import InputError
 
 CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY = (
@@ -28,11 +28,7 @@ CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY = (
 """Names of the files in the folder of a packed data set."""
 
 
-class _Counts(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Examples(_Counts):
+class Examples(Part):
     """Objects that lack something."""
 
     n_objects: int
@@ -41,7 +37,7 @@ class Examples(_Counts):
     """Keys of some."""
 
 
-class Filled(_Counts):
+class Filled(Part):
     """Cutouts with pixels that were not finite, which are filled with the median of the others."""
 
     n_cutouts: int
@@ -50,7 +46,7 @@ class Filled(_Counts):
     """Paths of some."""
 
 
-class Shared(_Counts):
+class Shared(Part):
     """Values that several objects, or several cutouts, have in common."""
 
     n: int = 0
@@ -83,7 +79,7 @@ class PackSummary(Sidecar):
     """Readable cutouts: rows of the index."""
     n_objects: int
     """Objects with a readable cutout."""
-    sha256: dict[str, str]
+    sha256: Annotated[dict[str, str], naming(CUTOUTS, INDEX)]
     """SHA-256 of the files beside it, by their names."""
     n_files: int = 0
     """Files of cutouts that were found."""
@@ -116,14 +112,6 @@ class PackSummary(Sidecar):
     """By bucket, the file of parameters: path, n_rows, n_matched, n_objects."""
     settings: dict[str, Any] | None = None
     """Of `stronglens.settings.data.PackSettings`."""
-
-    @field_validator("sha256")
-    @classmethod
-    def _names_the_data(cls, sha256: dict[str, str]) -> dict[str, str]:
-        missing = [name for name in (CUTOUTS, INDEX) if name not in sha256]
-        if missing:
-            raise ValueError(f"expected the sha256 of {' and '.join(missing)}, found none")
-        return sha256
 
     @property
     def identity(self) -> tuple[str, str]:

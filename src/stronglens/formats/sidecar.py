@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from stronglens.formats.artefact import read_json, write_json
 from stronglens.running.errors import InputError
@@ -12,14 +12,18 @@ from stronglens.running.errors import InputError
 _LONGEST_SHOWN = 60
 
 
-class Sidecar(BaseModel):
+class Part(BaseModel):
+    """A part of a sidecar's content, with the same rules."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Sidecar(Part):
     """Content of a JSON file that a step leaves.
 
     The file holds the fields and `format`, the number of its form. A form changes with every key that is
     added, so that an unknown key is a fault of the file. A file without the number is read as format 1.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     KIND: ClassVar[str] = "what a step leaves"
     """What the file is, for messages."""
@@ -58,6 +62,18 @@ class Sidecar(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """What the file holds."""
         return self.model_dump(mode="json", exclude_unset=True) | {"format": self.FORMAT}
+
+
+def naming(*names: str) -> AfterValidator:
+    """Refuse SHA-256 by names of files where one of these is not among them."""
+
+    def check(sha256: dict[str, str]) -> dict[str, str]:
+        missing = [name for name in names if name not in sha256]
+        if missing:
+            raise ValueError(f"expected the sha256 of {' and '.join(missing)}, found none")
+        return sha256
+
+    return AfterValidator(check)
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -71,7 +71,7 @@ def inspect_data(
             "bad_files": _bad_files(packed),
             "splits": None
             if splits_folder is None
-            else open_splits(splits_folder, packed).description["counts"],
+            else open_splits(splits_folder, packed).description.counts.model_dump(mode="json"),
             "pixels": pixels,
         },
     )

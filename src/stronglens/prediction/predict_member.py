@@ -17,7 +17,7 @@ from stronglens.formats.member_files import read_member
 from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.formats.packed_pieces import PackedPieces, open_pieces
 from stronglens.formats.prediction_files import prediction_files
-from stronglens.formats.split_table import OBJECTS, open_splits
+from stronglens.formats.split_table import open_splits
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
@@ -190,7 +190,7 @@ def _choose(packed_folder: Path, splits_folder: Path, split: str) -> tuple[npt.N
     """
     packed = open_packed(packed_folder, check=False)
     splits = open_splits(splits_folder, packed)
-    return splits.choose(packed.index, split), splits.description["sha256"][OBJECTS]
+    return splits.choose(packed.index, split), splits.description.objects_sha256
 
 
 def predict_pieces(

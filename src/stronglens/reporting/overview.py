@@ -12,6 +12,7 @@ import yaml
 from stronglens.ensembling.scored_set import open_scored
 from stronglens.formats.artefact import check_stated, read_json, write_text
 from stronglens.formats.packed import REJECTED, PackSummary
+from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
 
 METRICS = {
@@ -130,7 +131,7 @@ def describe_data(
         A file is missing or malformed.
     """
     labelled, inspected = PackSummary.read(summary), read_json(inspection)
-    counts = read_json(splits)["counts"]
+    counts = SplitDescription.read(splits).counts
     sets = {"labelled": labelled} | {name: PackSummary.read(path) for name, path in tests.items()}
     parts = [
         html.heading("Files"),
@@ -164,12 +165,12 @@ def describe_data(
                     *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
                     *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
                 )
-                for bucket, of_bucket in counts["bucket"].items()
+                for bucket, of_bucket in counts.bucket.items()
             ],
         ),
         html.paragraph(
-            f"{counts['n_objects']:,} objects in {counts['n_groups']:,} groups; "
-            f"{counts['n_grouped_objects']:,} objects share an id or pixels with another and stay with it in "
+            f"{counts.n_objects:,} objects in {counts.n_groups:,} groups; "
+            f"{counts.n_grouped_objects:,} objects share an id or pixels with another and stay with it in "
             "one split.",
             "note",
         ),

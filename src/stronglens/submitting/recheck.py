@@ -15,6 +15,8 @@ from stronglens.formats.ensemble_table import json_name, open_ensemble
 from stronglens.formats.packed import CUTOUTS, SUMMARY, PackSummary
 from stronglens.formats.packed_objects import open_objects
 from stronglens.formats.sidecar import Sidecar
+from stronglens.formats.split_table import DESCRIPTION as SPLIT
+from stronglens.formats.split_table import SplitDescription
 from stronglens.formats.tables import TEXT, read_table
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
@@ -113,13 +115,13 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
     folders = record["folders"]
     weights = {(member["model"], member["seed"]): member for member in record["members"]}
     labelled = _told(PackSummary, root, folders["labelled"], SUMMARY)
-    split = _stated(root, folders["splits"], "objects.json")
+    split = _told(SplitDescription, root, folders["splits"], SPLIT)
     of_test = {
         summary.identity
         for summary in (_told(PackSummary, root, folder, SUMMARY) for folder in folders["packed"])
         if summary
     }
-    if labelled and split and split["cutouts_sha256"] != labelled.sha256[CUTOUTS]:
+    if labelled and split and split.cutouts_sha256 != labelled.sha256[CUTOUTS]:
         yield f"{folders['splits']}: expected the split of {folders['labelled']}, found one of other data"
     for which, places, packed in (
         ("val", folders["val_predictions"], {labelled.identity} if labelled else set()),

@@ -9,6 +9,8 @@ from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.ensemble_table import EnsembleTable, csv_name, description_of, json_name
 from stronglens.formats.packed import SUMMARY, PackSummary
 from stronglens.formats.sidecar import Sidecar
+from stronglens.formats.split_table import DESCRIPTION as SPLIT
+from stronglens.formats.split_table import SplitDescription
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 
@@ -99,12 +101,12 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
         # How bands and members are combined and calibrated, with what was fitted on validation for that.
         "combination": ensemble.description.get("combination"),
     }
-    split: dict[str, Any] | None = None
+    split: SplitDescription | None = None
     if origins.labelled is not None:
         settings["labelled"] = files.read(PackSummary, origins.labelled / SUMMARY).settings
     if origins.splits is not None:
-        split = files.described(origins.splits / "objects.json")
-        settings["split"] = split.get("settings")
+        split = files.read(SplitDescription, origins.splits / SPLIT)
+        settings["split"] = split.settings
     members = _members(ensemble, origins.members, split, files)
     for which, folders in (("val", origins.val_predictions), ("test", origins.test_predictions)):
         for folder in folders:
@@ -129,7 +131,7 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
 
 
 def _members(
-    ensemble: EnsembleTable, folders: Sequence[Path], split: Mapping[str, Any] | None, files: _Files
+    ensemble: EnsembleTable, folders: Sequence[Path], split: SplitDescription | None, files: _Files
 ) -> list[dict[str, Any]]:
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for folder in folders:
@@ -137,7 +139,7 @@ def _members(
         stated = files.described(path)
         files.sha256[str(folder / "best.pt")] = stated["weights_sha256"]
         found[stated["model"], stated["seed"]] = stated
-        own, common = stated.get("objects_sha256"), split and split["sha256"]["objects.parquet"]
+        own, common = stated.get("objects_sha256"), split and split.objects_sha256
         if own is not None and common is not None and own != common:
             raise InputError(f"{path}: expected a member trained with the split of this run, found another")
     members = []

@@ -17,7 +17,7 @@ import torch
 from stronglens.formats.artefact import write_json, write_text
 from stronglens.formats.member_files import write_member, write_weights
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
-from stronglens.formats.split_table import OBJECTS, SplitTable, open_splits
+from stronglens.formats.split_table import SplitTable, open_splits
 from stronglens.formats.train_progress import ProgressFile
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
@@ -225,7 +225,7 @@ def load_data(
     sha256 = {
         "cutouts_sha256": packed.summary.sha256[CUTOUTS],
         "index_sha256": packed.summary.sha256[INDEX],
-        "objects_sha256": table.description["sha256"][OBJECTS],
+        "objects_sha256": table.description.objects_sha256,
         **({} if lens is None else {"parameters_sha256": packed.summary.sha256[PARAMETERS]}),
     }
     return MemberData(packed, chosen, loaded, sha256, device, lens, settings)
