@@ -74,10 +74,12 @@ def make_run(root: Path, combination: str = "{}") -> Path:
         (member / "best.pt").write_bytes(b"weights %d" % seed)
         weights = {"weights_sha256": sha256_of(member / "best.pt")}
         settings = {"network": {"name": "convnextv2_nano"}}
+        size = {"size_px": 41, "in_chans": 1}
         write_json(
             member / "best.json",
             {"model": "nano", "seed": seed, "settings": settings}
             | weights
+            | size
             | data
             | {"objects_sha256": objects_sha256},
         )

@@ -6,14 +6,13 @@ And to estimates of lens parameters, where the member gives some.
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from stronglens.formats.member_files import read_member
+from stronglens.formats.member_files import MemberDescription, read_member
 from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.formats.packed_pieces import PackedPieces, open_pieces
 from stronglens.formats.prediction_files import prediction_files
@@ -111,7 +110,7 @@ def predict_member(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     description, weights = read_member(member_folder)
-    settings = MemberSettings.model_validate(description["settings"])
+    settings = MemberSettings.model_validate(description.settings)
     packed = open_pieces(packed_folder)
     _check_size(member_folder, description, packed)
     chosen, objects_sha256 = None, None
@@ -141,9 +140,9 @@ def predict_member(
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
     origin = {
-        "model": description["model"],
-        "seed": description["seed"],
-        "weights_sha256": description["weights_sha256"],
+        "model": description.model,
+        "seed": description.seed,
+        "weights_sha256": description.weights_sha256,
         "cutouts_sha256": packed.summary.sha256[CUTOUTS],
         "index_sha256": packed.summary.sha256[INDEX],
         "objects_sha256": objects_sha256,
@@ -271,12 +270,12 @@ def _in_views(forward: Forward, n_views: int) -> Forward:
 
 
 def _scaling(
-    member_folder: Path, description: dict[str, Any], settings: MemberSettings
+    member_folder: Path, description: MemberDescription, settings: MemberSettings
 ) -> LensScaling | None:
     """Units of the member's estimates of lens parameters, if it gives some."""
     if settings.lens_parameters is None:
         return None
-    scaling = LensScaling.model_validate(description.get("lens_parameters", {}))
+    scaling = LensScaling.model_validate(description.lens_parameters or {})
     targets = settings.lens_parameters.targets
     if list(scaling.names) != targets:
         raise InputError(
@@ -286,8 +285,8 @@ def _scaling(
     return scaling
 
 
-def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedPieces) -> None:
-    expected, found = description["size_px"], packed.summary.size_px
+def _check_size(member_folder: Path, description: MemberDescription, packed: PackedPieces) -> None:
+    expected, found = description.size_px, packed.summary.size_px
     if expected != found:
         raise InputError(
             f"{packed.folder}: expected cutouts of {expected} px, on which {member_folder} was trained, "
@@ -296,15 +295,15 @@ def _check_size(member_folder: Path, description: dict[str, Any], packed: Packed
 
 
 def _check_same_split(
-    member_folder: Path, description: dict[str, Any], packed: PackedPieces, objects_sha256: str
+    member_folder: Path, description: MemberDescription, packed: PackedPieces, objects_sha256: str
 ) -> None:
-    if description.get("imported"):
+    if description.imported:
         logging.getLogger("stronglens").warning(
             "%s was trained elsewhere: it may have learnt objects of this split, which flatters its scores",
             member_folder,
         )
         return
-    trained_on = (description["cutouts_sha256"], description["objects_sha256"])
+    trained_on = (description.cutouts_sha256, description.objects_sha256)
     if trained_on != (packed.summary.sha256[CUTOUTS], objects_sha256):
         raise InputError(
             f"{member_folder}/best.json: expected weights trained on {packed.folder} with this split, "

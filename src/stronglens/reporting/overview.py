@@ -11,6 +11,8 @@ import yaml
 
 from stronglens.ensembling.scored_set import open_scored
 from stronglens.formats.artefact import check_stated, read_json, write_text
+from stronglens.formats.member_files import DESCRIPTION as MEMBER
+from stronglens.formats.member_files import RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.packed import REJECTED, PackSummary
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
@@ -244,9 +246,9 @@ def _headline(results: Results) -> Iterator[str]:
         "note",
     )
     imported = [
-        f"{best['model']} seed {best['seed']}"
-        for best in (read_json(folder / "best.json") for folder in results.members)
-        if best.get("imported")
+        f"{best.model} seed {best.seed}"
+        for best in (MemberDescription.read(folder / MEMBER) for folder in results.members)
+        if best.imported
     ]
     if imported:
         yield html.paragraph(
@@ -331,16 +333,16 @@ def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
 def _members(folders: Sequence[Path]) -> Iterator[str]:
     rows = []
     for folder in folders:
-        best = read_json(folder / "best.json")
-        trained = read_json(folder / "results.json") if (folder / "results.json").is_file() else None
+        best = MemberDescription.read(folder / MEMBER)
+        trained = TrainingResults.read(folder / RESULTS) if (folder / RESULTS).is_file() else None
         rows.append(
             (
-                best["model"],
-                str(best["seed"]),
-                best["settings"]["network"]["name"],
-                f"{trained['best']['epoch']} of {trained['n_epochs']}" if trained else "trained elsewhere",
-                _value(trained["best"]["val_auc"] if trained else None),
-                _value(trained["test"]["auc"] if trained else None),
+                best.model,
+                str(best.seed),
+                best.settings["network"]["name"],
+                f"{trained.best.epoch} of {trained.n_epochs}" if trained else "trained elsewhere",
+                _value(trained.best.val_auc if trained else None),
+                _value(trained.test.auc if trained else None),
             )
         )
     yield html.heading("Members")

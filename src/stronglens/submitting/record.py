@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.ensemble_table import EnsembleTable, csv_name, description_of, json_name
+from stronglens.formats.member_files import DESCRIPTION as MEMBER
+from stronglens.formats.member_files import WEIGHTS, MemberDescription
 from stronglens.formats.packed import SUMMARY, PackSummary
 from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.split_table import DESCRIPTION as SPLIT
@@ -133,25 +135,25 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
 def _members(
     ensemble: EnsembleTable, folders: Sequence[Path], split: SplitDescription | None, files: _Files
 ) -> list[dict[str, Any]]:
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    found: dict[tuple[str, int], MemberDescription] = {}
     for folder in folders:
-        path = folder / "best.json"
-        stated = files.described(path)
-        files.sha256[str(folder / "best.pt")] = stated["weights_sha256"]
-        found[stated["model"], stated["seed"]] = stated
-        own, common = stated.get("objects_sha256"), split and split.objects_sha256
+        path = folder / MEMBER
+        of_folder = files.read(MemberDescription, path)
+        files.sha256[str(folder / WEIGHTS)] = of_folder.weights_sha256
+        found[of_folder.model, of_folder.seed] = of_folder
+        own, common = of_folder.objects_sha256, split and split.objects_sha256
         if own is not None and common is not None and own != common:
             raise InputError(f"{path}: expected a member trained with the split of this run, found another")
     members = []
     for member in ensemble.description["members"]:
-        stated = found.get((member["model"], member["seed"]), {})
-        if folders and stated.get("weights_sha256") != member["weights_sha256"]:
+        stated = found.get((member["model"], member["seed"]))
+        if folders and (stated is None or stated.weights_sha256 != member["weights_sha256"]):
             raise InputError(
                 f"{ensemble.csv}: expected the weights of {member['model']} seed {member['seed']} among the "
                 f"members given, found {'others' if stated else 'none'}"
             )
         # The hash of the weights, the settings, the data, the device: all that best.json says.
-        members.append(stated | member)
+        members.append((stated.as_json() if stated else {}) | member)
     return members
 
 

@@ -14,8 +14,8 @@ import pandas as pd
 import timm
 import torch
 
-from stronglens.formats.artefact import write_json, write_text
-from stronglens.formats.member_files import write_member, write_weights
+from stronglens.formats.artefact import write_text
+from stronglens.formats.member_files import RESULTS, TrainingResults, write_member, write_weights
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.formats.split_table import SplitTable, open_splits
 from stronglens.formats.train_progress import ProgressFile
@@ -419,17 +419,13 @@ def _write(
         **data,
     }
     write_text(out_dir / "training_log.csv", training_log(result.records))
-    write_json(
-        out_dir / "results.json",
-        common
-        | {
-            "format": 1,
-            "best": best,
-            **scores,
-            "n_epochs": len(result.records),
-            "n_samples": {split: len(samples) for split, samples in chosen.items()},
-        },
-    )
+    results = {
+        "best": best,
+        **scores,
+        "n_epochs": len(result.records),
+        "n_samples": {split: len(samples) for split, samples in chosen.items()},
+    }
+    TrainingResults.model_validate(common | results).write(out_dir / RESULTS)
     write_weights(out_dir / "last.pt", result.last)
     write_member(
         out_dir,
