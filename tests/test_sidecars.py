@@ -9,6 +9,7 @@ import pytest
 
 from stronglens.formats.member_files import MemberDescription, TrainingResults
 from stronglens.formats.packed import PackSummary
+from stronglens.formats.prediction_files import PredictionDescription
 from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.split_table import SplitDescription
 from stronglens.running.errors import InputError
@@ -42,6 +43,20 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
         "in_chans": 1,
         "best_epoch": 3,
         "val_auc": 0.875,
+    },
+    PredictionDescription: {
+        "which": "val",
+        "model": "nano",
+        "seed": 42,
+        "weights_sha256": SHA256,
+        "cutouts_sha256": SHA256,
+        "index_sha256": SHA256,
+        "objects_sha256": None,
+        "bands": ["g", "r"],
+        "lens_parameters": ["Rein"],
+        "n_samples": 5,
+        "n_objects": 4,
+        "sha256": {"pred_val.csv": SHA256},
     },
     TrainingResults: {
         "model": "nano",

@@ -14,6 +14,7 @@ from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.ensemble_table import json_name, open_ensemble
 from stronglens.formats.packed import CUTOUTS, SUMMARY, PackSummary
 from stronglens.formats.packed_objects import open_objects
+from stronglens.formats.prediction_files import PredictionDescription, description_name
 from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.split_table import DESCRIPTION as SPLIT
 from stronglens.formats.split_table import SplitDescription
@@ -114,11 +115,11 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
     """What the descriptions say of one another: predictions of weights and data, weights of data."""
     folders = record["folders"]
     weights = {(member["model"], member["seed"]): member for member in record["members"]}
-    labelled = _told(PackSummary, root, folders["labelled"], SUMMARY)
-    split = _told(SplitDescription, root, folders["splits"], SPLIT)
+    labelled = _stated(PackSummary, root, folders["labelled"], SUMMARY)
+    split = _stated(SplitDescription, root, folders["splits"], SPLIT)
     of_test = {
         summary.identity
-        for summary in (_told(PackSummary, root, folder, SUMMARY) for folder in folders["packed"])
+        for summary in (_stated(PackSummary, root, folder, SUMMARY) for folder in folders["packed"])
         if summary
     }
     if labelled and split and split.cutouts_sha256 != labelled.sha256[CUTOUTS]:
@@ -128,13 +129,13 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
         ("test", folders["test_predictions"], of_test),
     ):
         for folder in places:
-            stated = _stated(root, folder, f"pred_{which}.json")
+            stated = _stated(PredictionDescription, root, folder, description_name(which))
             if stated is None:
                 continue
-            member = weights.get((stated["model"], stated["seed"]))
-            if member is None or member["weights_sha256"] != stated["weights_sha256"]:
+            member = weights.get((stated.model, stated.seed))
+            if member is None or member["weights_sha256"] != stated.weights_sha256:
                 yield f"{folder}: expected predictions by a member of the record, found others"
-            if packed and (stated["cutouts_sha256"], stated["index_sha256"]) not in packed:
+            if packed and stated.made_from not in packed:
                 yield f"{folder}: expected predictions from the data of the record, found others"
     for member in record["members"]:
         own = member.get("cutouts_sha256")
@@ -145,16 +146,10 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
             )
 
 
-def _told(kind: type[S], root: Path, folder: str | None, name: str) -> S | None:
+def _stated(kind: type[S], root: Path, folder: str | None, name: str) -> S | None:
     if folder is None or not (root / folder / name).is_file():
         return None
     return kind.read(root / folder / name)
-
-
-def _stated(root: Path, folder: str | None, name: str) -> dict[str, Any] | None:
-    if folder is None or not (root / folder / name).is_file():
-        return None
-    return read_json(root / folder / name)
 
 
 def _differences_when_made_again(submission: Path, record: Mapping[str, Any], root: Path) -> Iterator[str]:

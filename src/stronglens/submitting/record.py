@@ -10,6 +10,7 @@ from stronglens.formats.ensemble_table import EnsembleTable, csv_name, descripti
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import WEIGHTS, MemberDescription
 from stronglens.formats.packed import SUMMARY, PackSummary
+from stronglens.formats.prediction_files import PredictionDescription, description_name
 from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.split_table import DESCRIPTION as SPLIT
 from stronglens.formats.split_table import SplitDescription
@@ -112,7 +113,7 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
     members = _members(ensemble, origins.members, split, files)
     for which, folders in (("val", origins.val_predictions), ("test", origins.test_predictions)):
         for folder in folders:
-            files.described(folder / f"pred_{which}.json")
+            files.read(PredictionDescription, folder / description_name(which))
     if origins.validation is not None:
         _validation(ensemble, origins.validation, files)
     return {
