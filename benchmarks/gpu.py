@@ -289,7 +289,7 @@ class Here:
 
         def samples(bands: Any = "each") -> Any:
             everything = np.ones(len(packed.index), dtype=bool)
-            return make_samples(packed.index, bands, everything, packed.summary["bands"])
+            return make_samples(packed.index, bands, everything, packed.summary.bands)
 
         return packed, samples
 

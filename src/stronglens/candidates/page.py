@@ -117,7 +117,7 @@ def make_page(
         _shown(testset, test, [best(test, settings.n_best), uncertain(test, settings.n_uncertain)], parts),
         _shown("heldout", heldout, mistakes(heldout, settings.n_mistakes), [labelled]),
     ]
-    bands = list(labelled.summary["bands"])
+    bands = list(labelled.summary.bands)
     masks = _write_images(out_dir / IMAGES, shown, bands, settings)
     for path in sorted(_FILES.iterdir()):
         if path.name != PAGE:
@@ -151,7 +151,7 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
     rows = shown_rows(views)
     table = scored.table.take(rows)
     place = {int(row): number for number, row in enumerate(rows)}
-    hashes = "".join(one.summary["sha256"][CUTOUTS] for one in packed)
+    hashes = "".join(one.summary.sha256[CUTOUTS] for one in packed)
     return Shown(
         name=name,
         key=f"{name}-{hashlib.sha256(hashes.encode()).hexdigest()[:16]}",

@@ -14,19 +14,17 @@ from pyarrow import compute
 from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
 from stronglens.ensembling.lens_estimates import columns_of, combine_estimates, n_estimating
 from stronglens.ensembling.member_predictions import (
-    Member,
     ObjectProbs,
-    Prediction,
     RowsByKey,
     members_of,
-    open_prediction,
     read_object_probs,
     rows_by_key,
 )
 from stronglens.ensembling.merge import sorted_stream
 from stronglens.formats.artefact import read_json, sha256_of, write_aside, write_json
-from stronglens.formats.ensemble_table import COLUMNS, KEY_COLUMN, Level, Which, csv_name, json_name
+from stronglens.formats.ensemble_table import COLUMNS, KEY_COLUMN, Level, csv_name, json_name
 from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.prediction_files import Member, Prediction, Which, open_prediction
 from stronglens.formats.tables import TEXT, write_table
 from stronglens.running.errors import InputError
 from stronglens.settings.combine import CombineSettings

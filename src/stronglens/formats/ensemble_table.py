@@ -7,11 +7,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.prediction_files import Which
 from stronglens.formats.tables import read_table
 from stronglens.running.errors import InputError
 
 Level = Literal["object", "file"]
-Which = Literal["val", "test"]
 
 KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
 """The column that names what is combined."""

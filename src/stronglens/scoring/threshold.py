@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stronglens.ensembling.member_predictions import members_of, open_prediction, read_object_probs
+from stronglens.ensembling.member_predictions import members_of, read_object_probs
 from stronglens.formats.artefact import write_json
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble
+from stronglens.formats.prediction_files import open_prediction
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.formats.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.running.errors import InputError

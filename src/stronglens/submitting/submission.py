@@ -135,7 +135,7 @@ def make_submission(
             "members": origin["members"],
             "testset": settings.testset,
             "data_sha256": [
-                {name: part.summary["sha256"][name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
+                {name: part.summary.sha256[name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
             ],
             "unreadable": unreadable,
             "unreadable_pred": settings.unreadable_pred,
