@@ -147,7 +147,7 @@ class ModelSettings(MemberSettings):
 
 
 class Config(Settings):
-    """All that decides what is computed. Where and how it runs stands in the profiles."""
+    """All that decides what is computed. Where and how it runs is in the profiles."""
 
     simulate: SimulateSettings | None = None
     """Make a small data set under `results/simulated` before anything else; `null` makes none."""
@@ -168,7 +168,7 @@ class Config(Settings):
     threshold: ThresholdSettings = ThresholdSettings()
     """How t* is chosen."""
     evaluation: EvaluateSettings = EvaluateSettings()
-    """What is told of an ensemble beside the standard metrics."""
+    """What is reported of an ensemble in addition to the standard metrics."""
     submission: SubmissionSettings
     """What is submitted."""
     candidates: CandidatesSettings = CandidatesSettings()

@@ -67,7 +67,7 @@ BUCKETS = tuple(CHALLENGE)
 
 
 class BucketSettings(ReadSettings):
-    """Where the cutouts of a bucket lie, what they are, and how they are read where not as `data` says."""
+    """Where the cutouts of a bucket are, what they are, and what of their reading differs from `data`."""
 
     path: str = Field(min_length=1, examples=["/data/lenses"])
     """A folder of FITS files, or a list file with one path a line; with `tiles` a catalogue."""
@@ -141,8 +141,8 @@ class CutoutSettings(ReadSettings):
 
     non_finite: Literal["reject", "fill"] = Field("reject", examples=["reject"])
     """What becomes of a cutout with pixels that are NaN or infinite: `reject` lists its file in
-    `rejected.csv`, as one that cannot be read; `fill` gives such pixels the median of the cutout's others, if
-    these are more than half, and counts pixels and cutouts in `summary.json`."""
+    `rejected.csv`, as one that cannot be read; `fill` gives such pixels the median of the rest of the cutout,
+    if that is more than half of it, and counts pixels and cutouts in `summary.json`."""
 
     @field_validator("tiles")
     @classmethod
@@ -164,7 +164,7 @@ class DataSettings(CutoutSettings):
     """The labelled data, and what every cutout (of test sets too) must be."""
 
     labelled: Buckets = Field(examples=["{my_lenses: {path: /data/lenses, label: lens, domain: hsc}}"])
-    """Where the labelled cutouts lie: buckets by name, of any number, each `NAME: {path, label, domain}`. The
+    """Where the labelled cutouts are: buckets by name, of any number, each `NAME: {path, label, domain}`. The
     four names of the challenge (`slsim_lenses`, `slsim_nonlenses`, `hsc_lenses`, `hsc_nonlenses`) need no
     more than a path: label and domain follow from these names."""
 
