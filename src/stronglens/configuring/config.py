@@ -16,6 +16,7 @@ from stronglens.running.errors import InputError
 from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
+from stronglens.settings.capsule import CapsuleSettings
 from stronglens.settings.combine import CombineSettings
 from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
@@ -173,6 +174,8 @@ class Config(Settings):
     """What is submitted."""
     candidates: CandidatesSettings = CandidatesSettings()
     """What the page of candidates shows."""
+    capsule: CapsuleSettings = CapsuleSettings()
+    """What capsules hold beside the ensembles."""
     transfer: TransferSettings | None = Field(None, examples=["{train_on: [slsim], test_on: [hsc]}"])
     """What `snakemake sim_to_real` measures: what networks that learn from some domains alone lose on others.
     `null`: from `slsim` to `hsc` where the data are the challenge's, else nothing."""
@@ -376,9 +379,16 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
+    yield from _wrong_capsules(config)
     yield from _wrong_magnitudes(config)
     yield from _wrong_sources(config)
     yield from _wrong_searches(config)
+
+
+def _wrong_capsules(config: Config) -> Iterator[tuple[Place, str]]:
+    for testset in config.capsule.drift:
+        if testset not in config.testsets:
+            yield ("capsule", "drift"), _unknown("a test set", testset, config.testsets)
 
 
 def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
