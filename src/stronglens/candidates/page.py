@@ -179,7 +179,7 @@ def _coordinates(objects: Sequence[str], packed: Sequence[PackedSet]) -> dict[st
     columns = ["object", "ra", "dec"]
     parts = [one.index[columns] for one in packed if set(columns) <= set(one.index.columns)]
     known = pd.concat([pd.DataFrame(columns=columns), *(part.dropna() for part in parts)])
-    first = known.drop_duplicates("object").set_index("object").reindex(objects)
+    first = known.drop_duplicates("object").set_index("object").reindex(list(objects))
     return {
         name: [None if pd.isna(value) else round(float(value), _DIGITS_SKY) for value in first[name]]
         for name in ("ra", "dec")
