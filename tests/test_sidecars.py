@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stronglens.formats.ensemble_table import EnsembleDescription
 from stronglens.formats.member_files import MemberDescription, TrainingResults
 from stronglens.formats.packed import PackSummary
 from stronglens.formats.prediction_files import PredictionDescription
@@ -57,6 +58,18 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
         "n_samples": 5,
         "n_objects": 4,
         "sha256": {"pred_val.csv": SHA256},
+    },
+    EnsembleDescription: {
+        "members": [
+            {"model": "nano", "seed": 42, "weights_sha256": SHA256},
+            {"model": "nano", "seed": 43, "weights_sha256": SHA256, "test_time_augmentation": True},
+        ],
+        "level": "object",
+        "n_rows": 4,
+        "threshold": 0.25,
+        "combination": {"n_objects": 4},
+        "lens_parameters": {"Rein": 2},
+        "sha256": {"test_ens.csv": SHA256},
     },
     TrainingResults: {
         "model": "nano",
@@ -139,7 +152,7 @@ def test_a_damaged_file_is_refused(kind: type[Sidecar], tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             kind.read(path)
         assert str(caught.value) == f"{path}: expected {kind.KIND}, found no {name}; run the step again"
-        path = put(tmp_path / "a.json", good | {name: ["damaged", 1, {}]})
+        path = put(tmp_path / "a.json", good | {name: [1]})
         with pytest.raises(InputError) as caught:
             kind.read(path)
         assert str(caught.value).startswith(f"{path}: expected {kind.KIND}, found {name}")

@@ -130,9 +130,7 @@ def make_page(
                 "testset": testset,
                 "simulated": simulated,
                 "threshold": test.threshold,
-                "members": [
-                    f"{one['model']} seed {one['seed']}" for one in test.ensemble.description["members"]
-                ],
+                "members": [str(member) for member in test.ensemble.description.members],
                 "sizePx": int(labelled.cutouts.shape[1]),
                 "bands": bands,
                 "colours": settings.colours(bands),

@@ -65,7 +65,7 @@ def choose_threshold(
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     if settings.method not in MEMBER_METHODS:
         voters = {str(ensemble_csv): probs}
-    elif "combination" in ensemble.description:
+    elif ensemble.description.combination is not None:
         raise InputError(
             f"{ensemble_csv}: expected the mean of members, for which {settings.method} is made, "
             "found them combined otherwise"
@@ -131,8 +131,8 @@ def _member_probs(
     opened = sorted(
         (open_prediction(folder, "val") for folder in predictions), key=lambda found: found.member
     )
-    members = [member.as_dict() for member in members_of(opened)]
-    if members != ensemble.description["members"] or len(opened) != len(members):
+    members = members_of(opened)
+    if members != ensemble.description.members or len(opened) != len(members):
         raise InputError(
             f"predictions: expected those of the members of {ensemble.csv}, one folder for each, found "
             f"{', '.join(str(found.member) for found in opened)}"

@@ -11,7 +11,7 @@ from pyarrow import compute
 
 from stronglens.ensembling.ensemble import combination_of, make_ensemble
 from stronglens.formats.artefact import read_json, sha256_of
-from stronglens.formats.ensemble_table import json_name, open_ensemble
+from stronglens.formats.ensemble_table import EnsembleDescription, json_name, open_ensemble
 from stronglens.formats.packed import CUTOUTS, SUMMARY, PackSummary
 from stronglens.formats.packed_objects import open_objects
 from stronglens.formats.prediction_files import PredictionDescription, description_name
@@ -170,7 +170,9 @@ def _differences_when_made_again(submission: Path, record: Mapping[str, Any], ro
             again / "val",
             which="val",
             level=record["level"],
-            settings=combination_of(read_json(root / folders["validation"] / json_name("val"))).settings,
+            settings=combination_of(
+                EnsembleDescription.read(root / folders["validation"] / json_name("val"))
+            ).settings,
         )
         choose_threshold(
             again / "val/val_ens.csv",

@@ -5,8 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stronglens.formats.artefact import read_json, sha256_of
-from stronglens.formats.ensemble_table import EnsembleTable, csv_name, description_of, json_name
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.ensemble_table import (
+    EnsembleDescription,
+    EnsembleTable,
+    csv_name,
+    description_of,
+    json_name,
+)
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import WEIGHTS, MemberDescription
 from stronglens.formats.packed import SUMMARY, PackSummary
@@ -50,21 +56,13 @@ class _Files:
 
     sha256: dict[str, str] = field(default_factory=dict)
 
-    def described(self, path: Path) -> dict[str, Any]:
-        """Read a JSON file, take it down, and whatever it states of files beside it."""
-        content = read_json(path)
-        self._note(path, content.get("sha256", {}))
-        return content
-
     def read(self, kind: type[S], path: Path) -> S:
         """Read what describes files, take it down, and whatever it states of files beside it."""
         content = kind.read(path)
-        self._note(path, getattr(content, "sha256", {}))
-        return content
-
-    def _note(self, path: Path, beside: Mapping[str, str]) -> None:
         self.add(path)
+        beside: Mapping[str, str] = getattr(content, "sha256", {})
         self.sha256 |= {str(path.parent / name): digest for name, digest in beside.items()}
+        return content
 
     def add(self, path: Path) -> None:
         if not path.is_file():
@@ -97,12 +95,12 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
         A file is missing; weights, split or threshold are not those that the ensemble states.
     """
     files = _Files()
-    files.described(description_of(ensemble.csv))
+    files.read(EnsembleDescription, description_of(ensemble.csv))
     summaries = [files.read(PackSummary, folder / SUMMARY) for folder in packed]
     settings: dict[str, Any] = {
         "testset": summaries[0].settings if summaries else None,
         # How bands and members are combined and calibrated, with what was fitted on validation for that.
-        "combination": ensemble.description.get("combination"),
+        "combination": ensemble.description.combination,
     }
     split: SplitDescription | None = None
     if origins.labelled is not None:
@@ -146,37 +144,37 @@ def _members(
         if own is not None and common is not None and own != common:
             raise InputError(f"{path}: expected a member trained with the split of this run, found another")
     members = []
-    for member in ensemble.description["members"]:
-        stated = found.get((member["model"], member["seed"]))
-        if folders and (stated is None or stated.weights_sha256 != member["weights_sha256"]):
+    for member in ensemble.description.members:
+        stated = found.get((member.model, member.seed))
+        if folders and (stated is None or stated.weights_sha256 != member.weights_sha256):
             raise InputError(
-                f"{ensemble.csv}: expected the weights of {member['model']} seed {member['seed']} among the "
+                f"{ensemble.csv}: expected the weights of {member} among the "
                 f"members given, found {'others' if stated else 'none'}"
             )
         # The hash of the weights, the settings, the data, the device: all that best.json says.
-        members.append((stated.as_json() if stated else {}) | member)
+        members.append((stated.as_json() if stated else {}) | member.as_dict())
     return members
 
 
 def _validation(ensemble: EnsembleTable, folder: Path, files: _Files) -> None:
-    stated = files.described(folder / json_name("val"))
-    if stated["members"] != ensemble.description["members"]:
+    stated = files.read(EnsembleDescription, folder / json_name("val"))
+    if stated.members != ensemble.description.members:
         raise InputError(
             f"{folder / json_name('val')}: expected the members of {ensemble.csv}, found others: "
             "t* was chosen for another ensemble"
         )
-    if stated.get("combination") != ensemble.description.get("combination"):
+    if stated.combination != ensemble.description.combination:
         raise InputError(
             f"{folder / json_name('val')}: expected members combined as in {ensemble.csv}, "
             "found another way: t* was chosen for other probabilities"
         )
-    if csv_name("val") not in stated["sha256"]:
+    if csv_name("val") not in stated.sha256:
         raise InputError(f"{folder / json_name('val')}: expected the sha256 of {csv_name('val')}, found none")
     files.add(folder / THRESHOLD_TXT)
     threshold = read_threshold(folder / THRESHOLD_TXT)
-    if threshold != ensemble.description["threshold"]:
+    if threshold != ensemble.description.threshold:
         raise InputError(
-            f"{folder / THRESHOLD_TXT}: expected t* = {ensemble.description['threshold']!r} as in "
+            f"{folder / THRESHOLD_TXT}: expected t* = {ensemble.description.threshold!r} as in "
             f"{description_of(ensemble.csv)}, found {threshold!r}"
         )
 
