@@ -81,8 +81,8 @@ def write_packed(folder: Path, n_cutouts: int, *, pixels: bool = True) -> Path:
             "band": list(BANDS) * len(keys),
             "path": [f"/data/{key}_{band}.fits" for key in keys for band in BANDS],
             "bucket": buckets,
-            "domain": [CHALLENGE[bucket].domain for bucket in buckets],
-            "label": pa.array([LABELS[CHALLENGE[bucket].label] for bucket in buckets], pa.int8()),
+            "domain": [CHALLENGE[bucket]["domain"] for bucket in buckets],
+            "label": pa.array([LABELS[CHALLENGE[bucket]["label"]] for bucket in buckets], pa.int8()),
             "header_id": np.repeat([f"id{key}" for key in keys], len(BANDS)),
             "pixel_hash": [f"{number:032x}" for number in range(n_cutouts)],
         }

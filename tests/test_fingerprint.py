@@ -438,16 +438,16 @@ def test_nothing_is_missing_for_the_real_steps(script: Path) -> None:
         ("configuring.config", "document_config show_status"),
         ("ensembling.merge", "check_submission ensemble"),
         ("networks.normalise", "predict run_trial train"),
-        ("packing.fits_image", "build_buckets"),
+        ("sources.fits_image", "build_buckets"),
         ("prediction.predict_member", "predict"),
         ("reporting.html", "describe_data write_overview"),
-        ("scoring.field_metrics", "evaluate measure_transfer plot_evaluation"),
+        ("scoring.field_metrics", "capsule evaluate measure_transfer plot_evaluation"),
         ("searching.study", "run_trial"),
         ("simulation.light", "simulate"),
         ("splitting.split", "split_objects"),
         ("submitting.submission_forms", "check_submission submission"),
         ("training.trainer", "run_trial train"),
-        ("figures", " ".join(script.stem for script in SCRIPTS if script.stem.startswith("plot_"))),
+        ("formats.figures", " ".join(script.stem for script in SCRIPTS if script.stem.startswith("plot_"))),
     ],
 )
 def test_an_edit_concerns_exactly_the_steps_that_compute_with_it(module: str, steps: str) -> None:
@@ -527,7 +527,7 @@ def test_a_step_may_be_called_from_anywhere(monkeypatch: pytest.MonkeyPatch) -> 
 MAY_IMPORT = {
     *("pydantic", "pydantic_settings", "tqdm", "stronglens"),
     *("ast", "collections", "concurrent", "contextlib", "csv", "dataclasses", "difflib", "errno", "fcntl"),
-    *("functools", "hashlib", "itertools", "json", "logging", "multiprocessing", "os", "pathlib", "re"),
+    *("functools", "hashlib", "io", "itertools", "json", "logging", "multiprocessing", "os", "pathlib", "re"),
     # Of `secrets`, the token of a lease.
     *("secrets", "signal", "socket", "subprocess", "sys", "threading", "time", "types", "typing"),
 }

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -31,21 +31,14 @@ def located(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where no user has that name
 
 
-class Bucket(NamedTuple):
-    """What a bucket's objects are."""
-
-    label: Label
-    domain: Domain
-
-
-CHALLENGE: dict[str, Bucket] = {
-    "slsim_lenses": Bucket("lens", "slsim"),
-    "slsim_nonlenses": Bucket("nonlens", "slsim"),
-    "hsc_lenses": Bucket("lens", "hsc"),
-    "hsc_nonlenses": Bucket("nonlens", "hsc"),
+CHALLENGE: dict[str, dict[str, str]] = {
+    "slsim_lenses": {"label": "lens", "domain": "slsim"},
+    "slsim_nonlenses": {"label": "nonlens", "domain": "slsim"},
+    "hsc_lenses": {"label": "lens", "domain": "hsc"},
+    "hsc_nonlenses": {"label": "nonlens", "domain": "hsc"},
 }
-"""The four folders of the challenge, in the order in which they are packed: what their names, written alone
-before a path, are short for. Nothing else in the code knows these names."""
+"""The four folders of the challenge, in the order in which they are packed: label and domain, which their
+names, written alone before a path, are short for. Nothing else in the code knows these names."""
 
 NO_LISTS = (
     ".tar",
@@ -84,9 +77,7 @@ def _spelt_out(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     return {
-        name: {"path": bucket, **(CHALLENGE[name]._asdict() if name in CHALLENGE else {})}
-        if isinstance(bucket, str)
-        else bucket
+        name: {"path": bucket, **CHALLENGE.get(name, {})} if isinstance(bucket, str) else bucket
         for name, bucket in value.items()
     }
 
