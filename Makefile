@@ -78,7 +78,7 @@ lint: $(INSTALLED)
 	$(WITHIN) ruff check
 	$(WITHIN) ruff format --check
 	$(WITHIN) snakefmt --check Snakefile rules
-	$(WITHIN) snakemake --lint --configfile config/config.yaml
+	$(WITHIN) python -m pytest -q tests/test_rules.py
 	$(WITHIN) mypy
 	$(WITHIN) codespell
 

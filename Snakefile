@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 # Beyond the documented API, like rules/internals.smk, and needed to include that: at the root of a repository named
-# with `gitfile`, Snakemake would look for "/rules/…".
+# with `gitfile`, Snakemake would look for `rules` in the root of the file system.
 if getattr(workflow.included_stack[-1], "repo_path", None) and "/" not in workflow.included_stack[-1].path:
     workflow.included_stack[-1].path = f"./{workflow.included_stack[-1].path}"
 

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from itertools import product
 
 sys.path.insert(0, str(SCRIPTS))
 

@@ -1,6 +1,8 @@
 """The figures, as PNG and PDF. Numbers are computed by other rules: whoever changes how a figure looks draws it
 again, and computes nothing."""
 
+from itertools import product
+
 
 def figure(name, path, category, title, subcategory="{ensemble}", **labels):
     """A figure among the outputs of a rule: PNG, which the report shows with the caption `{name}.rst`, and PDF."""

@@ -1,5 +1,7 @@
 """Members: trained here, or made from weights that were trained elsewhere."""
 
+import functools
+
 
 def lens_truth(wildcards):
     """What is known of the lenses, where a member learns to estimate it; no input of any other member."""

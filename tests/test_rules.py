@@ -8,6 +8,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from snakemake_call import call_snakemake
+
 PROJECT = Path(__file__).parent.parent
 FILES = sorted((PROJECT / "rules").glob("*.smk"))
 ORDER = [
@@ -118,3 +120,11 @@ def test_folders_of_results_are_named_once() -> None:
         )
     ]
     assert typed == []
+
+
+def test_what_snakemake_lints_holds_but_for_helpers_beside_their_rules() -> None:
+    """Its lint wants all functions in one file, where nobody who reads a rule would look for them."""
+    code, said = call_snakemake(PROJECT, "--lint", "--configfile", "config/config.yaml")
+    assert code == 1, said
+    found = re.findall(r"^    \* (.*)$", said, re.MULTILINE)
+    assert {*found} == {"Mixed rules and functions in same snakefile.:"}
