@@ -441,7 +441,7 @@ def test_nothing_is_missing_for_the_real_steps(script: Path) -> None:
         ("packing.fits_image", "build_buckets"),
         ("prediction.predict_member", "predict"),
         ("reporting.html", "describe_data write_overview"),
-        ("scoring.field_metrics", "evaluate measure_transfer plot_evaluation"),
+        ("scoring.field_metrics", "capsule evaluate measure_transfer plot_evaluation"),
         ("searching.study", "run_trial"),
         ("simulation.light", "simulate"),
         ("splitting.split", "split_objects"),
