@@ -55,6 +55,7 @@ class TinyRun:
         arguments = ["--ensemble", "tiny", "--out", str(out), "--simulated"]
         arguments += ["--validation", str(self.validation), "--labelled", str(self.packed)]
         arguments += ["--heldout-metrics", str(self.heldout / "metrics_test_ens.json")]
+        arguments += ["--completeness", str(self.root / "evaluation" / "completeness.csv")]
         for model in self.models:
             arguments += ["--members", str(self.member(model))]
         return capsule.main([*arguments, *more])
@@ -113,6 +114,7 @@ def write_run(
     stated = ["--threshold", str(chosen), "--validation", str(run.validation / "val_ens.json")]
     combined("heldout", "--which", "test", "--labelled", *stated)
     scored = ["--csv", str(run.heldout / "test_ens_labeled.csv"), "--threshold-file", str(chosen)]
-    metrics = ["--metrics-json", str(run.heldout / "metrics_test_ens.json")]
+    known = ["--packed", str(packed)] if (packed / "parameters.parquet").exists() else []
+    metrics = [*known, "--metrics-json", str(run.heldout / "metrics_test_ens.json")]
     assert evaluate.main([*scored, *metrics, "--out-dir", str(root / "evaluation")]) == 0
     return run

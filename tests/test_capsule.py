@@ -64,6 +64,19 @@ def test_the_model_card_states_scores_with_intervals_and_limits(capsule: Path) -
     assert "asinh normalisation (softening in counts: g " in card
 
 
+def test_drift_that_was_measured_is_stated(run: TinyRun, tmp_path: Path) -> None:
+    same = {"statistic": "sky", "band": "g", "distance": 0.1, "limit": 0.2, "drifts": False}
+    other = {"statistic": "noise", "band": "r", "distance": 0.5, "limit": 0.2, "drifts": True}
+    (tmp_path / "drift.json").write_text(json.dumps({"compared": [same, other]}))
+    path = tmp_path / "x.capsule"
+    assert run.make_capsule(path, "--drift", f"challenge={tmp_path / 'drift.json'}") == 0
+    opened = read_capsule(path)
+    found = {key: other[key] for key in ("statistic", "band", "distance", "limit")}
+    assert opened.manifest.drift == {"challenge": {"n_compared": 2, "drifting": [found]}}
+    said = "`challenge`: differs from the training data in noise r (2 numbers compared)"
+    assert said in opened.read(CARD).decode()
+
+
 def test_equal_content_gives_equal_bytes(run: TinyRun, capsule: Path, tmp_path: Path) -> None:
     settings = {"pixel_scale_arcsec": 0.2, "licence": "CC-BY-4.0", "citation": "Doe et al. (2026)"}
     assert run.make_capsule(tmp_path / "again.capsule", "--settings", json.dumps(settings)) == 0

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ import torch
 import stronglens
 from capsule_files import MISSING, SMALL, TinyRun, write_run
 from fits_files import primary_bytes
-from stronglens import Flag
+from stronglens import Flag, Result
 from stronglens.finder.commands import main
+from stronglens.formats.capsule import read_capsule
 from stronglens.running.errors import InputError
+from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.sources.fits_image import CutoutReader
 from stronglens.sources.rejected import Rejected
 
@@ -109,6 +112,130 @@ def test_the_api_agrees_with_the_workflow(ready: Any, name: str) -> None:
     assert result.members.shape == (len(one.run.models), len(one.table))
     lacking = one.table["object"].isin([key for key, _ in MISSING]).to_numpy()
     assert ((result.flags & Flag.MISSING_BAND > 0) == lacking).all()
+
+
+def odd_images(one: Ready) -> npt.NDArray[np.float32]:
+    """Held-out objects, some with pixels that are missing, broken, constant, or in another unit."""
+    images = one.images.copy()
+    images[0] = np.nan
+    images[1, 2, 3, 3], images[2, 3, 0, 0] = np.nan, np.inf
+    images[3, 1], images[4] = 4.0, images[4] * 1e-12
+    return images
+
+
+def compare(found: Mapping[str, npt.NDArray[np.float64]], expected: Result, tolerance: float) -> None:
+    for name, values in found.items():
+        others = expected.lens_parameters.get(name)
+        others = getattr(expected, name) if others is None else others
+        assert np.array_equal(np.isnan(values), np.isnan(others)), name
+        assert np.nanmax(np.abs(values - others)) < tolerance, name
+
+
+@pytest.mark.parametrize("name", list(RUNS))
+def test_the_graph_of_an_ensemble_computes_what_its_parts_do(ready: Any, name: str) -> None:
+    """What ONNX holds, before it is written as ONNX."""
+    from stronglens.finder.members import load_members
+    from stronglens.finder.onnx_graph import EnsembleGraph
+
+    one = ready(name)
+    opened = read_capsule(one.capsule)
+    graph = EnsembleGraph(opened.manifest, load_members("tiny", opened.manifest, opened.read, "cpu")).eval()
+    images = odd_images(one)
+    with torch.no_grad():
+        outputs = dict(zip(graph.names, graph(torch.from_numpy(images)), strict=True))
+    found = {name: values.numpy().T for name, values in outputs.items()}
+    compare(found, one.finder.predict(images), 1e-5)
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        {"normalise": False},
+        {"smoothing": "psf", "psf_target_fwhm_px": 5, "psf_input_fwhm_px": {"unknown": 3.5}},
+        {
+            "smoothing": "guided",
+            "guided_eps": 0.01,
+            "low_clip_quantile": 0.01,
+            "scale": "mad",
+            "pad_to_px": 40,
+        },
+        {"smoothing": "gaussian", "clip_quantile": None},
+        {"normalisation": "object", "scale": "mad", "low_clip_quantile": 0.005},
+        {"normalisation": "asinh", "asinh_softening": 0.3, "asinh_softening_of_band": {"i": 1.0}},
+    ],
+)
+def test_the_graph_prepares_pixels_as_networks_are_shown_them(preprocess: dict[str, Any]) -> None:
+    from stronglens.finder import onnx_graph
+    from stronglens.networks.preprocess import preprocess as of_networks
+
+    settings = PreprocessSettings.model_validate(preprocess)
+    generator = np.random.default_rng(0)
+    images = generator.gamma(0.5, 3, (6, 5, 33, 33)).astype(np.float32) + generator.normal(0, 1, (6, 5, 1, 1))
+    images = images.astype(np.float32)
+    images[1, 3:], images[2, 0], images[3, 1:] = np.nan, np.nan, np.nan
+    clean, good = onnx_graph._as_packed(torch.from_numpy(images), "reject")
+    found = onnx_graph._preprocess(clean, good, settings, list("grizy"))
+    objects, bands = np.nonzero(good.numpy())
+    names = np.array(list("grizy"), dtype=object)[bands]
+    expected = of_networks(clean[good], settings, ["unknown"] * len(bands), names, objects)
+    assert torch.equal(good, ~torch.from_numpy(images).isnan().any(dim=(2, 3)))
+    assert float((found[good] - expected).abs().max()) < 1e-5
+    assert not found[~good].any()
+
+
+def test_the_graph_fills_pixels_as_packing_does() -> None:
+    from stronglens.finder import onnx_graph
+    from stronglens.finder.pixels import from_images
+
+    generator = np.random.default_rng(0)
+    images = generator.normal(0, 1, (40, 1, 9, 9))
+    for number, image in enumerate(images):
+        image.reshape(-1)[generator.permutation(81)[: 2 * number]] = np.nan if number % 2 else np.inf
+    expected = from_images(images, "g", ["g"], 9, "fill", "unknown")
+    found, good = onnx_graph._as_packed(torch.from_numpy(images).float(), "fill")
+    assert good[:, 0].nonzero().flatten().tolist() == expected.objects.tolist() == list(range(21))
+    assert np.abs(found[good].numpy() - expected.cutouts).max() < 1e-6
+
+
+NO_TORCH = """
+import sys
+sys.modules["torch"] = None  # as where it is not installed
+import numpy as np
+import stronglens
+result = stronglens.load(sys.argv[1]).predict(np.load(sys.argv[2]))
+np.savez(sys.argv[3], members=result.members, **{name: result.table()[name] for name in result.table()})
+"""
+
+
+@pytest.mark.parametrize("name", ["mixed", "asinh", "lens"])
+def test_onnxruntime_gives_the_same_without_torch(ready: Any, tmp_path: Path, name: str) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    one = ready(name)
+    path = tmp_path / "with_graph.capsule"
+    assert one.run.make_capsule(path, "--settings", '{"onnx": true}') == 0
+    images = odd_images(one)
+    np.save(tmp_path / "images.npy", images)
+    files = [str(path), str(tmp_path / "images.npy"), str(tmp_path / "found.npz")]
+    there = os.environ | {"PYTHONPATH": os.pathsep.join([str(SRC), *sys.path])}
+    subprocess.run([sys.executable, "-c", NO_TORCH, *files], env=there, check=True)
+    expected = one.finder.predict(images)
+    with np.load(tmp_path / "found.npz") as found:
+        for whole in ("pred", "n_cutouts", "flags"):
+            assert np.array_equal(found[whole], getattr(expected, whole))
+        values = {key: found[key] for key in found if key not in ("pred", "n_cutouts", "flags")}
+        compare(values, expected, 1e-5)
+    with pytest.raises(InputError, match="expected a capsule with a graph for onnxruntime, found none"):
+        stronglens.load(one.capsule, backend="onnx")
+
+
+def test_a_graph_that_cannot_be_written_is_an_error(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert ready("plain").run.make_capsule(tmp_path / "x.capsule", "--settings", '{"onnx": true}') == 1
+    assert "expected the packages onnx and onnxscript, found none" in capsys.readouterr().err
+    assert not (tmp_path / "x.capsule").exists()
 
 
 def test_of_members_that_see_nothing_of_an_object_it_is_said(ready: Any) -> None:
@@ -222,6 +349,9 @@ def test_lens_parameters_are_estimated_as_in_the_workflow(ready: Any) -> None:
     one = ready("lens")
     result = one.finder.predict(one.images)
     assert list(result.lens_parameters) == ["Rein", "Rein_std"]
+    rows = one.finder.manifest.completeness
+    assert {row["property"] for row in rows} == {"einstein_radius_arcsec"}
+    assert "| einstein radius arcsec | " in one.finder.describe()
     for name, values in result.lens_parameters.items():
         assert np.abs(values - one.table[name]).max() < 1e-5
         assert name in result.table()

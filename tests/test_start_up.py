@@ -10,7 +10,7 @@ from stronglens.running.fingerprint import EXEMPT, fingerprint
 
 FOLDER = Path(__file__).parent.parent / "workflow" / "scripts"
 STEPS = sorted(script.stem for script in FOLDER.glob("*.py"))
-USE_NETWORKS = {"train", "run_trial", "predict", "import_member"}
+USE_NETWORKS = {"train", "run_trial", "predict", "import_member", "capsule"}
 
 
 def modules_of(step: str) -> list[str]:

@@ -1,19 +1,17 @@
 """An ensemble from a capsule, applied to pixels in memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from stronglens.ensembling.combination import Combination, MemberScores
-from stronglens.ensembling.lens_estimates import combine_estimates
+from stronglens.ensembling.lens_estimates import columns_of, n_estimating
+from stronglens.finder.engine import Engine
 from stronglens.finder.pixels import Pixels, from_images
 from stronglens.finder.result import Flag, Result, joined
-from stronglens.formats.capsule import CARD, Capsule, CapsuleMember, Manifest, read_capsule
-from stronglens.running.errors import InputError
+from stronglens.formats.capsule import CARD, Capsule, Manifest, read_capsule
 from stronglens.sources.names import NO_BAND
 
 if TYPE_CHECKING:
@@ -21,21 +19,6 @@ if TYPE_CHECKING:
 
 OBJECTS_AT_ONCE = 4096
 """Objects whose pixels are checked, prepared and predicted before the next: memory does not grow."""
-
-Floats = npt.NDArray[np.float64]
-
-
-class ScoringMember(Protocol):
-    """A network of whatever library."""
-
-    @property
-    def stated(self) -> CapsuleMember:
-        """What it is."""
-
-    def scores(
-        self, pixels: Pixels, bands: list[str], batch_size: int | None, *, each_band: bool
-    ) -> tuple[MemberScores, Mapping[str, Floats]]:
-        """See `stronglens.finder.members.TorchMember.scores`."""
 
 
 class Finder:
@@ -45,19 +28,13 @@ class Finder:
     ----------
     capsule : Capsule
         Where it comes from.
-    members : sequence of ScoringMember
-        Its networks, in the order of the capsule.
+    engine : Engine
+        Its ensemble.
     """
 
-    def __init__(self, capsule: Capsule, members: Sequence[ScoringMember]) -> None:
+    def __init__(self, capsule: Capsule, engine: Engine) -> None:
         self._capsule = capsule
-        self._members = members
-        try:
-            self._combination = Combination.model_validate(capsule.manifest.combination)
-        except ValidationError as error:
-            raise InputError(
-                f"{capsule.path}: manifest.json: combination: {error.errors()[0]['msg']}"
-            ) from error
+        self._engine = engine
 
     @property
     def manifest(self) -> Manifest:
@@ -82,7 +59,7 @@ class Finder:
     @property
     def members(self) -> list[str]:
         """Names of the networks, in the order of `Result.members`."""
-        return [str(member.stated) for member in self._members]
+        return [str(member) for member in self.manifest.members]
 
     def describe(self) -> str:
         """The model card, as Markdown: intended use, data, scores with intervals, limits, licence.
@@ -179,50 +156,33 @@ class Finder:
     def predict_pixels(self, pixels: Pixels, *, batch_size: int | None = None) -> Result:
         """Give the probability of each object from cutouts that are checked, as those of a packed set."""
         n_objects = len(pixels.flags)
-        present = np.unique(pixels.objects)
-        flags = pixels.flags | self._flags(pixels)
-        each_band = self._combination.settings.combine_bands != "mean"
-        # Of nothing, one object stands in: libraries of networks refuse empty batches.
-        found = [
-            member.scores(pixels, self.bands, batch_size, each_band=each_band)
-            if len(present)
-            else (MemberScores(np.empty(0), (), np.empty((0, 0))), _no_estimates(member.stated))
-            for member in self._members
-        ]
-        scores = [of_member for of_member, _ in found]
-
-        def at_all(values: Floats) -> Floats:
-            """With NaN for objects without a cutout."""
-            whole = np.full((*values.shape[:-1], n_objects), np.nan)
-            whole[..., present] = values
-            return whole
-
-        of_members = np.full((len(scores), len(present)), np.nan)
-        combined = None
-        if len(present):
-            of_members = self._combination.of_members(scores)
-            combined = self._combination.apply(scores)
-        nothing = np.empty(0)
-        prob = at_all(combined.prob if combined else nothing)
-        raw = None if combined is None else combined.prob_raw
-        has_sky = self._combination.settings.sky_prevalence is not None
-        sky = None if combined is None else combined.prob_sky
-        lens = combine_estimates([estimates for _, estimates in found])
+        if len(pixels.cutouts):
+            found = dict(self._engine.outputs(pixels, batch_size))
+        else:
+            found = {name: np.full(n_objects, np.nan) for name in self._names()}
+            found["members"] = np.full((len(self.manifest.members), n_objects), np.nan)
+        prob, sky = found.pop("prob"), found.pop("prob_sky", None)
         return Result(
             prob=prob,
-            prob_std=at_all(combined.prob_std if combined else nothing),
+            prob_std=found.pop("prob_std"),
             pred=np.where(np.isnan(prob), -1, prob >= self.threshold).astype(np.int8),
-            prob_raw=prob if raw is None else at_all(raw),
-            prob_sky=at_all(nothing if sky is None else sky) if has_sky else None,
-            members=at_all(of_members),
-            lens_parameters={name: at_all(values) for name, values in lens.items()},
+            prob_raw=found.pop("prob_raw"),
+            prob_sky=sky,
+            members=found.pop("members"),
+            lens_parameters=found,
             n_cutouts=self._n_seen(pixels),
-            flags=flags,
+            flags=pixels.flags | self._flags(pixels),
         )
+
+    def _names(self) -> list[str]:
+        """What is said of each object."""
+        estimated = n_estimating([member.estimated for member in self.manifest.members])
+        sky = (self.manifest.combination.get("settings") or {}).get("sky_prevalence")
+        return ["prob", "prob_std", "prob_raw", *(["prob_sky"] if sky else []), *columns_of(estimated)]
 
     def _n_seen(self, pixels: Pixels) -> npt.NDArray[np.int64]:
         """Cutouts of each object that any member looks at."""
-        looked_at = [member.stated.settings.bands for member in self._members]
+        looked_at = [member.settings.bands for member in self.manifest.members]
         if "each" in looked_at:
             seen = np.ones(len(pixels.bands), dtype=bool)
         else:
@@ -236,8 +196,8 @@ class Finder:
         alone = np.bincount(pixels.objects[pixels.bands == NO_BAND], minlength=n_objects) > 0
         flags = np.where(n_bands == 0, int(Flag.NO_CUTOUT), 0)
         flags |= np.where((n_bands < len(self.bands)) & ~alone, int(Flag.MISSING_BAND), 0)
-        for member in self._members:
-            bands = member.stated.settings.bands
+        for member in self.manifest.members:
+            bands = member.settings.bands
             if bands != "each":
                 seen = np.isin(pixels.bands.astype(str), list(bands))
                 blind = np.bincount(pixels.objects[seen], minlength=n_objects) == 0
@@ -245,7 +205,9 @@ class Finder:
         return flags.astype(np.int64)
 
 
-def load(path: str | Path, *, device: str = "auto") -> Finder:
+def load(
+    path: str | Path, *, device: str = "auto", backend: Literal["auto", "torch", "onnx"] = "auto"
+) -> Finder:
     """Open a capsule and make its ensemble ready.
 
     Every byte is checked, and nothing in the capsule is run.
@@ -255,13 +217,16 @@ def load(path: str | Path, *, device: str = "auto") -> Finder:
     path : str or Path
         The capsule.
     device : str
-        "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", ….
+        "auto" (the GPU if there is one), "cpu", "cuda", "cuda:1", …; for PyTorch.
+    backend : {"auto", "torch", "onnx"}
+        What computes: PyTorch, or onnxruntime on the CPU, for capsules that hold a graph; auto: PyTorch if it
+        is installed.
 
     Raises
     ------
     InputError
         The file is missing, is no capsule, was changed since it was made, or is of a newer format; or
-        there is no such device.
+        there is no such device, or no graph in the capsule.
 
     Examples
     --------
@@ -270,11 +235,20 @@ def load(path: str | Path, *, device: str = "auto") -> Finder:
     (['g', 'r', 'i', 'z', 'y'], 33)
     """
     capsule = read_capsule(Path(path))
-    from stronglens.finder.members import load_members  # noqa: PLC0415 - `import stronglens` need not wait for PyTorch
+    # Neither library is needed to import stronglens, nor the other one.
+    if backend == "onnx" or (backend == "auto" and not _has_torch()):
+        from stronglens.finder.onnx_engine import OnnxEngine  # noqa: PLC0415
 
-    return Finder(capsule, load_members(capsule, device))
+        return Finder(capsule, OnnxEngine(capsule))
+    from stronglens.finder.members import TorchEngine, load_members  # noqa: PLC0415
+
+    members = load_members(str(capsule.path), capsule.manifest, capsule.read, device)
+    return Finder(capsule, TorchEngine(str(capsule.path), capsule.manifest, members))
 
 
-def _no_estimates(member: CapsuleMember) -> dict[str, Floats]:
-    names = member.lens_scaling.names if member.lens_scaling else ()
-    return {name: np.empty(0) for name in names}
+def _has_torch() -> bool:
+    try:
+        import torch  # noqa: F401, PLC0415
+    except ImportError:
+        return False
+    return True

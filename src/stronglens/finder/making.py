@@ -8,9 +8,11 @@ from typing import Any
 
 from safetensors.torch import save as save_safetensors
 
+from stronglens.finder.members import load_members
 from stronglens.finder.model_card import model_card
+from stronglens.finder.onnx_graph import onnx_graph
 from stronglens.formats.artefact import read_json
-from stronglens.formats.capsule import CARD, Manifest, write_capsule
+from stronglens.formats.capsule import CARD, GRAPH, Manifest, write_capsule
 from stronglens.formats.ensemble_table import json_name
 from stronglens.formats.member_files import DESCRIPTION, read_member
 from stronglens.formats.packed import SUMMARY
@@ -119,7 +121,10 @@ def make_capsule(
     }
     # The card says what the manifest says, which is checked first.
     unlisted = {weights: {"sha256": "0" * 64, "n_bytes": len(content)} for weights, content in files.items()}
-    files[CARD] = model_card(Manifest.model_validate({**stated, "files": unlisted})).encode()
+    unfinished = Manifest.model_validate({**stated, "files": unlisted})
+    files[CARD] = model_card(unfinished).encode()
+    if settings.onnx:
+        files[GRAPH] = onnx_graph(unfinished, load_members(str(out), unfinished, files.__getitem__, "cpu"))
     manifest = write_capsule(out, stated, files)
     log.info(
         "%s: %s, %.1f MB, t* = %r",

@@ -1,6 +1,6 @@
 """The members of a capsule as networks of PyTorch, computing as the workflow does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from stronglens.ensembling.combination import MemberScores, logit_of
+from stronglens.ensembling.combination import Combination, MemberScores, logit_of
+from stronglens.ensembling.lens_estimates import combine_estimates
 from stronglens.finder.pixels import Pixels
-from stronglens.formats.capsule import Capsule, CapsuleMember
+from stronglens.formats.capsule import MANIFEST, CapsuleMember, Manifest
 from stronglens.formats.member_files import refuse_non_finite
 from stronglens.formats.packed import PackedSet
 from stronglens.networks.device import choose_device
@@ -106,13 +108,65 @@ class TorchMember:
         return MemberScores(mean(of_samples), found, logits), estimates
 
 
-def load_members(capsule: Capsule, device_name: str) -> list[TorchMember]:
-    """Build the networks of a capsule, with their weights.
+class TorchEngine:
+    """The members of an ensemble, combined as the workflow does.
 
     Parameters
     ----------
-    capsule : Capsule
-        Opened.
+    told : str
+        Where they come from, for errors.
+    manifest : Manifest
+        How they are combined.
+    members : sequence of TorchMember
+        In the order of the manifest.
+    """
+
+    def __init__(self, told: str, manifest: Manifest, members: Sequence[TorchMember]) -> None:
+        self._manifest = manifest
+        self._members = members
+        try:
+            self._combination = Combination.model_validate(manifest.combination)
+        except ValidationError as error:
+            raise InputError(f"{told}: {MANIFEST}: combination: {error.errors()[0]['msg']}") from error
+
+    def outputs(self, pixels: Pixels, batch_size: int | None) -> dict[str, Floats]:
+        """See `stronglens.finder.engine.Engine.outputs`."""
+        each_band = self._combination.settings.combine_bands != "mean"
+        bands = list(self._manifest.bands)
+        found = [member.scores(pixels, bands, batch_size, each_band=each_band) for member in self._members]
+        scores = [of_member for of_member, _ in found]
+        combined = self._combination.apply(scores)
+        said = {
+            "prob": combined.prob,
+            "prob_std": combined.prob_std,
+            "prob_raw": combined.prob,
+            **combined.columns(),
+            "members": self._combination.of_members(scores),
+            **combine_estimates([estimates for _, estimates in found]),
+        }
+        present = np.unique(pixels.objects)
+
+        def at_all(values: Floats) -> Floats:
+            whole = np.full((*values.shape[:-1], len(pixels.flags)), np.nan)
+            whole[..., present] = values
+            return whole
+
+        return {name: at_all(values) for name, values in said.items()}
+
+
+def load_members(
+    told: str, manifest: Manifest, read: Callable[[str], bytes], device_name: str
+) -> list[TorchMember]:
+    """Build the networks of an ensemble, with their weights.
+
+    Parameters
+    ----------
+    told : str
+        Where they come from, for errors.
+    manifest : Manifest
+        What they are.
+    read : callable
+        Gives the content of a file of weights by its name.
     device_name : str
         See `stronglens.networks.device.choose_device`.
 
@@ -122,26 +176,27 @@ def load_members(capsule: Capsule, device_name: str) -> list[TorchMember]:
         The device is not there, timm does not know a network, or weights do not fit it.
     """
     device = choose_device(device_name)
-    return [_load(capsule, member, device) for member in capsule.manifest.members]
+    return [
+        _load(f"{told}: {member.weights}", member, manifest.size_px, read(member.weights), device)
+        for member in manifest.members
+    ]
 
 
-def _load(capsule: Capsule, member: CapsuleMember, device: torch.device) -> TorchMember:
+def _load(
+    told: str, member: CapsuleMember, size_px: int, content: bytes, device: torch.device
+) -> TorchMember:
     settings = member.settings
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}),
         settings.in_chans,
-        settings.preprocess.pad_to_px or capsule.manifest.size_px,
+        settings.preprocess.pad_to_px or size_px,
         settings.n_outputs,
     )
-    told = f"{capsule.path}: {member.weights}"
     try:
-        weights = load_safetensors(capsule.read(member.weights))
+        weights = load_safetensors(content)
         network.load_state_dict(weights)
-    except InputError:
-        raise
     except Exception as error:  # safetensors and PyTorch raise errors of several kinds
-        raise InputError(
-            f"{told}: expected the weights of {settings.network.name}, found: {error}"
-        ) from error
+        expected = f"{told}: expected the weights of {settings.network.name}"
+        raise InputError(f"{expected}, found: {error}") from error
     refuse_non_finite(Path(told), weights)
     return TorchMember(member, network.to(device).to(memory_format=torch.channels_last))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -22,7 +22,7 @@ from stronglens.running.errors import InputError
 from stronglens.settings.base import Settings
 from stronglens.settings.member import MemberSettings
 
-FORMAT = 1
+FORMAT: Final = 1
 
 MANIFEST, CARD, GRAPH = "manifest.json", "model_card.md", "ensemble.onnx"
 """Names of files in a capsule; weights are in `weights/`."""
@@ -60,6 +60,11 @@ class CapsuleMember(Settings):
     """Units of its estimates of lens parameters, if it gives some."""
     trained_on: dict[str, str | None] = Field({})
     """SHA-256 of the cutouts, their index and their split; without values where it was trained elsewhere."""
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """Lens parameters that it estimates."""
+        return () if self.lens_scaling is None else self.lens_scaling.names
 
     def __str__(self) -> str:
         return f"{self.model} seed {self.seed}"

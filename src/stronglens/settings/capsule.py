@@ -20,3 +20,6 @@ class CapsuleSettings(Settings):
     drift: list[str] = Field([], examples=["[challenge]"])
     """Test sets of the config: how they differ from the training data is in the capsule. They are packed and
     predicted for it."""
+    onnx: bool = False
+    """Whether the ensemble is in the capsule as an ONNX graph too, from raw pixels to probability, which
+    onnxruntime runs without PyTorch. Doubles the capsule's size; needs `pip install .[onnx]`."""
