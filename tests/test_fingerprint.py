@@ -438,7 +438,7 @@ def test_nothing_is_missing_for_the_real_steps(script: Path) -> None:
         ("configuring.config", "document_config show_status"),
         ("ensembling.merge", "check_submission ensemble"),
         ("networks.normalise", "predict run_trial train"),
-        ("sources.fits_image", "build_buckets"),
+        ("sources.fits_image", "build_buckets document_config show_status"),
         ("prediction.predict_member", "predict"),
         ("reporting.html", "describe_data write_overview"),
         ("scoring.field_metrics", "capsule evaluate measure_transfer plot_evaluation"),
