@@ -8,6 +8,7 @@
 #   make test-system   the tests in a real browser, and on a real scheduler (root, and Slurm from the distribution)
 #   make bench         what is fast, and by how much: the short benchmarks
 #   make gpu           on a machine with a GPU: whether all is right there, and how fast
+#   make docs          the documentation site
 #
 # Another Python than the first that fits: make PYTHON=/path/to/python3.12 submission
 
@@ -22,7 +23,8 @@ INSTALLED := $(VENV)/installed-$(shell { cat $(LOCK); pwd; } | cksum | cut -d ' 
 # Steps and tests find the programs of the environment, and one another's cores are left alone.
 WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help install submission report status test torture test-browser test-system scheduler lint bench gpu lock docs
+.PHONY: help install submission report status test torture test-browser test-system scheduler lint bench gpu lock docs \
+    schema
 
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
@@ -37,7 +39,8 @@ help:
 	@echo "make gpu          whether all is right on a GPU, and how fast; under 8 minutes"
 	@echo "make install      make the environment .venv, nothing else"
 	@echo "make lock         choose versions anew for what pyproject.toml asks; UPGRADE=--upgrade for the newest"
-	@echo "make docs         write config/README.md and config/schema.json from the classes of the config"
+	@echo "make docs         build the documentation site, docs/_build/html, without a network"
+	@echo "make schema       write config/README.md and config/schema.json from the classes of the config"
 
 install: $(INSTALLED)
 
@@ -80,7 +83,7 @@ lint: $(INSTALLED)
 	$(WITHIN) codespell
 
 # A stage alone, or with more items: python benchmarks/inference.py --full
-BENCHMARKS := packing preprocessing training_step training_epoch inference dry_run ensembling start_up shared_device
+BENCHMARKS := packing tiles preprocessing training_step training_epoch inference dry_run ensembling start_up shared_device
 
 bench: $(INSTALLED)
 	@set -e; for stage in $(BENCHMARKS); do $(WITHIN) python benchmarks/$$stage.py; echo; done
@@ -93,7 +96,10 @@ lock: $(INSTALLED)
 	$(WITHIN) uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(UPGRADE) --output-file $(LOCK)
 
-docs: $(INSTALLED)
+docs: schema
+	$(WITHIN) python -m sphinx --fail-on-warning --keep-going --builder html docs docs/_build/html
+
+schema: $(INSTALLED)
 	$(WITHIN) python workflow/scripts/document_config.py
 
 # The environment is made from nothing, and the stamp comes last: an installation that was cut short is none.

@@ -289,7 +289,7 @@ class Here:
 
         def samples(bands: Any = "each") -> Any:
             everything = np.ones(len(packed.index), dtype=bool)
-            return make_samples(packed.index, bands, everything, packed.summary["bands"])
+            return make_samples(packed.index, bands, everything, packed.summary.bands)
 
         return packed, samples
 
@@ -637,6 +637,7 @@ def ways(here: Here, kind: str) -> None:
     """Each way to take a step, against the eager one and against the steps of one batch in memory."""
     import torch
 
+    from stronglens.networks.ways import FURTHEST
     from stronglens.training import trainer as module
 
     add, n_timed = here.book.add, module.N_TIMED
@@ -660,7 +661,7 @@ def ways(here: Here, kind: str) -> None:
                     f"{kind}, batch {batch}, {way}: losses of {len(reference)} steps",
                     off,
                     "apart",
-                    ok=off < 5e-3,
+                    ok=off < FURTHEST,
                 )
                 add(
                     f"{kind}, batch {batch}, {way}",

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         packed = open_packed(write_packed(Path(folder, "packed"), n), check=False)
         index = packed.index
-        samples = make_samples(index, "each", np.ones(len(index), dtype=bool), packed.summary["bands"])
+        samples = make_samples(index, "each", np.ones(len(index), dtype=bool), packed.summary.bands)
         many = 100 if on_gpu else 1
         random = random_samples(min(n, 8 * many * batch), device)
         few = random_samples(min(n, 2 * many * batch), device)

@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         naive = Epochs(twin, twin, dtype, settings, samples)
         packed = open_packed(write_packed(Path(folder, "packed"), n_batches * batch), check=False)
         everything = np.ones(len(packed.index), dtype=bool)
-        chosen = make_samples(packed.index, "each", everything, packed.summary["bands"])
+        chosen = make_samples(packed.index, "each", everything, packed.summary.bands)
         streamed = stream_samples(packed, chosen, PreprocessSettings(smoothing="gaussian"), device)
         epochs_of_streamed = Epochs(network, forward, dtype, settings, streamed)
         ours, limit = "an epoch on resident samples", "limit: the same steps on one batch in memory"

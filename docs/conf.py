@@ -14,6 +14,7 @@ release = version_of("stronglens")
 
 extensions = [
     "command_pages",
+    "repository_links",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -24,12 +25,9 @@ extensions = [
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist", "smartquotes"]
 myst_heading_anchors = 4
-# GitHub draws these; here they stay readable as text.
-myst_fence_as_directive: list[str] = []
-# Links to files of the repository are for those who read the pages there.
-suppress_warnings = ["myst.xref_missing"]
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
+autodoc_member_order = "bysource"
 copybutton_prompt_text = "$ "
 
 html_theme = "pydata_sphinx_theme"

@@ -7,9 +7,6 @@ import subprocess
 import tarfile
 import tempfile
 
-from snakemake.exceptions import WorkflowError
-from snakemake.sourcecache import LocalGitFile, LocalSourceFile
-
 
 def folder_of(rules):
     """The folder on disk above that of the rules.
@@ -17,26 +14,22 @@ def folder_of(rules):
     Of a module that is named with `gitfile`, Snakemake reads the rules alone. Scripts and the library run from files:
     those of the commit are written once, into a folder of its own.
     """
-    if isinstance(rules, LocalSourceFile):
-        return Path(rules.get_path_or_uri(secret_free=True)).parent
-    if not isinstance(rules, LocalGitFile):
-        raise WorkflowError(
-            f"{rules}: expected a workflow on disk, whose scripts can run; "
-            "clone it, and name the Snakefile of the clone, or gitfile(CLONE, path='Snakefile', commit=...)"
-        )
-    commit = git_output(rules.repo_path, "rev-parse", f"{rules.ref}^{{commit}}").decode().strip()
+    if isinstance(rules, Path):
+        return rules.parent
+    repository, revision, path = rules
+    commit = git_output(repository, "rev-parse", f"{revision}^{{commit}}").decode().strip()
     folder = Path(".snakemake/stronglens", commit).absolute()
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as aside:
-            with tarfile.open(fileobj=io.BytesIO(git_output(rules.repo_path, "archive", commit))) as files:
+            with tarfile.open(fileobj=io.BytesIO(git_output(repository, "archive", commit))) as files:
                 files.extractall(Path(aside, "files"), filter="data")
             try:
                 Path(aside, "files").rename(folder)
             except OSError:  # another run was first
                 if not folder.exists():
                     raise
-    return (folder / rules.path).parent
+    return (folder / path).parent
 
 
 def git_output(repository, *arguments):
@@ -49,21 +42,11 @@ def git_output(repository, *arguments):
     return done.stdout
 
 
-IS_MODULE = not workflow.modifier.is_main_snakefile()
-CLONE = folder_of(workflow.current_basedir)
+CLONE = folder_of(place_of_rules())
+SCRIPTS = CLONE / "workflow" / "scripts"
 
 # The path of the clone may hold braces, which Snakemake would fill in.
 ENVIRONMENT = str(CLONE / "envs" / "stronglens.yaml").replace("{", "{{").replace("}", "}}")
-
-PATHS = workflow.modifier.path_modifier
-
-
-def at(path):
-    """Where a file of the results is, for a command line: under the prefix of a module, if it has one.
-
-    Snakemake prefixes the paths in a rule's inputs and outputs, and not those in its parameters.
-    """
-    return str(PATHS.replace_prefix(path))
 
 
 def default_config():

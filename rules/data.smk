@@ -1,3 +1,10 @@
+"""From the survey's cutouts to packed, split, checked and inspected data."""
+
+import functools
+
+from stronglens.formats.artefact import sha256_of
+from stronglens.settings.data import PackSettings, located
+
 if CONFIG.simulate:
 
     rule simulate:
@@ -11,19 +18,71 @@ if CONFIG.simulate:
         log:
             "logs/simulate.log",
         benchmark:
-            "results/benchmarks/simulate.tsv"
+            f"{BENCHMARKS}/simulate.tsv"
         conda:
             ENVIRONMENT
         threads: 8
         resources:
-            mem_mb=doubled_at_retry(8_000),
-            runtime=doubled_at_retry(120),
+            **LIGHT,
         params:
             *code_of("simulate.py"),
             settings=as_parameter(CONFIG.simulate),
         shell:
             'python {input.script:q} --settings {params.settings:q} --out-dir "$(dirname {output.description:q})"'
             " --processes {threads} --log {log:q}"
+
+
+def is_simulated(path):
+    return Path(path).is_relative_to(SIMULATED) or Path(path).is_relative_to(at(SIMULATED))
+
+
+def pack_settings(data_set):
+    """The settings of packing: of the labelled data, or of a test set."""
+    if data_set == "labelled":
+        settings = PackSettings.of_labelled(CONFIG.data)
+    else:
+        settings = PackSettings.of_testset(data_set, CONFIG.testsets[data_set], CONFIG.data)
+    return settings.with_paths(lambda path: at(path) if is_simulated(path) else path)
+
+
+def pack_options(wildcards):
+    """The options of `build_buckets.py` that come from the config."""
+    testset = wildcards.get("testset")
+    options = settings_option(pack_settings(testset or "labelled"))
+    return options if testset is None else f"{options} --part {wildcards.part} --parts {n_parts(testset)}"
+
+
+def simulated_data(wildcards):
+    """What a simulated data set is packed from. A user's own folders are no inputs: their times mean nothing, a
+    million names are not listed at every start, and they may be gone once they are packed."""
+    paths = pack_settings(wildcards.get("testset", "labelled")).paths
+    return [f"{SIMULATED}/simulated.json"] if CONFIG.simulate and any(map(is_simulated, paths)) else []
+
+
+@functools.cache
+def packed_summary(data_set):
+    """What a packed data set says of itself, any part of it; nothing where there is none that can be read."""
+    for folder in packed_folders(data_set):
+        try:
+            return dict(json.loads(Path(at(folder), "summary.json").read_bytes()))
+        except (OSError, ValueError, TypeError):
+            continue
+    return {}
+
+
+def list_contents(wildcards):
+    """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time.
+
+    Of a list that is gone, that with which the data were packed: they stay.
+    """
+    data_set = wildcards.get("testset", "labelled")
+    contents = {}
+    for path in pack_settings(data_set).list_paths:
+        if located(path).is_file():
+            contents[path] = sha256_of(located(path))
+        elif not located(path).exists() and path in (packed := packed_summary(data_set).get("lists", {})):
+            contents[path] = packed[path]
+    return json.dumps(contents)
 
 
 rule build_buckets:
@@ -35,13 +94,12 @@ rule build_buckets:
     log:
         "logs/build_buckets/labelled.log",
     benchmark:
-        "results/benchmarks/build_buckets/labelled.tsv"
+        f"{BENCHMARKS}/build_buckets/labelled.tsv"
     conda:
         ENVIRONMENT
     threads: 8
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("build_buckets.py"),
         options=pack_options,
@@ -57,29 +115,27 @@ use rule build_buckets as build_test_buckets with:
     log:
         "logs/build_buckets/{testset}_part_{part}.log",
     benchmark:
-        "results/benchmarks/build_buckets/{testset}_part_{part}.tsv"
+        f"{BENCHMARKS}/build_buckets/{{testset}}_part_{{part}}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
 
 
 rule split_objects:
     input:
+        **labelled_data("index"),
         script=script_path("split_objects.py"),
-        summary=f"{LABELLED}/summary.json",
-        index=ancient(f"{LABELLED}/index.parquet"),
     output:
         objects=f"{SPLITS}/objects.parquet",
         description=f"{SPLITS}/objects.json",
     log:
         "logs/split_objects.log",
     benchmark:
-        "results/benchmarks/split_objects.tsv"
+        f"{BENCHMARKS}/split_objects.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("split_objects.py"),
         settings=as_parameter(CONFIG.split),
@@ -88,31 +144,33 @@ rule split_objects:
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
 
 
+PARTS_WITH_LABELS = [(name, folder) for name in SCORED if name != HELDOUT for folder in packed_folders(name)]
+"""Labelled test sets, each part with its folder; the held-out one is no part of this."""
+
+
 # Trainings wait for it and are not repeated for it: a labelled test set can be added later.
 rule check_test_sets:
     input:
+        **objects_split(),
         script=script_path("check_test_sets.py"),
         labelled=f"{LABELLED}/summary.json",
         index=ancient(f"{LABELLED}/index.parquet"),
-        split=f"{SPLITS}/objects.json",
-        objects=ancient(f"{SPLITS}/objects.parquet"),
-        summary=[f"{folder}/summary.json" for folder in parts_with_labels().values()],
-        indices=ancient([f"{folder}/index.parquet" for folder in parts_with_labels().values()]),
+        summary=[f"{folder}/summary.json" for _, folder in PARTS_WITH_LABELS],
+        indices=ancient([f"{folder}/index.parquet" for _, folder in PARTS_WITH_LABELS]),
     output:
         checked=TEST_SETS_CHECKED,
     log:
         "logs/check_test_sets.log",
     benchmark:
-        "results/benchmarks/check_test_sets.tsv"
+        f"{BENCHMARKS}/check_test_sets.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("check_test_sets.py"),
-        options=" ".join(named("tests", {name: folder}) for (name, _), folder in parts_with_labels().items()),
+        options=" ".join(named("tests", {name: folder}) for name, folder in PARTS_WITH_LABELS),
     shell:
         'python {input.script:q} --labelled "$(dirname {input.labelled:q})" --splits "$(dirname {input.split:q})"'
         " {params.options} --out {output.checked:q} --log {log:q}"
@@ -120,28 +178,23 @@ rule check_test_sets:
 
 rule inspect_data:
     input:
+        **labelled_data("cutouts", "index", "rejected"),
+        **objects_split(),
         script=script_path("inspect_data.py"),
-        summary=f"{LABELLED}/summary.json",
-        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
-        index=ancient(f"{LABELLED}/index.parquet"),
-        rejected=ancient(f"{LABELLED}/rejected.csv"),
-        split=f"{SPLITS}/objects.json",
-        objects=ancient(f"{SPLITS}/objects.parquet"),
     output:
-        summary="results/inspection/labelled/summary.json",
-        sheet="results/inspection/labelled/contact_sheet.json",
-        sheet_cutouts="results/inspection/labelled/contact_sheet.npy",
-        histograms="results/inspection/labelled/histograms.json",
+        summary=f"{INSPECTION}/summary.json",
+        sheet=f"{INSPECTION}/contact_sheet.json",
+        sheet_cutouts=f"{INSPECTION}/contact_sheet.npy",
+        histograms=f"{INSPECTION}/histograms.json",
     log:
         "logs/inspect_data.log",
     benchmark:
-        "results/benchmarks/inspect_data.tsv"
+        f"{BENCHMARKS}/inspect_data.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("inspect_data.py"),
     shell:

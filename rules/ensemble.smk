@@ -1,28 +1,59 @@
+"""Members combined, and t* chosen on their validation ensemble."""
+
+
+def val_predictions(ending):
+    """An input function: the validation predictions of each member of an ensemble."""
+    return lambda wildcards: [
+        f"{folder}/pred_val.{ending}" for folder in predictions_of(wildcards.ensemble, "val")
+    ]
+
+
+def test_predictions(ending):
+    """An input function: the test predictions of each member of an ensemble, part by part."""
+    return lambda wildcards: [
+        f"{folder}/part_{part}/pred_test.{ending}"
+        for folder in predictions_of(wildcards.ensemble, wildcards.testset)
+        for part in range(n_parts(wildcards.testset))
+    ]
+
+
+def ensemble_val_options(wildcards):
+    """The options of `ensemble.py` that come from the config. The list of members stands here and in the inputs of
+    the ensembles, and nowhere else: adding a seed touches no other member."""
+    ensemble = CONFIG.ensembles[wildcards.ensemble]
+    predictions = repeated("predictions", predictions_of(wildcards.ensemble, "val"))
+    return f"--level {ensemble.level} {settings_option(ensemble.combination)} {predictions}"
+
+
+def ensemble_test_options(wildcards):
+    level = CONFIG.ensembles[wildcards.ensemble].level
+    folders = predictions_of(wildcards.ensemble, wildcards.testset)
+    if wildcards.testset == HELDOUT:  # a part of the labelled data, which are packed as a whole
+        folders = [f"{folder}/part_0" for folder in folders]
+    return f"--level {level} {repeated('predictions', folders)} {packed_options(wildcards.testset)}"
+
+
 rule ensemble_val:
     input:
+        **labelled_data("index"),
         script=script_path("ensemble.py"),
-        descriptions=lambda wildcards: [f"{folder}/pred_val.json" for folder in member_predictions(wildcards)],
-        predictions=lambda wildcards: ancient(
-            [f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]
-        ),
-        summary=f"{LABELLED}/summary.json",
-        index=ancient(f"{LABELLED}/index.parquet"),
+        descriptions=val_predictions("json"),
+        predictions=lambda wildcards: ancient(val_predictions("csv")(wildcards)),
     output:
-        ensemble="results/ensemble/{ensemble}/val/val_ens.csv",
-        description="results/ensemble/{ensemble}/val/val_ens.json",
+        ensemble=f"{ENSEMBLE}/val/val_ens.csv",
+        description=f"{ENSEMBLE}/val/val_ens.json",
     log:
         "logs/ensemble_val/{ensemble}.log",
     benchmark:
-        "results/benchmarks/ensemble_val/{ensemble}.tsv"
+        f"{BENCHMARKS}/ensemble_val/{{ensemble}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("ensemble.py"),
-        options=ensemble_options,
+        options=ensemble_val_options,
     shell:
         'python {input.script:q} {params.options} --packed "$(dirname {input.summary:q})" --which val'
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
@@ -31,30 +62,27 @@ rule ensemble_val:
 rule threshold:
     input:
         script=script_path("threshold.py"),
-        description="results/ensemble/{ensemble}/val/val_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
-        descriptions=lambda wildcards: [f"{folder}/pred_val.json" for folder in member_predictions(wildcards)],
-        predictions=lambda wildcards: ancient(
-            [f"{folder}/pred_val.csv" for folder in member_predictions(wildcards)]
-        ),
+        description=rules.ensemble_val.output.description,
+        ensemble=ancient(f"{ENSEMBLE}/val/val_ens.csv"),
+        descriptions=val_predictions("json"),
+        predictions=lambda wildcards: ancient(val_predictions("csv")(wildcards)),
     output:
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        metrics="results/ensemble/{ensemble}/val/metrics_val_ens.json",
+        threshold=f"{ENSEMBLE}/val/threshold.txt",
+        metrics=f"{ENSEMBLE}/val/metrics_val_ens.json",
     log:
         "logs/threshold/{ensemble}.log",
     benchmark:
-        "results/benchmarks/threshold/{ensemble}.tsv"
+        f"{BENCHMARKS}/threshold/{{ensemble}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("threshold.py"),
         options=lambda wildcards: (
-            f"--settings {shlex.quote(as_parameter(CONFIG.threshold))}"
-            f" {repeated('predictions', member_predictions(wildcards))}"
+            f"{settings_option(CONFIG.threshold)}"
+            f" {repeated('predictions', predictions_of(wildcards.ensemble, 'val'))}"
         ),
     shell:
         "python {input.script:q} --ensemble-csv {input.ensemble:q} {params.options}"
@@ -64,29 +92,26 @@ rule threshold:
 rule ensemble_test:
     input:
         script=script_path("ensemble.py"),
-        descriptions=test_prediction_files("json"),
-        predictions=lambda wildcards: ancient(test_prediction_files("csv")(wildcards)),
-        summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
-        index=lambda wildcards: ancient(
-            [f"{folder}/index.parquet" for folder in packed_folders(wildcards.testset)]
-        ),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        validation="results/ensemble/{ensemble}/val/val_ens.json",
+        descriptions=test_predictions("json"),
+        predictions=lambda wildcards: ancient(test_predictions("csv")(wildcards)),
+        summary=packed_files("summary.json"),
+        index=large_packed_files("index.parquet"),
+        threshold=rules.threshold.output.threshold,
+        validation=rules.ensemble_val.output.description,
     output:
-        ensemble="results/ensemble/{ensemble}/{testset}/test_ens.csv",
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
+        ensemble=f"{ENSEMBLE}/{{testset}}/test_ens.csv",
+        description=f"{ENSEMBLE}/{{testset}}/test_ens.json",
     log:
         "logs/ensemble_test/{ensemble}/{testset}.log",
     benchmark:
-        "results/benchmarks/ensemble_test/{ensemble}/{testset}.tsv"
+        f"{BENCHMARKS}/ensemble_test/{{ensemble}}/{{testset}}.tsv"
     wildcard_constraints:
         testset=one_of(BLIND),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("ensemble.py"),
         options=ensemble_test_options,
@@ -98,8 +123,8 @@ rule ensemble_test:
 
 use rule ensemble_test as ensemble_test_labelled with:
     output:
-        ensemble="results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv",
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
+        ensemble=f"{ENSEMBLE}/{{testset}}/test_ens_labeled.csv",
+        description=f"{ENSEMBLE}/{{testset}}/test_ens.json",
     wildcard_constraints:
         testset=one_of(SCORED),
     params:

@@ -1,161 +1,147 @@
+"""Scores of the ensembles; how blind data differ from those to learn from; what simulations alone are worth."""
+
+
+def evaluate_options(testset):
+    """The options of `evaluate.py` that come from the config."""
+    return f"{settings_option(CONFIG.evaluation)} {packed_options(testset)}"
+
+
+def described(wildcards):
+    """What describes the table of an ensemble, for validation or a labelled test set."""
+    return description_of(wildcards.ensemble, wildcards.which)
+
+
+def scored(wildcards):
+    """That table."""
+    return ancient(table_of(wildcards.ensemble, wildcards.which))
+
+
+def scored_objects(wildcards):
+    """Where the objects of that table are, packed; those of validation with the held-out ones."""
+    return packed_options(HELDOUT if wildcards.which == "val" else wildcards.which)
+
+
 rule evaluate_val:
     input:
+        **labelled_data("parameters"),
         script=script_path("evaluate.py"),
-        description="results/ensemble/{ensemble}/val/val_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        summary=f"{LABELLED}/summary.json",
-        parameters=ancient(f"{LABELLED}/parameters.parquet"),
+        description=rules.ensemble_val.output.description,
+        ensemble=ancient(f"{ENSEMBLE}/val/val_ens.csv"),
+        threshold=rules.threshold.output.threshold,
     output:
-        json="results/evaluation/{ensemble}/val/metrics.json",
-        field="results/evaluation/{ensemble}/val/field_metrics.json",
-        completeness_table="results/evaluation/{ensemble}/val/completeness.csv",
-        table="results/evaluation/{ensemble}/val/metrics.csv",
+        json=f"{EVALUATION}/val/metrics.json",
+        field=f"{EVALUATION}/val/field_metrics.json",
+        completeness_table=f"{EVALUATION}/val/completeness.csv",
+        table=f"{EVALUATION}/val/metrics.csv",
     log:
         "logs/evaluate_val/{ensemble}.log",
     benchmark:
-        "results/benchmarks/evaluate_val/{ensemble}.tsv"
+        f"{BENCHMARKS}/evaluate_val/{{ensemble}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("evaluate.py"),
-        options=evaluate_options("heldout"),
+        options=evaluate_options(HELDOUT),
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         ' --out-dir "$(dirname {output.table:q})" --metrics-json {output.json:q} --log {log:q}'
+
+
+def images_compared(wildcards):
+    """Where a labelled set of the user's shares images with the training data, this fails, and nothing is scored."""
+    if wildcards.testset == HELDOUT:
+        return []
+    return [f"{DRIFT}/drift.json".format(**wildcards), TEST_SETS_CHECKED]
 
 
 # The honest score: t* comes from the validation split, the objects from a set that no one has looked at.
 use rule evaluate_val as evaluate_test with:
     input:
         script=script_path("evaluate.py"),
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
-        summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
-        parameters=lambda wildcards: ancient(
-            [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
-        ),
-        # Where a labelled set of the user's shares images with the training data, this fails, and nothing is scored.
-        compared=lambda wildcards: (
-            []
-            if wildcards.testset == HELDOUT
-            else [f"results/drift/{wildcards.ensemble}/{wildcards.testset}/drift.json", TEST_SETS_CHECKED]
-        ),
+        description=rules.ensemble_test_labelled.output.description,
+        ensemble=ancient(f"{ENSEMBLE}/{{testset}}/test_ens_labeled.csv"),
+        threshold=rules.threshold.output.threshold,
+        validation=rules.threshold.output.metrics,
+        summary=packed_files("summary.json"),
+        parameters=large_packed_files("parameters.parquet"),
+        compared=images_compared,
     output:
-        json="results/ensemble/{ensemble}/{testset}/metrics_test_ens.json",
-        field="results/evaluation/{ensemble}/{testset}/field_metrics.json",
-        completeness_table="results/evaluation/{ensemble}/{testset}/completeness.csv",
-        table="results/evaluation/{ensemble}/{testset}/metrics.csv",
+        json=f"{ENSEMBLE}/{{testset}}/metrics_test_ens.json",
+        field=f"{EVALUATION}/{{testset}}/field_metrics.json",
+        completeness_table=f"{EVALUATION}/{{testset}}/completeness.csv",
+        table=f"{EVALUATION}/{{testset}}/metrics.csv",
     log:
         "logs/evaluate_test/{ensemble}/{testset}.log",
     benchmark:
-        "results/benchmarks/evaluate_test/{ensemble}/{testset}.tsv"
+        f"{BENCHMARKS}/evaluate_test/{{ensemble}}/{{testset}}.tsv"
     wildcard_constraints:
         testset=one_of(SCORED),
     params:
         options=lambda wildcards: (
-            repeated(
-                "validation-metrics", [f"results/ensemble/{wildcards.ensemble}/val/metrics_val_ens.json"]
-            )
+            repeated("validation-metrics", [f"{ENSEMBLE}/val/metrics_val_ens.json".format(**wildcards)])
             + f" {evaluate_options(wildcards.testset)}"
         ),
 
 
-rule evaluate_lens_val:
+rule evaluate_lens:
     input:
         script=script_path("evaluate_lens_parameters.py"),
-        description="results/ensemble/{ensemble}/val/val_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        summary=f"{LABELLED}/summary.json",
-        parameters=ancient(f"{LABELLED}/parameters.parquet"),
+        description=described,
+        ensemble=scored,
+        threshold=rules.threshold.output.threshold,
+        summary=packed_files("summary.json"),
+        parameters=large_packed_files("parameters.parquet"),
     output:
-        json="results/evaluation/{ensemble}/val/lens_parameters.json",
-        table="results/evaluation/{ensemble}/val/lens_parameters.csv",
+        json=f"{EVALUATION}/{{which}}/lens_parameters.json",
+        table=f"{EVALUATION}/{{which}}/lens_parameters.csv",
     log:
-        "logs/evaluate_lens_val/{ensemble}.log",
+        "logs/evaluate_lens/{ensemble}/{which}.log",
     benchmark:
-        "results/benchmarks/evaluate_lens_val/{ensemble}.tsv"
+        f"{BENCHMARKS}/evaluate_lens/{{ensemble}}/{{which}}.tsv"
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("evaluate_lens_parameters.py"),
-        options=packed_options(HELDOUT),
+        options=scored_objects,
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q} {params.options}"
         ' --out-dir "$(dirname {output.table:q})" --log {log:q}'
 
 
-use rule evaluate_lens_val as evaluate_lens_test with:
-    input:
-        script=script_path("evaluate_lens_parameters.py"),
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
-        parameters=lambda wildcards: ancient(
-            [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
-        ),
-    output:
-        json="results/evaluation/{ensemble}/{testset}/lens_parameters.json",
-        table="results/evaluation/{ensemble}/{testset}/lens_parameters.csv",
-    log:
-        "logs/evaluate_lens_test/{ensemble}/{testset}.log",
-    benchmark:
-        "results/benchmarks/evaluate_lens_test/{ensemble}/{testset}.tsv"
-    wildcard_constraints:
-        ensemble=one_of(ESTIMATING),
-        testset=one_of(SCORED),
-    params:
-        options=lambda wildcards: packed_options(wildcards.testset),
-
-
 rule compare_data:
     input:
+        **labelled_data("cutouts", "index"),
+        **objects_split(),
         script=script_path("compare_data.py"),
-        summary=f"{LABELLED}/summary.json",
-        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
-        index=ancient(f"{LABELLED}/index.parquet"),
-        split=f"{SPLITS}/objects.json",
-        objects=ancient(f"{SPLITS}/objects.parquet"),
-        blind_summary=lambda wildcards: [f"{part}/summary.json" for part in packed_folders(wildcards.testset)],
-        blind_cutouts=lambda wildcards: ancient(
-            [f"{part}/cutouts.npy" for part in packed_folders(wildcards.testset)]
-        ),
-        blind_index=lambda wildcards: ancient(
-            [f"{part}/index.parquet" for part in packed_folders(wildcards.testset)]
-        ),
-        validation="results/ensemble/{ensemble}/val/val_ens.json",
-        val_ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
+        blind_summary=packed_files("summary.json"),
+        blind_cutouts=large_packed_files("cutouts.npy"),
+        blind_index=large_packed_files("index.parquet"),
+        validation=rules.ensemble_val.output.description,
+        val_ensemble=ancient(f"{ENSEMBLE}/val/val_ens.csv"),
+        description=f"{ENSEMBLE}/{{testset}}/test_ens.json",
         ensemble=lambda wildcards: ancient(table_of(wildcards.ensemble, wildcards.testset)),
     output:
-        json="results/drift/{ensemble}/{testset}/drift.json",
-        values="results/drift/{ensemble}/{testset}/drift_values.parquet",
+        json=f"{DRIFT}/drift.json",
+        values=f"{DRIFT}/drift_values.parquet",
     log:
         "logs/compare_data/{ensemble}/{testset}.log",
     benchmark:
-        "results/benchmarks/compare_data/{ensemble}/{testset}.tsv"
+        f"{BENCHMARKS}/compare_data/{{ensemble}}/{{testset}}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("compare_data.py"),
         options=lambda wildcards: packed_options(wildcards.testset),
@@ -179,18 +165,18 @@ def transfer_result(wildcards):
 rule measure_transfer:
     input:
         script=script_path("measure_transfer.py"),
-        description="results/ensemble/{ensemble}_on_{source}/heldout/test_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}_on_{source}/heldout/test_ens_labeled.csv"),
-        threshold="results/ensemble/{ensemble}_on_{source}/val/threshold.txt",
-        reference_description="results/ensemble/{ensemble}/heldout/test_ens.json",
-        reference=ancient("results/ensemble/{ensemble}/heldout/test_ens_labeled.csv"),
-        reference_threshold="results/ensemble/{ensemble}/val/threshold.txt",
+        description=f"{ENSEMBLE}_on_{{source}}/heldout/test_ens.json",
+        ensemble=ancient(f"{ENSEMBLE}_on_{{source}}/heldout/test_ens_labeled.csv"),
+        threshold=f"{ENSEMBLE}_on_{{source}}/val/threshold.txt",
+        reference_description=f"{ENSEMBLE}/heldout/test_ens.json",
+        reference=ancient(f"{ENSEMBLE}/heldout/test_ens_labeled.csv"),
+        reference_threshold=rules.threshold.output.threshold,
     output:
         json="results/transfer/{ensemble}/{source}_to_{target}.json",
     log:
         "logs/measure_transfer/{ensemble}/{source}_to_{target}.log",
     benchmark:
-        "results/benchmarks/measure_transfer/{ensemble}/{source}_to_{target}.tsv"
+        f"{BENCHMARKS}/measure_transfer/{{ensemble}}/{{source}}_to_{{target}}.tsv"
     wildcard_constraints:
         ensemble=one_of(TRANSFERABLE),
         source=one_of(SIDES),
@@ -199,8 +185,7 @@ rule measure_transfer:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("measure_transfer.py"),
         options=lambda wildcards: " ".join(

@@ -2,42 +2,51 @@
 again, and computes nothing."""
 
 
+def figure(name, path, category, title, subcategory="{ensemble}", **labels):
+    """A figure among the outputs of a rule: PNG, which the report shows with the caption `{name}.rst`, and PDF."""
+    shown = report(
+        path,
+        caption=str(CLONE / "workflow" / "report" / f"{name}.rst"),
+        category=category,
+        subcategory=subcategory,
+        labels={"figure": title, **labels},
+    )
+    return {name: shown, f"{name}_pdf": path.removesuffix(".png") + ".pdf"}
+
+
+def score_figure(name, title):
+    return figure(name, f"{EVALUATION}/{{which}}/{name}.png", "4 Scores", title, objects="{which}")
+
+
 rule plot_data:
     input:
         script=script_path("plot_data.py"),
-        sheet="results/inspection/labelled/contact_sheet.json",
-        sheet_cutouts=ancient("results/inspection/labelled/contact_sheet.npy"),
-        histograms="results/inspection/labelled/histograms.json",
+        sheet=rules.inspect_data.output.sheet,
+        sheet_cutouts=ancient(f"{INSPECTION}/contact_sheet.npy"),
+        histograms=rules.inspect_data.output.histograms,
     output:
-        **figure(
-            "cutouts",
-            "results/inspection/labelled/cutouts.png",
-            "2 Data",
-            {"figure": "Contact sheet of each bucket"},
-            subcategory=None,
-        ),
-        **figure(
-            "histograms",
-            "results/inspection/labelled/histograms.png",
-            "2 Data",
-            {"figure": "Pixel values"},
-            subcategory=None,
-        ),
+        **figure("cutouts", f"{INSPECTION}/cutouts.png", "2 Data", "Contact sheet of each bucket", None),
+        **figure("histograms", f"{INSPECTION}/histograms.png", "2 Data", "Pixel values", None),
     log:
         "logs/plot_data.log",
     benchmark:
-        "results/benchmarks/plot_data.tsv"
+        f"{BENCHMARKS}/plot_data.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_data.py"),
     shell:
         'python {input.script:q} --inspection "$(dirname {input.sheet:q})" --out-dir "$(dirname {output.cutouts:q})"'
         " --log {log:q}"
+
+
+def trained_members(wildcards):
+    """The folders of an ensemble's members that are trained here."""
+    members = CONFIG.members(wildcards.ensemble)
+    return [member_folder(model, seed) for model, seed in members if model in TRAINED]
 
 
 rule plot_training:
@@ -48,22 +57,16 @@ rule plot_training:
         ),
         results=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
     output:
-        **figure(
-            "training",
-            "results/report/{ensemble}/training.png",
-            "3 Training",
-            {"figure": "Learning curves of all members"},
-        ),
+        **figure("training", f"{REPORT}/training.png", "3 Training", "Learning curves of all members"),
     log:
         "logs/plot_training/{ensemble}.log",
     benchmark:
-        "results/benchmarks/plot_training/{ensemble}.tsv"
+        f"{BENCHMARKS}/plot_training/{{ensemble}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_training.py"),
         options=lambda wildcards: repeated("members", trained_members(wildcards)),
@@ -71,25 +74,30 @@ rule plot_training:
         "python {input.script:q} {params.options} --out {output.training:q} --log {log:q}"
 
 
-rule plot_evaluation_val:
+# Through the table of completeness, nothing is drawn of a set that `evaluate_test` has refused to score.
+rule plot_evaluation:
     input:
         script=script_path("plot_evaluation.py"),
-        description="results/ensemble/{ensemble}/val/val_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        completeness_table="results/evaluation/{ensemble}/val/completeness.csv",
+        description=described,
+        ensemble=scored,
+        threshold=rules.threshold.output.threshold,
+        completeness_table=f"{EVALUATION}/{{which}}/completeness.csv",
     output:
-        **score_figures("val"),
+        **score_figure("roc", "ROC curve"),
+        **score_figure("precision_recall", "Precision and recall"),
+        **score_figure("reliability", "Reliability"),
+        **score_figure("confusion_matrix", "Confusion matrices"),
+        **score_figure("score_histogram", "Probabilities by class"),
+        **score_figure("completeness", "Completeness by Einstein radius and magnitudes"),
     log:
-        "logs/plot_evaluation_val/{ensemble}.log",
+        "logs/plot_evaluation/{ensemble}/{which}.log",
     benchmark:
-        "results/benchmarks/plot_evaluation_val/{ensemble}.tsv"
+        f"{BENCHMARKS}/plot_evaluation/{{ensemble}}/{{which}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_evaluation.py"),
         prevalences=as_parameter(CONFIG.evaluation.prevalences),
@@ -99,162 +107,97 @@ rule plot_evaluation_val:
         ' --out-dir "$(dirname {output.roc:q})" --log {log:q}'
 
 
-# Through the table of completeness, nothing is drawn of a set that `evaluate_test` has refused to score.
-use rule plot_evaluation_val as plot_evaluation_test with:
-    input:
-        script=script_path("plot_evaluation.py"),
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
-        threshold="results/ensemble/{ensemble}/val/threshold.txt",
-        completeness_table="results/evaluation/{ensemble}/{testset}/completeness.csv",
-    output:
-        **score_figures("{testset}"),
-    log:
-        "logs/plot_evaluation_test/{ensemble}/{testset}.log",
-    benchmark:
-        "results/benchmarks/plot_evaluation_test/{ensemble}/{testset}.tsv"
-    wildcard_constraints:
-        testset=one_of(SCORED),
-
-
-rule plot_lens_val:
+rule plot_lens:
     input:
         script=script_path("plot_lens_parameters.py"),
-        description="results/ensemble/{ensemble}/val/val_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/val/val_ens.csv"),
-        summary=f"{LABELLED}/summary.json",
-        parameters=ancient(f"{LABELLED}/parameters.parquet"),
-        errors="results/evaluation/{ensemble}/val/lens_parameters.json",
+        description=described,
+        ensemble=scored,
+        summary=packed_files("summary.json"),
+        parameters=large_packed_files("parameters.parquet"),
+        errors=rules.evaluate_lens.output.json,
     output:
-        **lens_figure("val"),
+        **score_figure("lens_parameters", "Estimated lens parameters"),
     log:
-        "logs/plot_lens_val/{ensemble}.log",
+        "logs/plot_lens/{ensemble}/{which}.log",
     benchmark:
-        "results/benchmarks/plot_lens_val/{ensemble}.tsv"
+        f"{BENCHMARKS}/plot_lens/{{ensemble}}/{{which}}.tsv"
     wildcard_constraints:
         ensemble=one_of(ESTIMATING),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_lens_parameters.py"),
-        options=packed_options(HELDOUT),
+        options=scored_objects,
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --errors {input.errors:q} {params.options}"
         " --out {output.lens_parameters:q} --log {log:q}"
 
 
-use rule plot_lens_val as plot_lens_test with:
-    input:
-        script=script_path("plot_lens_parameters.py"),
-        description="results/ensemble/{ensemble}/{testset}/test_ens.json",
-        ensemble=ancient("results/ensemble/{ensemble}/{testset}/test_ens_labeled.csv"),
-        summary=lambda wildcards: [f"{folder}/summary.json" for folder in packed_folders(wildcards.testset)],
-        parameters=lambda wildcards: ancient(
-            [f"{folder}/parameters.parquet" for folder in packed_folders(wildcards.testset)]
-        ),
-        errors="results/evaluation/{ensemble}/{testset}/lens_parameters.json",
-    output:
-        **lens_figure("{testset}"),
-    log:
-        "logs/plot_lens_test/{ensemble}/{testset}.log",
-    benchmark:
-        "results/benchmarks/plot_lens_test/{ensemble}/{testset}.tsv"
-    wildcard_constraints:
-        ensemble=one_of(ESTIMATING),
-        testset=one_of(SCORED),
-    params:
-        options=lambda wildcards: packed_options(wildcards.testset),
-
-
 rule plot_drift:
     input:
         script=script_path("plot_drift.py"),
-        drift="results/drift/{ensemble}/{testset}/drift.json",
-        values=ancient("results/drift/{ensemble}/{testset}/drift_values.parquet"),
+        drift=rules.compare_data.output.json,
+        values=ancient(f"{DRIFT}/drift_values.parquet"),
     output:
         **figure(
-            "drift",
-            "results/drift/{ensemble}/{testset}/drift.png",
-            "5 Drift",
-            {"figure": "Blind set against training set", "objects": "{testset}"},
+            "drift", f"{DRIFT}/drift.png", "5 Drift", "Blind set against training set", objects="{testset}"
         ),
     log:
         "logs/plot_drift/{ensemble}/{testset}.log",
     benchmark:
-        "results/benchmarks/plot_drift/{ensemble}/{testset}.tsv"
+        f"{BENCHMARKS}/plot_drift/{{ensemble}}/{{testset}}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_drift.py"),
     shell:
         "python {input.script:q} --drift {input.drift:q} --out {output.drift:q} --log {log:q}"
 
 
+def run_times_options(wildcards):
+    """The options of `plot_run_times.py`: what the benchmarks of this config's jobs are named after; the folder may
+    hold those of others."""
+    # The figure cannot tell of its own job, and a workflow that uses this one as a module has jobs of its own.
+    folder, own = f"{at(BENCHMARKS)}/", at(f"{BENCHMARKS}/plot_run_times.tsv")
+    others = sorted(path for path in benchmark_paths() - {own} if path.startswith(folder))
+    jobs = {
+        "patterns": [path.removeprefix(folder) for path in others],
+        "members": {name: model.member_seeds for name, model in CONFIG.models.items()},
+        "ensembles": sorted(CONFIG.ensembles),
+        "parts": {name: n_parts(name) for name in [HELDOUT, *CONFIG.testsets]},
+    }
+    return f"{repeated('benchmarks', [BENCHMARKS])} {settings_option(jobs, 'jobs')}"
+
+
 # Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
 rule plot_run_times:
     input:
         script=script_path("plot_run_times.py"),
-        after=[
-            description_of(ensemble, testset)
-            for ensemble in ENSEMBLES
-            for testset in [HELDOUT, *CONFIG.testsets]
-        ],
+        after=[description_of(*each) for each in product(ENSEMBLES, [HELDOUT, *CONFIG.testsets])],
         # To be measured first; that they were made anew is no reason to draw this anew.
-        others=ancient(
-            [
-                "submission.csv",
-                "results/candidates/index.html",
-                "results/report/data.html",
-                *expand("results/submissions/{ensemble}.csv", ensemble=ENSEMBLES),
-                "results/inspection/labelled/cutouts.png",
-                *expand("results/drift/{ensemble}/{testset}/drift.png", ensemble=ENSEMBLES, testset=BLIND),
-                *expand("results/report/{ensemble}/overview.html", ensemble=ENSEMBLES),
-                *expand("results/report/{ensemble}/training.png", ensemble=ENSEMBLES),
-                *expand(
-                    "results/evaluation/{ensemble}/{which}/roc.png",
-                    ensemble=ENSEMBLES,
-                    which=["val", *SCORED],
-                ),
-                *expand(
-                    "results/evaluation/{ensemble}/{which}/lens_parameters.png",
-                    ensemble=ESTIMATING,
-                    which=["val", *SCORED],
-                ),
-            ]
-        ),
+        others=ancient(TARGETS),
     output:
-        **figure(
-            "run_times",
-            "results/report/run_times.png",
-            "6 Run",
-            {"figure": "Run times and memory"},
-            subcategory=None,
-        ),
+        **figure("run_times", "results/report/run_times.png", "6 Run", "Run times and memory", None),
         table="results/report/run_times.csv",
     log:
         "logs/plot_run_times.log",
     benchmark:
-        "results/benchmarks/plot_run_times.tsv"
+        f"{BENCHMARKS}/plot_run_times.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_run_times.py"),
-        options=lambda wildcards: (
-            f"{repeated('benchmarks', [BENCHMARKS])} --jobs {shlex.quote(jobs_of_the_run(wildcards))}"
-        ),
+        options=run_times_options,
     shell:
         "python {input.script:q} {params.options} --out {output.run_times:q} --log {log:q}"

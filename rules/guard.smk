@@ -11,8 +11,7 @@ from stronglens.configuring.config import MOST_LINES_CHECKED, check_sources
 
 def problems_of_sources():
     """Data that this run would pack, or weights that it would import, and that are not there."""
-    starting = {str(path) for job in workflow.dag.needrun_jobs() for path in job.output}
-    needed = {str(path) for job in workflow.dag.jobs for path in job.output}
+    starting, needed = starting_outputs(), needed_outputs()
     simulating = IS_MODULE or at(f"{SIMULATED}/simulated.json") in starting
     problems = []
     for name in ["labelled", *CONFIG.testsets]:
@@ -60,16 +59,10 @@ RIGHT_KEYS = {
 
 def problems_of_resources():
     """Resources set by an option or a profile under names that nothing reads."""
-    settings = workflow.resource_settings
-    given = {
-        **{f"set-resources: {rule}": keys for rule, keys in settings.overwrite_resources.items()},
-        "default-resources": settings.default_resources or {},
-        "resources": settings.resources,
-    }
     # Names that are like one of ours are no other's by chance: those of executors differ more.
     own = ["device", "compile", "batch_size"]
     problems = []
-    for place, keys in given.items():
+    for place, keys in given_resources().items():
         for key in keys:
             right = RIGHT_KEYS.get(key.lower()) or next(
                 iter(difflib.get_close_matches(key, own, n=1, cutoff=0.8)), key
@@ -80,35 +73,9 @@ def problems_of_resources():
     return problems
 
 
-def guarded(execute):
-    """Refuse a run between the building of the graph and the first job, and a dry run at its end; force what is forced
-    together.
-
-    Snakemake calls `onstart` there, but neither in a dry run, nor with --no-hooks, nor for a module.
-    """
-    build_graph = workflow._build_dag
-    problems = []
-
-    def build_and_check():
-        build_graph()
-        if not workflow.touch:
-            problems.extend(problems_of_sources())
-        if problems and not workflow.dryrun:
-            raise WorkflowError("\n".join([*problems, "Nothing was run."]))
-
-    def execute_guarded(*arguments, **options):
-        if "build_buckets" in workflow.dag_settings.forcerun:  # of test sets too: to a user it is one step
-            workflow.dag_settings.forcerun = {*workflow.dag_settings.forcerun, "build_test_buckets"}
-        workflow._build_dag = build_and_check
-        execute(*arguments, **options)
-        if problems:
-            raise WorkflowError("\n".join(problems))
-
-    return execute_guarded
-
-
-if workflow.is_main_process:
+if IS_MAIN_PROCESS:
     # A workflow that uses this one as a module may have resources of its own.
     if problems := [] if IS_MODULE else problems_of_resources():
         raise WorkflowError("\n".join(problems))
-    workflow.execute = guarded(workflow.execute)
+    # Of test sets too: to a user it is one step.
+    check_before_first_job(problems_of_sources, forced_together={"build_buckets": "build_test_buckets"})

@@ -3,13 +3,11 @@
 `snakemake --report report.html` puts everything marked with `report(...)`, here and in other rules, into one file.
 """
 
+from stronglens.reporting.ending import ending_lines
+
 STATIC = sorted((SCRIPTS / "stronglens" / "candidates" / "static").iterdir())
 """Files of the page of candidates that are the same for every run."""
-
-CITATION = [path for path in [CLONE / "CITATION.cff"] if path.is_file()]
-
-
-CANDIDATES = CONFIG.submission.ensemble, CONFIG.submission.testset
+CANDIDATES = CONFIG.submission.ensemble, SUBMITTED_SET
 """The page of candidates is of what is submitted."""
 
 
@@ -20,9 +18,9 @@ rule candidates:
         ensemble=ancient(table_of(*CANDIDATES)),
         heldout_description=description_of(CANDIDATES[0], HELDOUT),
         heldout_ensemble=ancient(table_of(CANDIDATES[0], HELDOUT)),
-        summary=[f"{folder}/summary.json" for folder in packed_folders(CANDIDATES[1])],
-        cutouts=ancient([f"{folder}/cutouts.npy" for folder in packed_folders(CANDIDATES[1])]),
-        index=ancient([f"{folder}/index.parquet" for folder in packed_folders(CANDIDATES[1])]),
+        summary=[f"{folder}/summary.json" for folder in packed_folders(SUBMITTED_SET)],
+        cutouts=ancient([f"{folder}/cutouts.npy" for folder in packed_folders(SUBMITTED_SET)]),
+        index=ancient([f"{folder}/index.parquet" for folder in packed_folders(SUBMITTED_SET)]),
         labelled=f"{LABELLED}/summary.json",
         labelled_cutouts=ancient(f"{LABELLED}/cutouts.npy"),
         labelled_index=ancient(f"{LABELLED}/index.parquet"),
@@ -34,20 +32,19 @@ rule candidates:
     log:
         "logs/candidates.log",
     benchmark:
-        "results/benchmarks/candidates.tsv"
+        f"{BENCHMARKS}/candidates.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("candidates.py"),
         options=" ".join(
             [
-                f"--ensemble {CANDIDATES[0]} --testset {CANDIDATES[1]} {packed_options(CANDIDATES[1])}",
-                f"--settings {shlex.quote(as_parameter(CONFIG.candidates))}",
-                *(["--simulated"] if CONFIG.simulate else []),
+                f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
+                settings_option(CONFIG.candidates),
+                *simulated_option(),
             ]
         ),
     shell:
@@ -56,16 +53,22 @@ rule candidates:
         ' --out-dir "$(dirname {output.page:q})" --log {log:q}'
 
 
+TEST_PARTS = {
+    f"{name} part {part}" if n_parts(name) > 1 else name: folder
+    for name in CONFIG.testsets
+    for part, folder in enumerate(packed_folders(name))
+}
+"""The folder of each part of each test set, by what the page of the data calls it."""
+
+
 rule describe_data:
     input:
         script=script_path("describe_data.py"),
         summary=f"{LABELLED}/summary.json",
-        inspection="results/inspection/labelled/summary.json",
+        inspection=rules.inspect_data.output.summary,
         split=f"{SPLITS}/objects.json",
-        tests=[f"{folder}/summary.json" for name in CONFIG.testsets for folder in packed_folders(name)],
-        rejected=ancient(
-            [f"{folder}/rejected.csv" for name in CONFIG.testsets for folder in packed_folders(name)]
-        ),
+        tests=[f"{folder}/summary.json" for folder in TEST_PARTS.values()],
+        rejected=ancient([f"{folder}/rejected.csv" for folder in TEST_PARTS.values()]),
     output:
         page=report(
             "results/report/data.html",
@@ -76,43 +79,59 @@ rule describe_data:
     log:
         "logs/describe_data.log",
     benchmark:
-        "results/benchmarks/describe_data.tsv"
+        f"{BENCHMARKS}/describe_data.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("describe_data.py"),
-        options=named(
-            "tests",
-            {
-                f"{name} part {part}" if n_parts(name) > 1 else name: f"{folder}/summary.json"
-                for name in CONFIG.testsets
-                for part, folder in enumerate(packed_folders(name))
-            },
-        ),
+        options=named("tests", {name: f"{folder}/summary.json" for name, folder in TEST_PARTS.items()}),
     shell:
         "python {input.script:q} --summary {input.summary:q} --inspection {input.inspection:q}"
         " --splits {input.split:q} {params.options} --out {output.page:q} --log {log:q}"
+
+
+CITATION = [path for path in [CLONE / "CITATION.cff"] if path.is_file()]
+
+
+def overview_options(wildcards):
+    """The options of `write_overview.py`: files by the name of what they are about."""
+    ensemble = wildcards.ensemble
+
+    def files(option, path, names):
+        return named(option, {name: path.format(ensemble=ensemble, testset=name) for name in names})
+
+    return " ".join(
+        [
+            files("scored", f"{ENSEMBLE}/{{testset}}/metrics_test_ens.json", SCORED),
+            named("field", {"validation": f"{EVALUATION}/val/field_metrics.json".format(ensemble=ensemble)}),
+            files("field", f"{EVALUATION}/{{testset}}/field_metrics.json", SCORED),
+            named("blind", {name: table_of(ensemble, name) for name in BLIND}),
+            files("drift", f"{DRIFT}/drift.json", BLIND),
+            repeated("members", member_folders(ensemble)),
+            repeated("citation", [in_clone(path) for path in CITATION]),
+            *simulated_option(),
+        ]
+    )
 
 
 rule write_overview:
     input:
         script=script_path("write_overview.py"),
         citation=lambda wildcards: [in_clone(path) for path in CITATION],
-        validation="results/ensemble/{ensemble}/val/metrics_val_ens.json",
-        scored=expand("results/ensemble/{{ensemble}}/{testset}/metrics_test_ens.json", testset=SCORED),
-        field=expand("results/evaluation/{{ensemble}}/{which}/field_metrics.json", which=["val", *SCORED]),
-        descriptions=expand("results/ensemble/{{ensemble}}/{testset}/test_ens.json", testset=BLIND),
-        blind=ancient(expand("results/ensemble/{{ensemble}}/{testset}/test_ens.csv", testset=BLIND)),
-        drift=expand("results/drift/{{ensemble}}/{testset}/drift.json", testset=BLIND),
+        validation=rules.threshold.output.metrics,
+        scored=expand(f"{ENSEMBLE}/{{testset}}/metrics_test_ens.json", testset=SCORED, allow_missing=True),
+        field=expand(f"{EVALUATION}/{{which}}/field_metrics.json", which=["val", *SCORED], allow_missing=True),
+        descriptions=expand(f"{ENSEMBLE}/{{testset}}/test_ens.json", testset=BLIND, allow_missing=True),
+        blind=ancient(expand(f"{ENSEMBLE}/{{testset}}/test_ens.csv", testset=BLIND, allow_missing=True)),
+        drift=expand(f"{DRIFT}/drift.json", testset=BLIND, allow_missing=True),
         members=lambda wildcards: [f"{folder}/best.json" for folder in member_folders(wildcards.ensemble)],
         trainings=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
     output:
         page=report(
-            "results/report/{ensemble}/overview.html",
+            f"{REPORT}/overview.html",
             caption="../workflow/report/overview.rst",
             category="1 Overview",
             labels={"ensemble": "{ensemble}"},
@@ -120,41 +139,40 @@ rule write_overview:
     log:
         "logs/write_overview/{ensemble}.log",
     benchmark:
-        "results/benchmarks/write_overview/{ensemble}.tsv"
+        f"{BENCHMARKS}/write_overview/{{ensemble}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("write_overview.py"),
-        options=lambda wildcards: " ".join(
-            [
-                named(
-                    "scored",
-                    {
-                        name: f"results/ensemble/{wildcards.ensemble}/{name}/metrics_test_ens.json"
-                        for name in SCORED
-                    },
-                ),
-                named(
-                    "field",
-                    {
-                        name: f"results/evaluation/{wildcards.ensemble}/{which}/field_metrics.json"
-                        for name, which in [("validation", "val"), *zip(SCORED, SCORED)]
-                    },
-                ),
-                named("blind", {name: table_of(wildcards.ensemble, name) for name in BLIND}),
-                named(
-                    "drift",
-                    {name: f"results/drift/{wildcards.ensemble}/{name}/drift.json" for name in BLIND},
-                ),
-                repeated("members", member_folders(wildcards.ensemble)),
-                repeated("citation", [in_clone(path) for path in CITATION]),
-                *(["--simulated"] if CONFIG.simulate else []),
-            ]
-        ),
+        options=overview_options,
     shell:
         "python {input.script:q} --ensemble {wildcards.ensemble} --validation {input.validation:q}"
         " {params.options} --out {output.page:q} --log {log:q}"
+
+
+def made_here(*paths):
+    """Those that this run made or needed: another's submission is no result of it."""
+    needed = needed_outputs()
+    return [Path(path) for path in paths if path in needed]
+
+
+onsuccess:
+    packed = [
+        f"{folder}/summary.json"
+        for name in ["labelled", *CONFIG.testsets]
+        for folder in packed_folders(name)
+    ]
+    made = {
+        "submission": made_here("submission.json"),
+        "held-out": made_here(
+            f"{ENSEMBLE}/{HELDOUT}/metrics_test_ens.json".format(ensemble=CANDIDATES[0])
+        ),
+        "candidates": made_here("results/candidates/index.html"),
+        "report": made_here(*expand(f"{REPORT}/overview.html", ensemble=CANDIDATES[0])),
+        "rejected": made_here(*packed),
+    }
+    for line in ending_lines(made):
+        logger.info(line)

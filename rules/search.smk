@@ -1,37 +1,58 @@
 """Searches for the best settings of a model. Nothing asks for them but `snakemake search_NAME`."""
 
+SEARCH = "results/search/{search}"
+
+
+def trial_files(wildcards):
+    n_trials = CONFIG.searches[wildcards.search].n_trials
+    return [
+        f"{SEARCH}/trial_{{trial}}.json".format(search=wildcards.search, trial=trial)
+        for trial in range(n_trials)
+    ]
+
+
+def trials_at_once(search):
+    """The resource of which each trial of a search takes one: no more run at once than there is of it.
+
+    Were trials to wait for files of those before them, all would be told again where one is lost, or where
+    `n_parallel` changes.
+    """
+    return f"trials_of_{search}"
+
+
+def taken_by_trial(search):
+    return lambda wildcards: int(wildcards.search == search)
+
+
+for search, settings in CONFIG.searches.items():
+    limit_resource(trials_at_once(search), settings.n_parallel)
+
+
+def trial_truth(wildcards):
+    """As `lens_truth` of a member."""
+    model = CONFIG.models[CONFIG.searches[wildcards.search].model]
+    return ancient([f"{LABELLED}/parameters.parquet"]) if model.lens_parameters else []
+
 
 rule run_trial:
     input:
+        **labelled_data("cutouts", "index"),
+        **objects_split(),
         script=script_path("run_trial.py"),
-        summary=f"{LABELLED}/summary.json",
-        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
-        index=ancient(f"{LABELLED}/index.parquet"),
-        split=f"{SPLITS}/objects.json",
-        objects=ancient(f"{SPLITS}/objects.parquet"),
-        parameters=lambda wildcards: (
-            ancient([f"{LABELLED}/parameters.parquet"])
-            if CONFIG.models[CONFIG.searches[wildcards.search].model].lens_parameters
-            else []
-        ),
+        parameters=trial_truth,
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
-        trial=TRIAL_FILE,
+        trial=f"{SEARCH}/trial_{{trial}}.json",
     log:
         "logs/run_trial/{search}/trial_{trial}.log",
     benchmark:
-        "results/benchmarks/run_trial/{search}/trial_{trial}.tsv"
+        f"{BENCHMARKS}/run_trial/{{search}}/trial_{{trial}}.tsv"
     conda:
         ENVIRONMENT
     threads: 8
     resources:
         **{trials_at_once(search): taken_by_trial(search) for search in CONFIG.searches},
-        gpu=1,
-        mem_mb=doubled_at_retry(48_000),
-        # As for train: it goes on where the first try was cut.
-        runtime=72 * 60,
-        device="auto",
-        compile="auto",
+        **TRAINING,
     params:
         *code_of("run_trial.py"),
         settings=lambda wildcards: as_parameter(CONFIG.trial_settings(wildcards.search)),
@@ -41,38 +62,47 @@ rule run_trial:
         " --device {resources.device:q} --compile {resources.compile:q} --threads {threads} --log {log:q}"
 
 
+def conclude_options(wildcards):
+    settings = CONFIG.conclusion_settings(wildcards.search)
+    return f"{settings_option(settings)} {repeated('trials', trial_files(wildcards))}"
+
+
 rule conclude_search:
     input:
         script=script_path("conclude_search.py"),
-        trials=lambda wildcards: trial_files(wildcards.search),
+        trials=trial_files,
     output:
-        table="results/search/{search}/trials.csv",
-        best="results/search/{search}/best.yaml",
+        table=f"{SEARCH}/trials.csv",
+        best=f"{SEARCH}/best.yaml",
     log:
         "logs/conclude_search/{search}.log",
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("conclude_search.py"),
-        options=lambda wildcards: " ".join(
-            [
-                f"--settings {shlex.quote(as_parameter(CONFIG.conclusion_settings(wildcards.search)))}",
-                repeated("trials", trial_files(wildcards.search)),
-            ]
-        ),
+        options=conclude_options,
     shell:
         "python {input.script:q} --search {wildcards.search} {params.options}"
         ' --out-dir "$(dirname {output.best:q})" --log {log:q}'
 
 
+def search_figure(name, title):
+    return figure(f"search_{name}", f"{SEARCH}/{name}.png", "7 Search", title, "{search}")
+
+
+def plot_search_options(wildcards):
+    """What the search tries, and its trials."""
+    space = CONFIG.conclusion_settings(wildcards.search).model_dump(mode="json")["space"]
+    return f"{settings_option(space, 'space')} {repeated('trials', trial_files(wildcards))}"
+
+
 rule plot_search:
     input:
         script=script_path("plot_search.py"),
-        trials=lambda wildcards: trial_files(wildcards.search),
+        trials=trial_files,
     output:
         **search_figure("history", "Trials one after the other"),
         **search_figure("slices", "Trials by each key"),
@@ -81,21 +111,15 @@ rule plot_search:
     log:
         "logs/plot_search/{search}.log",
     benchmark:
-        "results/benchmarks/plot_search/{search}.tsv"
+        f"{BENCHMARKS}/plot_search/{{search}}.tsv"
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("plot_search.py"),
-        options=lambda wildcards: " ".join(
-            [
-                f"--space {shlex.quote(searched_space(wildcards.search))}",
-                repeated("trials", trial_files(wildcards.search)),
-            ]
-        ),
+        options=plot_search_options,
     shell:
         'python {input.script:q} {params.options} --out-dir "$(dirname {output.search_history:q})" --log {log:q}'
 

@@ -1,43 +1,67 @@
+"""Members: trained here, or made from weights that were trained elsewhere."""
+
+
+def lens_truth(wildcards):
+    """What is known of the lenses, where a member learns to estimate it; no input of any other member."""
+    estimates = CONFIG.member_settings(wildcards.model, int(wildcards.seed)).lens_parameters
+    return ancient([f"{LABELLED}/parameters.parquet"]) if estimates else []
+
+
 rule train:
     input:
+        **labelled_data("cutouts", "index"),
+        **objects_split(),
         script=script_path("train.py"),
-        summary=f"{LABELLED}/summary.json",
-        cutouts=ancient(f"{LABELLED}/cutouts.npy"),
-        index=ancient(f"{LABELLED}/index.parquet"),
-        split=f"{SPLITS}/objects.json",
-        objects=ancient(f"{SPLITS}/objects.parquet"),
         parameters=lens_truth,
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
-        best="results/models/{model}/seed_{seed}/best.pt",
-        last="results/models/{model}/seed_{seed}/last.pt",
-        description="results/models/{model}/seed_{seed}/best.json",
-        training_log="results/models/{model}/seed_{seed}/training_log.csv",
-        results="results/models/{model}/seed_{seed}/results.json",
+        best=f"{MEMBER}/best.pt",
+        last=f"{MEMBER}/last.pt",
+        description=f"{MEMBER}/best.json",
+        training_log=f"{MEMBER}/training_log.csv",
+        results=f"{MEMBER}/results.json",
     log:
-        "results/models/{model}/seed_{seed}/train.log",
+        f"{MEMBER}/train.log",
     benchmark:
-        "results/benchmarks/train/{model}/seed_{seed}.tsv"
+        f"{BENCHMARKS}/train/{{model}}/seed_{{seed}}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
     conda:
         ENVIRONMENT
     threads: 8
     resources:
-        gpu=1,
-        mem_mb=doubled_at_retry(48_000),
-        # Not more at a retry, which queues may not allow: it goes on where the first try was cut.
-        runtime=72 * 60,
-        device="auto",
-        compile="auto",
+        **TRAINING,
     params:
         *code_of("train.py"),
-        settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
+        settings=member_settings,
     shell:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
         " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
-        " --choices results/choices --log {log:q}"
+        f" --choices {CHOICES} --log {{log:q}}"
+
+
+def checkpoint_of(wildcards):
+    """The weights of a member that was trained elsewhere."""
+    return located(CONFIG.models[wildcards.model].checkpoints[int(wildcards.seed)])
+
+
+def checkpoint_input(wildcards):
+    """As an input. A file that is gone after it was imported is one that Snakemake does without; another that is not
+    there is no input, so that the import is due, and refused."""
+    path = checkpoint_of(wildcards)
+    try:
+        description = Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
+        imported = json.loads(description.read_bytes()).get("source", str(path)) == str(path)
+    except (OSError, ValueError, AttributeError):
+        imported = False
+    return ancient(str(path)) if imported or path.is_file() else []
+
+
+@functools.cache
+def checkpoint_sha256(path):
+    """By content: of a large file Snakemake compares the time alone, which a copy changes."""
+    return sha256_of(path) if path.is_file() else ""
 
 
 rule import_member:
@@ -45,23 +69,22 @@ rule import_member:
         script=script_path("import_member.py"),
         checkpoint=checkpoint_input,
     output:
-        best="results/models/{model}/seed_{seed}/best.pt",
-        description="results/models/{model}/seed_{seed}/best.json",
+        best=f"{MEMBER}/best.pt",
+        description=f"{MEMBER}/best.json",
     log:
-        "results/models/{model}/seed_{seed}/import_member.log",
+        f"{MEMBER}/import_member.log",
     benchmark:
-        "results/benchmarks/import_member/{model}/seed_{seed}.tsv"
+        f"{BENCHMARKS}/import_member/{{model}}/seed_{{seed}}.tsv"
     wildcard_constraints:
         model=one_of(READY),
     conda:
         ENVIRONMENT
     threads: 2
     resources:
-        mem_mb=doubled_at_retry(8_000),
-        runtime=doubled_at_retry(120),
+        **LIGHT,
     params:
         *code_of("import_member.py"),
-        settings=lambda wildcards: as_parameter(CONFIG.member_settings(wildcards.model, int(wildcards.seed))),
+        settings=member_settings,
         size_px=CONFIG.data.size_px,
         checkpoint=lambda wildcards: checkpoint_sha256(checkpoint_of(wildcards)),
     shell:

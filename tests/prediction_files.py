@@ -60,7 +60,9 @@ def write_packed_tables(
     hashes = {name: sha256_of(folder / name) for name in ("index.parquet", "rejected.csv")}
     pixels = pixels or repr([(row["object"], row["band"]) for row in rows])
     hashes["cutouts.npy"] = sha256(pixels.encode()).hexdigest()
-    write_json(folder / "summary.json", {"labelled": labelled, "n_cutouts": len(rows), "sha256": hashes})
+    summary = {"dataset": "made", "size_px": 41, "bands": list("grizy"), "labelled": labelled}
+    counts = {"n_cutouts": len(rows), "n_objects": index["object"].nunique()}
+    write_json(folder / "summary.json", summary | counts | {"sha256": hashes})
     return folder
 
 

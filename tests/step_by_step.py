@@ -39,7 +39,7 @@ SCRIPTS = {
     "write_overview": "write_overview",
     "measure_transfer": "measure_transfer",
 }
-"""Script of each rule, in the order in which one needs another's files."""
+"""Script of each step, in the order in which one needs another's files."""
 
 
 def write_data(root: Path) -> None:

@@ -39,12 +39,9 @@ TARGETS = {
     "ensemble_test_labelled": "results/ensemble/both/heldout/test_ens.json",
     "evaluate_val": "results/evaluation/both/val/metrics.json",
     "evaluate_test": "results/ensemble/both/heldout/metrics_test_ens.json",
-    "evaluate_lens_val": "results/evaluation/both/val/lens_parameters.json",
-    "evaluate_lens_test": "results/evaluation/both/heldout/lens_parameters.json",
-    "plot_evaluation_val": "results/evaluation/both/val/completeness.png",
-    "plot_evaluation_test": "results/evaluation/both/heldout/completeness.png",
-    "plot_lens_val": "results/evaluation/both/val/lens_parameters.png",
-    "plot_lens_test": "results/evaluation/both/heldout/lens_parameters.png",
+    "evaluate_lens": "results/evaluation/both/val/lens_parameters.json",
+    "plot_evaluation": "results/evaluation/both/val/completeness.png",
+    "plot_lens": "results/evaluation/both/val/lens_parameters.png",
     "compare_data": "results/drift/both/challenge/drift.json",
     "plot_drift": "results/drift/both/challenge/drift.png",
     "submission": "submission.csv",
@@ -149,9 +146,9 @@ def test_killed_in_every_step(project: Path, request: pytest.FixtureRequest) -> 
 def test_what_is_left_after_a_kill_is_told(project: Path, tmp_path: Path) -> None:
     """Of all processes at once: the lock stays, and so do the files that the step had finished."""
     folder = shutil.copytree(project, tmp_path / "killed", symlinks=True)
-    target, first = TARGETS["plot_evaluation_val"], folder / "results/evaluation/both/val/roc.png"
+    target, first = TARGETS["plot_evaluation"], folder / "results/evaluation/both/val/roc.png"
     one = Run(folder, target, "--forcerun", target)
-    while one.step("plot_evaluation_val") is None or not first.exists():
+    while one.step("plot_evaluation") is None or not first.exists():
         assert one.process.poll() is None, one.said
     one.kill()
     assert not (folder / target).exists()

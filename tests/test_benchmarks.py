@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 STAGES = (
-    *("packing", "preprocessing", "training_step", "training_epoch", "inference"),
+    *("packing", "tiles", "preprocessing", "training_step", "training_epoch", "inference"),
     *("dry_run", "ensembling", "start_up", "shared_device"),
 )
 

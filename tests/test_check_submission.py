@@ -59,7 +59,10 @@ def make_run(root: Path, combination: str = "{}") -> Path:
     split.mkdir()
     (split / "objects.parquet").write_bytes(b"the split")
     objects_sha256 = sha256_of(split / "objects.parquet")
-    data = {"cutouts_sha256": sha256_of(labelled / "cutouts.npy"), "objects_sha256": objects_sha256}
+    data = {
+        f"{name}_sha256": sha256_of(labelled / file)
+        for name, file in (("cutouts", "cutouts.npy"), ("index", "index.parquet"))
+    }
     write_json(
         split / "objects.json",
         {"settings": {"seed": 7}, "sha256": {"objects.parquet": objects_sha256}} | data,
@@ -71,8 +74,14 @@ def make_run(root: Path, combination: str = "{}") -> Path:
         (member / "best.pt").write_bytes(b"weights %d" % seed)
         weights = {"weights_sha256": sha256_of(member / "best.pt")}
         settings = {"network": {"name": "convnextv2_nano"}}
+        size = {"size_px": 41, "in_chans": 1}
         write_json(
-            member / "best.json", {"model": "nano", "seed": seed, "settings": settings} | weights | data
+            member / "best.json",
+            {"model": "nano", "seed": seed, "settings": settings}
+            | weights
+            | size
+            | data
+            | {"objects_sha256": objects_sha256},
         )
         folder = results / f"predictions/nano/seed_{seed}"
         stated: dict[str, Any] = {"seed": seed} | weights

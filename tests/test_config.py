@@ -626,6 +626,25 @@ def test_data_that_are_there(on_disk: dict[str, Any]) -> None:
     assert sources(on_disk) == []
 
 
+def test_tiles_and_their_catalogue_are_looked_for(on_disk: dict[str, Any], tmp_path: Path) -> None:
+    tiles = {"images": f"{tmp_path}/tiles/{{tile}}_{{band}}.fits", "id": "id", "ra": "ra", "dec": "dec"}
+    on_disk["testsets"]["challenge"] = {"tiles": tiles | {"catalogue": f"{tmp_path}/objects.csv"}}
+    (problem,) = sources(on_disk)
+    assert problem.startswith(f"testsets.challenge.path: {tmp_path}/tiles/{{tile}}_g.fits: expected images")
+    (tmp_path / "tiles").mkdir()
+    for band in "grizy":
+        (tmp_path / "tiles" / f"t1_{band}.fits").touch()
+    (problem,) = sources(on_disk)
+    assert problem.endswith("objects.csv: expected a catalogue, found no file")
+    (tmp_path / "objects.csv").write_text("id,ra,dec\na,150.0,2.0\n")
+    assert sources(on_disk) == []
+
+
+def test_tiles_that_are_not_given_leave_no_trace_in_the_settings_of_a_step(tmp_path: Path) -> None:
+    """Else data that were packed before tiles were a source would be packed again."""
+    assert "tiles" not in PackSettings(path=str(tmp_path)).model_dump(mode="json")
+
+
 def test_missing_and_empty_folders(on_disk: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "slsim_lenses" / "slsim_lenses" / "D1_L_0_g.fits").unlink()
     on_disk["data"]["labelled"]["hsc_nonlenses"] = "/nowhere"

@@ -44,7 +44,7 @@ AFTER_ENSEMBLES = {
     *("ensemble_val", "threshold", "ensemble_test", "ensemble_test_labelled"),
     *("evaluate_val", "evaluate_test", "compare_data", "submission", "submission_of_ensemble"),
     *("candidates", "plot_training", "plot_run_times", "write_overview"),
-    *("plot_evaluation_val", "plot_evaluation_test", "plot_drift"),
+    *("plot_evaluation", "plot_drift"),
 }
 PREDICTIONS = {"predict_val", "predict_test", "predict_heldout"}
 PACKING = {"build_buckets", "build_test_buckets"}
@@ -195,10 +195,13 @@ def test_lens_parameters_concern_the_model_that_estimates_them(project):
     found = jobs(project)
     assert {where for rule, where in found if rule == "train"} == {"model=nano, seed=1"}
     assert {rule for rule, _ in found} == {
-        *("train", "evaluate_lens_val", "evaluate_lens_test", "plot_lens_val", "plot_lens_test"),
+        *("train", "evaluate_lens", "plot_lens"),
         *(PREDICTIONS | AFTER_ENSEMBLES),
     }
-    assert {where for rule, where in found if rule == "evaluate_lens_val"} == {"ensemble=hybrid"}
+    assert {where for rule, where in found if rule == "evaluate_lens"} == {
+        "ensemble=hybrid, which=heldout",
+        "ensemble=hybrid, which=val",
+    }
     assert all("atto" not in where for _, where in found)
     # Of the ensemble that estimates nothing none are asked for.
     said = snakemake(project, "-n", "-p", "--forcerun", "submission_of_ensemble")
@@ -355,7 +358,7 @@ def test_what_is_told_of_an_ensemble_is_told_anew_alone(project):
     write_config(project, CONFIG | {"evaluation": {"beta": 0.2}})
     assert rules(project) == {
         *("evaluate_val", "evaluate_test", "write_overview"),
-        *("plot_evaluation_val", "plot_evaluation_test"),
+        "plot_evaluation",
     }
 
 
@@ -528,7 +531,7 @@ def test_a_dry_run_names_the_module_that_was_edited(project, module, first):
     assert edited(project) == {rule: {name} for rule in first}
 
 
-SCORE_PLOTS = {"plot_evaluation_val", "plot_evaluation_test"}
+SCORE_PLOTS = {"plot_evaluation"}
 
 
 @pytest.mark.parametrize(
@@ -555,7 +558,7 @@ def test_how_a_figure_looks_concerns_that_figure_alone(project, module, drawn):
     [
         ("inspection/labelled/contact_sheet.json", {"plot_data"}),
         ("inspection/labelled/histograms.json", {"plot_data"}),
-        ("evaluation/atto/val/completeness.csv", {"plot_evaluation_val"}),
+        ("evaluation/atto/val/completeness.csv", {"plot_evaluation"}),
         ("drift/atto/challenge/drift.json", {"plot_drift", "write_overview"}),
     ],
 )

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.e2e
 RULES = (
     "train predict_val predict_test predict_heldout ensemble_val ensemble_test evaluate_val evaluate_test "
     "candidates describe_data plot_training plot_run_times write_overview "
-    "plot_data plot_evaluation_val plot_evaluation_test plot_drift"
+    "plot_data plot_evaluation plot_drift"
 )
 ONE_THREAD_EACH = [f"{rule}=1" for rule in RULES.split()]
 
@@ -175,7 +175,7 @@ def test_the_run_can_be_looked_at(project):
         *("build_buckets", "split_objects", "inspect_data", "train", "predict_val", "predict_test"),
         *("ensemble_val", "threshold", "ensemble_test", "evaluate_val", "evaluate_test", "compare_data"),
         *("submission", "submission_of_ensemble", "candidates", "describe_data", "plot_training"),
-        *("plot_data", "plot_evaluation_val", "plot_evaluation_test", "plot_drift", "write_overview"),
+        *("plot_data", "plot_evaluation", "plot_drift", "write_overview"),
     }
     auc = json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())
     assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()

@@ -312,7 +312,7 @@ def test_part_that_no_member_predicted(
         ({"objects_sha256": "0" * 64}, "expected the same split"),
         ({"seed": 1, "weights_sha256": "0" * 64}, "expected nano seed 1 with the weights of"),
         ({"sha256": {"pred_val.csv": "0" * 64}}, "expected sha256 000000000000"),
-        ({"sha256": {}}, "expected the key 'pred_val.csv'"),
+        ({"sha256": {}}, "expected the sha256 of pred_val.csv, found none"),
         ({"n_samples": 3}, "expected 3 rows"),
         ({"n_samples": 0}, "found none of nano seed 2"),
     ],

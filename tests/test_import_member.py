@@ -31,7 +31,7 @@ def test_weights_with_the_paper_s_names_become_a_member(tmp_path: Path, conv_mlp
     }
     assert call(source, tmp_path / "member", settings, "--model", "old", "--seed", "101") == 0
     description, weights = read_member(tmp_path / "member")
-    assert MemberSettings.model_validate(description["settings"]) == MemberSettings.model_validate(settings)
+    assert MemberSettings.model_validate(description.settings) == MemberSettings.model_validate(settings)
     expected = {
         "format": 1,
         "model": "old",
@@ -45,7 +45,7 @@ def test_weights_with_the_paper_s_names_become_a_member(tmp_path: Path, conv_mlp
         "index_sha256": None,
         "objects_sha256": None,
     }
-    assert {key: description[key] for key in expected} == expected
+    assert {key: value for key, value in description.as_json().items() if key in expected} == expected
     network = build_network(NetworkSettings.model_validate(settings["network"]), 1, 41).eval()
     network.load_state_dict(weights)
     images = torch.randn(3, 1, 41, 41, generator=torch.Generator().manual_seed(0))
@@ -59,7 +59,7 @@ def test_weights_with_timm_s_names_become_a_member_as_they_are(tmp_path: Path) -
     settings = {"network": "resnet10t", "bands": ["g", "i"]}
     assert call(tmp_path / "old.pt", tmp_path / "member", settings) == 0
     description, weights = read_member(tmp_path / "member")
-    assert description["in_chans"] == 2
+    assert description.in_chans == 2
     state = network.float().state_dict()
     assert list(weights) == list(state)
     for name, value in state.items():

@@ -334,7 +334,7 @@ def test_predictions_are_the_network_s_in_units_of_the_parameters(
     assert list(table) == ["path", "domain", "label", "prob", "pred", "object", "band", "zlens", "Rein"]
     assert json.loads((tmp_path / "pred_test.json").read_text())["lens_parameters"] == ["zlens", "Rein"]
     description, weights = read_member(member)
-    settings = MemberSettings.model_validate(description["settings"])
+    settings = MemberSettings.model_validate(description.settings)
     network = build_network(settings.network, 3, 33, settings.n_outputs).eval()
     network.load_state_dict(weights)
     index = pd.read_parquet(data[0] / "index.parquet")
@@ -344,7 +344,7 @@ def test_predictions_are_the_network_s_in_units_of_the_parameters(
     with torch.inference_mode():
         outputs = network(images.view(-1, 3, 33, 33)).double().numpy()
     assert np.allclose(table["prob"], 1 / (1 + np.exp(-outputs[:, 0])), atol=1e-6)
-    stated = description["lens_parameters"]
+    stated = description.lens_parameters
     expected = outputs[:, 1:] * stated["stds"] + stated["means"]
     assert np.allclose(table[["zlens", "Rein"]], expected, atol=2e-6)
 

@@ -21,7 +21,14 @@ def pack(folder: Path, rows: dict[str, tuple[str, str]]) -> Path:
     )
     index.to_parquet(folder / "index.parquet")
     sha256 = {"index.parquet": sha256_of(folder / "index.parquet"), "cutouts.npy": ""}
-    write_json(folder / "summary.json", {"labelled": True, "n_cutouts": len(index), "sha256": sha256})
+    summary = {
+        "dataset": folder.name,
+        "size_px": 41,
+        "bands": ["g"],
+        "labelled": True,
+        "n_objects": len(index),
+    }
+    write_json(folder / "summary.json", summary | {"n_cutouts": len(index), "sha256": sha256})
     return folder
 
 
@@ -31,9 +38,9 @@ def options(tmp_path: Path) -> list[str]:
     splits = tmp_path / "splits"
     splits.mkdir()
     pd.DataFrame(SPLITS.items(), columns=["object", "split"]).to_parquet(splits / "objects.parquet")
-    write_json(
-        splits / "objects.json", {"sha256": {"objects.parquet": sha256_of(splits / "objects.parquet")}}
-    )
+    made_from = {"cutouts_sha256": "", "index_sha256": sha256_of(labelled / "index.parquet")}
+    sha256 = {"objects.parquet": sha256_of(splits / "objects.parquet")}
+    write_json(splits / "objects.json", made_from | {"sha256": sha256})
     return [f"--labelled={labelled}", f"--splits={splits}", f"--out={tmp_path}/test_sets.json"]
 
 

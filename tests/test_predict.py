@@ -97,7 +97,7 @@ def test_probabilities_are_those_of_the_network_on_its_own(data, members, tmp_pa
     from stronglens.settings.member import MemberSettings
 
     description, weights = read_member(members / "each")
-    settings = MemberSettings.model_validate(description["settings"])
+    settings = MemberSettings.model_validate(description.settings)
     network = build_network(settings.network, 1, 33).eval()
     network.load_state_dict(weights)
     index = pd.read_parquet(data[0] / "index.parquet")

@@ -67,7 +67,8 @@ def write_member(folder: Path, seed: int, aucs: list[float], model: str = "nano"
     epochs = epochs.assign(train_loss=0.5, train_acc=0.9, val_loss=0.6, val_acc=0.8, lr=1e-3)
     folder.mkdir(parents=True)
     epochs.to_csv(folder / "training_log.csv", index=False)
-    described: dict[str, Any] = {"model": model, "seed": seed}
+    settings = {"network": {"name": "convnextv2_nano"}}
+    described: dict[str, Any] = {"model": model, "seed": seed, "settings": settings}
     write_json(
         folder / "results.json",
         described
@@ -77,8 +78,8 @@ def write_member(folder: Path, seed: int, aucs: list[float], model: str = "nano"
             "test": {"auc": 0.912345},
         },
     )
-    settings = {"network": {"name": "convnextv2_nano"}}
-    write_json(folder / "best.json", described | {"best_epoch": best, "settings": settings})
+    size = {"weights_sha256": "0" * 64, "size_px": 41, "in_chans": 1}
+    write_json(folder / "best.json", described | size | {"best_epoch": best})
     return folder
 
 

@@ -76,9 +76,13 @@ def test_each_state(config: Config, tmp_path: Path) -> None:
 
 
 def test_the_whole_run(config: Config, tmp_path: Path) -> None:
-    write_json(tmp_path / "models/nano/seed_1/best.json", {"best_epoch": 5, "val_auc": 0.91234})
-    write_json(tmp_path / "models/nano/seed_1/results.json", {"n_epochs": 8})
-    write_json(tmp_path / "models/nano/seed_3/best.json", {"imported": True})
+    nano = {"model": "nano", "settings": {}}
+    size = {"weights_sha256": "0" * 64, "size_px": 41, "in_chans": 1}
+    best = {"best_epoch": 5, "val_auc": 0.91234}
+    results = {"best": {"epoch": 5, "val_auc": 0.91234}, "test": {"auc": 0.9}, "n_epochs": 8}
+    write_json(tmp_path / "models/nano/seed_1/best.json", nano | {"seed": 1} | size | best)
+    write_json(tmp_path / "models/nano/seed_1/results.json", nano | {"seed": 1} | results)
+    write_json(tmp_path / "models/nano/seed_3/best.json", nano | {"seed": 3} | size | {"imported": True})
     write_progress(tmp_path, 2, [0.7], 3600.0, age_s=0, n=3)
     write_json(tmp_path / "buckets/labelled/summary.json", {})
     for part in (0, 2):

@@ -38,7 +38,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> PackedSet:
 def choose(packed: PackedSet, bands: str | list[str]) -> Samples:
     """Samples of two thirds of the objects."""
     chosen = packed.index["object"].str[-1].astype(int).mod(3).ne(0).to_numpy()
-    return make_samples(packed.index, bands, chosen, packed.summary["bands"])  # type: ignore[arg-type]
+    return make_samples(packed.index, bands, chosen, packed.summary.bands)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -68,8 +68,8 @@ def test_a_network_sees_the_same_object_in_any_way(packed: PackedSet, residence:
     """Of an object's bands alone or stacked, of all objects or few: pixels and scale are the object's."""
     settings = SETTINGS["object"]
     everything = np.ones(len(packed.index), dtype=bool)
-    each = make_samples(packed.index, "each", everything, packed.summary["bands"])
-    stack = make_samples(packed.index, ["i", "g"], everything, packed.summary["bands"])
+    each = make_samples(packed.index, "each", everything, packed.summary.bands)
+    stack = make_samples(packed.index, ["i", "g"], everything, packed.summary.bands)
     single = load_samples(packed, each, settings, CPU, residence).take(torch.arange(len(each)))
     stacked = load_samples(packed, stack, settings, CPU, residence).take(torch.arange(len(stack)))
     for sample, rows in enumerate(stack.rows):

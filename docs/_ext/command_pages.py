@@ -1,8 +1,9 @@
-"""A page for each command: what its `--help` prints."""
+"""A page of all commands: what the `--help` of each prints."""
 
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -14,23 +15,29 @@ PAGE = Path(__file__).parents[1] / "reference" / "commands.md"
 
 def write_commands(_: Sphinx) -> None:
     """Write the page of commands anew, before Sphinx looks for pages."""
+    scripts = sorted(SCRIPTS.glob("*.py"))
+    with ThreadPoolExecutor(2) as pool:
+        sections = list(pool.map(_section, scripts))
     parts = [
         "# Commands",
         "Every step is a script in `workflow/scripts/` that runs without Snakemake, in the environment of "
-        "`make install`: `python workflow/scripts/NAME.py`. Rules call them with the same options.",
+        "`make install`: `python workflow/scripts/NAME.py`. The rules call them with the same options.",
+        *sections,
     ]
-    for script in sorted(SCRIPTS.glob("*.py")):
-        printed = subprocess.run(
-            [sys.executable, str(script), "--help"],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=os.environ | {"COLUMNS": "100"},
-        )
-        parts.append(f"## {script.stem}\n\n```text\n{printed.stdout.rstrip()}\n```")
     content = "\n\n".join(parts) + "\n"
-    if not PAGE.exists() or PAGE.read_text() != content:
-        PAGE.write_text(content)
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != content:
+        PAGE.write_text(content, encoding="utf-8")
+
+
+def _section(script: Path) -> str:
+    printed = subprocess.run(
+        [sys.executable, str(script), "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "100"},
+    )
+    return f"## `{script.name}`\n\n```text\n{printed.stdout.rstrip()}\n```"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

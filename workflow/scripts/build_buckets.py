@@ -15,7 +15,7 @@ class BuildBuckets(Command):
     """Find, check and pack the cutouts of a data set: read every FITS file once, never again."""
 
     settings: PackSettings
-    """Where the data set lies, and what its cutouts must be."""
+    """Where the data set is, and what its cutouts must be."""
     out_dir: Path
     """Folder for cutouts.npy, index.parquet, parameters.parquet, rejected.csv and summary.json."""
     part: int = Field(0, ge=0)

@@ -26,13 +26,13 @@ class Evaluate(ScoredOptions):
     metrics_json: Path | None = None
     """File for the metrics as JSON; metrics.json in the folder if not given."""
     packed: list[Path] = Field(default_factory=list)
-    """Folder of the packed data that were scored: completeness is told as a function of Einstein radius and
-    magnitudes where they are known. May be given several times."""
+    """Folder of the packed data that were scored: completeness is reported as a function of Einstein radius
+    and magnitudes where they are known. May be given several times."""
     parts: int | None = Field(None, ge=1)
     """Number of parts in which every folder of `--packed` is cut (`part_0`, `part_1`, …); without it the
     folders themselves are taken."""
     settings: EvaluateSettings = EvaluateSettings()
-    """What is told beside the standard metrics."""
+    """What is reported in addition to the standard metrics."""
     validation_metrics: Path | None = None
     """Metrics of the validation ensemble, metrics_val_ens.json, to be told beside these."""
 

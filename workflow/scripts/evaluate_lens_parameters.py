@@ -1,4 +1,4 @@
-"""Compare estimated lens parameters with the truth: rules `evaluate_lens_val` and `evaluate_lens_test`."""
+"""Compare estimated lens parameters with the truth: rule `evaluate_lens`."""
 
 import sys
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ class PlotDrift(Command):
     """Draw what compare_data.py compared, as cumulative distributions, as PNG and PDF."""
 
     drift: Path
-    """drift.json, from compare_data.py; drift_values.parquet lies beside it."""
+    """drift.json, from compare_data.py; drift_values.parquet is in the same folder."""
     out: Path
     """PNG file; a PDF file of the same name is written beside it."""
 

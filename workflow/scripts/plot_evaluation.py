@@ -1,4 +1,4 @@
-"""Draw probabilities against labels: rules `plot_evaluation_val` and `plot_evaluation_test`, or by hand."""
+"""Draw probabilities against labels: rule `plot_evaluation`, or by hand."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from stronglens.settings.evaluate import EvaluateSettings, Prevalence
 
 
 class PlotEvaluation(ScoredOptions):
-    """Draw how well probabilities tell lenses from others, as PNG and PDF: roc, precision_recall,
+    """Draw how well probabilities separate lenses from non-lenses, as PNG and PDF: roc, precision_recall,
     reliability, confusion_matrix, score_histogram; and completeness, if its table is given.
 
     Takes the table or the two NPY files, and the threshold, that evaluate.py takes.

@@ -1,4 +1,4 @@
-"""Draw estimated lens parameters against the truth: rules `plot_lens_val` and `plot_lens_test`."""
+"""Draw estimated lens parameters against the truth: rule `plot_lens`."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ class PlotLensParameters(EstimatesOptions):
     """Draw an ensemble's estimates of lens parameters against true values, as PNG and PDF."""
 
     errors: Path
-    """lens_parameters.json, from evaluate_lens_parameters.py: bias and scatter stand above the panels."""
+    """lens_parameters.json, from evaluate_lens_parameters.py: bias and scatter appear above the panels."""
     out: Path
     """PNG file; a PDF file of the same name is written beside it."""
 

@@ -15,14 +15,14 @@ from stronglens.settings.search import TrialSettings
 
 
 class RunTrial(Command):
-    """Take a setting from a study, train a network with it, and tell the study what validation says."""
+    """Take a setting from a study, train a network with it, and report its validation score to the study."""
 
     packed: Path
     """Folder of the packed labelled data, from build_buckets."""
     splits: Path
     """Folder of the split, from split_objects."""
     out: Path
-    """JSON file for what came of the trial; the study lies beside it, if it is a file."""
+    """JSON file for what came of the trial; the study is in the same folder, if it is a file."""
     search: str = Field("by_hand", pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """Name of the search."""
     trial: int = Field(ge=0)

@@ -24,7 +24,7 @@ class Submission(Command):
     model_config = SettingsConfigDict(cli_enforce_required=False)
 
     ensemble_csv: Path
-    """test_ens.csv of the ensemble; test_ens.json lies beside it."""
+    """test_ens.csv of the ensemble; test_ens.json is in the same folder."""
     packed: list[Path]
     """Folder of the packed test set; may be given several times, once for each part."""
     parts: int | None = Field(None, ge=1)

@@ -18,7 +18,7 @@ class Threshold(Command):
     """
 
     ensemble_csv: Path
-    """val_ens.csv of the ensemble; val_ens.json lies beside it."""
+    """val_ens.csv of the ensemble; val_ens.json is in the same folder."""
     predictions: list[Path] = Field(default_factory=list)
     """Folder with the validation predictions of one member; give it once for each member. Needed for the
     methods mean_of_members and median_of_members, not read for the others."""

@@ -117,7 +117,7 @@ def make_page(
         _shown(testset, test, [best(test, settings.n_best), uncertain(test, settings.n_uncertain)], parts),
         _shown("heldout", heldout, mistakes(heldout, settings.n_mistakes), [labelled]),
     ]
-    bands = list(labelled.summary["bands"])
+    bands = list(labelled.summary.bands)
     masks = _write_images(out_dir / IMAGES, shown, bands, settings)
     for path in sorted(_FILES.iterdir()):
         if path.name != PAGE:
@@ -130,9 +130,7 @@ def make_page(
                 "testset": testset,
                 "simulated": simulated,
                 "threshold": test.threshold,
-                "members": [
-                    f"{one['model']} seed {one['seed']}" for one in test.ensemble.description["members"]
-                ],
+                "members": [str(member) for member in test.ensemble.description.members],
                 "sizePx": int(labelled.cutouts.shape[1]),
                 "bands": bands,
                 "colours": settings.colours(bands),
@@ -151,7 +149,7 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
     rows = shown_rows(views)
     table = scored.table.take(rows)
     place = {int(row): number for number, row in enumerate(rows)}
-    hashes = "".join(one.summary["sha256"][CUTOUTS] for one in packed)
+    hashes = "".join(one.summary.sha256[CUTOUTS] for one in packed)
     return Shown(
         name=name,
         key=f"{name}-{hashlib.sha256(hashes.encode()).hexdigest()[:16]}",
@@ -179,7 +177,7 @@ def _coordinates(objects: Sequence[str], packed: Sequence[PackedSet]) -> dict[st
     columns = ["object", "ra", "dec"]
     parts = [one.index[columns] for one in packed if set(columns) <= set(one.index.columns)]
     known = pd.concat([pd.DataFrame(columns=columns), *(part.dropna() for part in parts)])
-    first = known.drop_duplicates("object").set_index("object").reindex(objects)
+    first = known.drop_duplicates("object").set_index("object").reindex(list(objects))
     return {
         name: [None if pd.isna(value) else round(float(value), _DIGITS_SKY) for value in first[name]]
         for name in ("ra", "dec")

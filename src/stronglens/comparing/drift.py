@@ -96,7 +96,7 @@ def compare_data(
     compared.append(_compare_scores(val_csv, test_csv))
     shared = _shared_pixels(parts, labelled, splits)
     learnt = sum(n for split, n in shared["splits"].items() if split != "test")
-    if learnt and any(part.summary["labelled"] for part in parts):
+    if learnt and any(part.summary.labelled for part in parts):
         raise InputError(
             f"{shared['first'][0]}: expected a labelled test set of images that no network has learnt and on "
             f"which t* was not chosen, found {learnt} of its cutouts in the training or validation split "

@@ -16,6 +16,7 @@ from stronglens.running.errors import InputError
 from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
+from stronglens.settings.capsule import CapsuleSettings
 from stronglens.settings.combine import CombineSettings
 from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
@@ -147,7 +148,7 @@ class ModelSettings(MemberSettings):
 
 
 class Config(Settings):
-    """All that decides what is computed. Where and how it runs stands in the profiles."""
+    """All that decides what is computed. Where and how it runs is in the profiles."""
 
     simulate: SimulateSettings | None = None
     """Make a small data set under `results/simulated` before anything else; `null` makes none."""
@@ -168,11 +169,13 @@ class Config(Settings):
     threshold: ThresholdSettings = ThresholdSettings()
     """How t* is chosen."""
     evaluation: EvaluateSettings = EvaluateSettings()
-    """What is told of an ensemble beside the standard metrics."""
+    """What is reported of an ensemble in addition to the standard metrics."""
     submission: SubmissionSettings
     """What is submitted."""
     candidates: CandidatesSettings = CandidatesSettings()
     """What the page of candidates shows."""
+    capsule: CapsuleSettings = CapsuleSettings()
+    """What capsules hold beside the ensembles."""
     transfer: TransferSettings | None = Field(None, examples=["{train_on: [slsim], test_on: [hsc]}"])
     """What `snakemake sim_to_real` measures: what networks that learn from some domains alone lose on others.
     `null`: from `slsim` to `hsc` where the data are the challenge's, else nothing."""
@@ -376,9 +379,16 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
+    yield from _wrong_capsules(config)
     yield from _wrong_magnitudes(config)
     yield from _wrong_sources(config)
     yield from _wrong_searches(config)
+
+
+def _wrong_capsules(config: Config) -> Iterator[tuple[Place, str]]:
+    for testset in config.capsule.drift:
+        if testset not in config.testsets:
+            yield ("capsule", "drift"), _unknown("a test set", testset, config.testsets)
 
 
 def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
@@ -622,6 +632,9 @@ def _holds_cutouts(place: BucketSettings, data: CutoutSettings, most_lines: int 
     from stronglens.sources.opened import open_source  # noqa: PLC0415
 
     source = open_source(place, data.size_px, data.bands)
+    if place.tiles is not None:
+        source.check()  # what its catalogue names is known only once all tiles are opened
+        return True
     parser = NameParser(data.bands, place)
     holds = False
     for entry in source.entries():

@@ -12,7 +12,7 @@ _INTRODUCTION = f"""# The config
 
 <!-- Made by `python workflow/scripts/document_config.py` from the classes of the config: do not edit. -->
 
-A config says what is computed, and nothing else: where and how the jobs run stands in `profiles/`.
+A config says what is computed, and nothing else: where and how the jobs run is in `profiles/`.
 
 Exactly one config is loaded, and no key of another survives in it:
 
@@ -21,7 +21,8 @@ Exactly one config is loaded, and no key of another survives in it:
 3. else `config/config.yaml`, the embedded default on simulated data.
 
 For the challenge copy `config/challenge.yaml` to `config/local.yaml` and edit the five paths in it.
-`config/challenge_grizy.yaml` stacks the five bands instead, with settings that have not been measured yet.
+`config/challenge_grizy.yaml` stacks the five bands instead; its settings have been
+measured on simulated data alone.
 
 - A key that does not exist, or a value out of its range, stops the run before anything is computed. The
   message names the key, what was found and what to write instead.

@@ -1,7 +1,7 @@
 """Ensembles: the probability of an object, from all its bands and all members."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,24 @@ from pyarrow import compute
 from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
 from stronglens.ensembling.lens_estimates import columns_of, combine_estimates, n_estimating
 from stronglens.ensembling.member_predictions import (
-    Member,
     ObjectProbs,
-    Prediction,
     RowsByKey,
     members_of,
-    open_prediction,
     read_object_probs,
     rows_by_key,
 )
 from stronglens.ensembling.merge import sorted_stream
-from stronglens.formats.artefact import read_json, sha256_of, write_aside, write_json
-from stronglens.formats.ensemble_table import COLUMNS, KEY_COLUMN, Level, Which, csv_name, json_name
+from stronglens.formats.artefact import sha256_of, write_aside
+from stronglens.formats.ensemble_table import (
+    COLUMNS,
+    KEY_COLUMN,
+    EnsembleDescription,
+    Level,
+    csv_name,
+    json_name,
+)
 from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.prediction_files import Member, Prediction, Which, open_prediction
 from stronglens.formats.tables import TEXT, write_table
 from stronglens.running.errors import InputError
 from stronglens.settings.combine import CombineSettings
@@ -125,8 +130,7 @@ def make_ensemble(
             )
         csv_sha256 = sha256_of(aside)
     description: dict[str, Any] = {
-        "format": 1,
-        "members": [member.as_dict() for member in members],
+        "members": members,
         "level": level,
         "n_rows": n_rows,
         "sha256": {csv.name: csv_sha256},
@@ -137,7 +141,7 @@ def make_ensemble(
         description["threshold"] = threshold
     if estimating:
         description["lens_parameters"] = estimating
-    write_json(out_dir / json_name(which), description)
+    EnsembleDescription.model_validate(description).write(out_dir / json_name(which))
     log.info(
         "%s: %d rows, %s of %s",
         csv,
@@ -153,8 +157,8 @@ def _one_of_each_member(predictions: Sequence[Prediction]) -> Iterable[Predictio
 
 def _stated_combination(path: Path, members: Sequence[Member], level: Level) -> Combination:
     """What a validation ensemble of these members says of how they are combined."""
-    stated = read_json(path)
-    if stated.get("members") != [member.as_dict() for member in members] or stated.get("level") != level:
+    stated = EnsembleDescription.read(path)
+    if stated.members != list(members) or stated.level != level:
         raise InputError(
             f"{path}: expected the validation ensemble of {', '.join(map(str, members))} at level {level}, "
             "found another"
@@ -162,9 +166,9 @@ def _stated_combination(path: Path, members: Sequence[Member], level: Level) -> 
     return combination_of(stated)
 
 
-def combination_of(description: Mapping[str, Any]) -> Combination:
+def combination_of(description: EnsembleDescription) -> Combination:
     """How the members of an ensemble are combined, as its description says."""
-    return Combination.model_validate(description.get("combination", {}))
+    return Combination.model_validate(description.combination or {})
 
 
 def _more_columns(settings: CombineSettings) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,71 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from stronglens.formats.artefact import check_sha256, read_json
-from stronglens.formats.ensemble_table import KEY_COLUMN, Level, Which
+from stronglens.formats.artefact import check_sha256
+from stronglens.formats.ensemble_table import KEY_COLUMN, Level
+from stronglens.formats.prediction_files import Member, Prediction
 from stronglens.formats.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
 from stronglens.running.errors import InputError
-
-
-@dataclass(frozen=True, order=True)
-class Member:
-    """A trained network: model, seed and the SHA-256 of its weights; and whether it saw all symmetries."""
-
-    model: str
-    seed: int
-    weights_sha256: str
-    test_time_augmentation: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.model} seed {self.seed}"
-
-    def as_dict(self) -> dict[str, str | int]:
-        """The member as it stands in JSON."""
-        augmented = {"test_time_augmentation": True} if self.test_time_augmentation else {}
-        return {"model": self.model, "seed": self.seed, "weights_sha256": self.weights_sha256, **augmented}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The predictions of one member for one packed data set.
-
-    Attributes
-    ----------
-    csv : Path
-        The table of samples.
-    stated_in : Path
-        The JSON file beside it.
-    csv_sha256 : str
-        What that file states of the table.
-    member : Member
-        Who made them.
-    cutouts_sha256, index_sha256 : str
-        From which cutouts, and from which index of them.
-    objects_sha256 : str or None
-        With which split; None where all objects were predicted.
-    n_samples : int
-        Rows of the table.
-    estimated : tuple of str
-        Lens parameters that the member estimates, each a column of the table.
-    bands : frozenset of str or None
-        The bands that the member looks at; None where it looks at every cutout.
-    """
-
-    csv: Path
-    stated_in: Path
-    csv_sha256: str
-    member: Member
-    cutouts_sha256: str
-    index_sha256: str
-    objects_sha256: str | None
-    n_samples: int
-    estimated: tuple[str, ...] = ()
-    bands: frozenset[str] | None = None
-
-    @property
-    def made_from(self) -> tuple[str, str]:
-        """The packed data set, as `stronglens.formats.packed_objects.PackedObjects.identity` gives it."""
-        return self.cutouts_sha256, self.index_sha256
 
 
 @dataclass(frozen=True)
@@ -158,48 +97,6 @@ class ObjectProbs:
     def keys(self) -> pa.Array:
         """Object keys (or paths), each once."""
         return self.rows.keys
-
-
-def open_prediction(folder: Path, which: Which) -> Prediction:
-    """Read what a folder of predictions says of itself.
-
-    Parameters
-    ----------
-    folder : Path
-        Holds `pred_{which}.csv` and `pred_{which}.json`.
-    which : "val" or "test"
-        Which of them.
-
-    Raises
-    ------
-    InputError
-        The JSON file is missing, says too little, or speaks of other predictions.
-    """
-    path = folder / f"pred_{which}.json"
-    stated = read_json(path)
-    csv = folder / f"pred_{which}.csv"
-    try:
-        if stated["which"] != which:
-            raise InputError(f"{path}: expected predictions of {which}, found {stated['which']}")
-        return Prediction(
-            csv=csv,
-            stated_in=path,
-            csv_sha256=stated["sha256"][csv.name],
-            member=Member(
-                stated["model"],
-                int(stated["seed"]),
-                stated["weights_sha256"],
-                bool(stated.get("test_time_augmentation", False)),
-            ),
-            cutouts_sha256=stated["cutouts_sha256"],
-            index_sha256=stated["index_sha256"],
-            objects_sha256=stated["objects_sha256"],
-            n_samples=int(stated["n_samples"]),
-            estimated=tuple(stated.get("lens_parameters", ())),
-            bands=None if stated.get("bands", "each") == "each" else frozenset(stated["bands"]),
-        )
-    except KeyError as error:
-        raise InputError(f"{path}: expected the key {error}, found none") from error
 
 
 def members_of(predictions: Sequence[Prediction]) -> list[Member]:

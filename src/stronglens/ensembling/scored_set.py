@@ -46,7 +46,7 @@ def open_scored(csv: Path) -> ScoredSet:
         It is missing, malformed, changed since it was made, or not of a test set.
     """
     ensemble = open_ensemble(csv)
-    threshold = ensemble.description.get("threshold")
+    threshold = ensemble.description.threshold
     if threshold is None:
         raise InputError(f"{csv}: expected the ensemble of a test set, found one without a threshold")
     text = dict.fromkeys(("object", "path", "domain"), TEXT)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -190,3 +190,16 @@ def check_sha256(path: Path, expected: str, stated_in: Path) -> None:
             f"{path}: expected sha256 {expected[:12]}… as {stated_in} states, found {found[:12]}…; "
             f"the file was changed or cut short since it was made: remove it and run again"
         )
+
+
+def check_stated(path: Path, sha256: Mapping[str, str], stated_in: Path) -> None:
+    """Refuse a file that is not the one whose SHA-256 is stated under its name (see `check_sha256`).
+
+    Raises
+    ------
+    InputError
+        None is stated, or the file is missing or another.
+    """
+    if path.name not in sha256:
+        raise InputError(f"{stated_in}: expected the sha256 of {path.name}, found none")
+    check_sha256(path, sha256[path.name], stated_in)

@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
+from pydantic import Field, PlainSerializer
 
-from stronglens.formats.artefact import check_sha256, read_json
+from stronglens.formats.artefact import check_stated
+from stronglens.formats.prediction_files import Member, Which
+from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.tables import read_table
-from stronglens.running.errors import InputError
 
 Level = Literal["object", "file"]
-Which = Literal["val", "test"]
 
 KEY_COLUMN: dict[Level, str] = {"object": "object", "file": "path"}
 """The column that names what is combined."""
@@ -35,6 +36,27 @@ def description_of(csv: Path) -> Path:
     return csv.with_name(csv.name.partition("_ens")[0] + "_ens.json")
 
 
+class EnsembleDescription(Sidecar):
+    """What `val_ens.json` or `test_ens.json` says of an ensemble's table."""
+
+    KIND: ClassVar[str] = "the description of an ensemble"
+
+    members: list[Annotated[Member, PlainSerializer(Member.as_dict)]]
+    """Whose probabilities are combined, in order of model and seed."""
+    level: Level
+    """What a row is."""
+    sha256: dict[str, str]
+    """SHA-256 of the table, by its name."""
+    n_rows: int | None = None
+    """Rows of the table."""
+    threshold: float | None = None
+    """t*, where the table is of a test set."""
+    combination: dict[str, Any] | None = None
+    """Of `stronglens.ensembling.combination.Combination`; None for plain means."""
+    lens_parameters: dict[str, int] = Field(default_factory=dict)
+    """Members that estimate each parameter of lenses."""
+
+
 @dataclass(frozen=True)
 class EnsembleTable:
     """An ensemble's table and what its description says.
@@ -43,18 +65,17 @@ class EnsembleTable:
     ----------
     csv : Path
         The table.
-    description : dict
-        members, level, n_rows, and threshold where it is of a test set.
+    description : EnsembleDescription
+        What the file beside it says.
     """
 
     csv: Path
-    description: dict[str, Any]
+    description: EnsembleDescription
 
     @property
     def level(self) -> Level:
         """What a row is."""
-        level: Level = self.description["level"]
-        return level
+        return self.description.level
 
     def read(self, types: dict[str, pa.DataType]) -> pa.Table:
         """Read some columns (see `stronglens.formats.tables.read_table`)."""
@@ -75,11 +96,6 @@ def open_ensemble(csv: Path) -> EnsembleTable:
         The description is missing or says too little, or the table is not the one it describes.
     """
     path = description_of(csv)
-    description = read_json(path)
-    for key in ("members", "level", "sha256"):
-        if key not in description:
-            raise InputError(f"{path}: expected the description of an ensemble, found no {key}")
-    if csv.name not in description["sha256"]:
-        raise InputError(f"{path}: expected the sha256 of {csv.name}, found none")
-    check_sha256(csv, description["sha256"][csv.name], path)
+    description = EnsembleDescription.read(path)
+    check_stated(csv, description.sha256, path)
     return EnsembleTable(csv, description)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from pyarrow import parquet
 
-from stronglens.formats.artefact import check_sha256, read_json
-from stronglens.formats.packed import PARAMETERS, SUMMARY
+from stronglens.formats.artefact import check_stated
+from stronglens.formats.packed import PARAMETERS, SUMMARY, PackSummary
 from stronglens.running.errors import InputError
 
 
@@ -37,10 +37,8 @@ def read_lens_values(packed: Sequence[Path], names: Sequence[str]) -> pd.DataFra
     """
     tables = []
     for folder in packed:
-        path, summary = folder / PARAMETERS, read_json(folder / SUMMARY)
-        if PARAMETERS not in summary["sha256"]:
-            raise InputError(f"{folder / SUMMARY}: expected the sha256 of {PARAMETERS}, found none")
-        check_sha256(path, summary["sha256"][PARAMETERS], folder / SUMMARY)
+        path = folder / PARAMETERS
+        check_stated(path, PackSummary.read(folder / SUMMARY).sha256, folder / SUMMARY)
         known = [name for name in names if name in parquet.read_schema(path).names]
         table = pd.read_parquet(path, columns=["object", *known]).set_index("object")
         for name in known:

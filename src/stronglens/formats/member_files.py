@@ -3,18 +3,109 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
+from stronglens.formats.artefact import check_sha256, sha256_of, write_aside
+from stronglens.formats.sidecar import Part, Sidecar
 from stronglens.running.errors import InputError
 
-WEIGHTS, DESCRIPTION = "best.pt", "best.json"
+WEIGHTS, DESCRIPTION, RESULTS = "best.pt", "best.json", "results.json"
 """Names of a member's files in its folder."""
 
-FORMAT = 1
+
+class _Trained(Sidecar):
+    """What was trained, with what, on what."""
+
+    model: str
+    """Name of the model."""
+    seed: int
+    settings: dict[str, Any]
+    """Of `stronglens.settings.member.MemberSettings`, with all that was measured on the training samples."""
+    cutouts_sha256: str | None = None
+    index_sha256: str | None = None
+    objects_sha256: str | None = None
+    """SHA-256 of the cutouts, the index and the table of splits that were learnt from; None where the weights
+    come from elsewhere."""
+    parameters_sha256: str | None = None
+    """That of the parameters of lenses, where some are estimated."""
+    device: str | None = None
+    """What was computed on, in words."""
+    torch: str | None = None
+    """Version of PyTorch."""
+    precision: str | None = None
+    """Type of number that was computed in."""
+    same_bytes_again: bool | None = None
+    """Whether the same training on the same machine gives the same bytes."""
+    way: str | None = None
+    """How steps were taken: eager, compiled, …"""
+
+
+class MemberDescription(_Trained):
+    """What `best.json` says of weights."""
+
+    KIND: ClassVar[str] = "the description of a member"
+
+    weights_sha256: str
+    """SHA-256 of `best.pt`."""
+    size_px: int
+    """Side of the cutouts before padding, in pixels."""
+    in_chans: int
+    """Channels of the network's input."""
+    best_epoch: int | None = None
+    """The epoch, from 1, that the weights are of."""
+    val_auc: float | None = None
+    """AUC of its validation samples."""
+    lens_parameters: dict[str, Any] | None = None
+    """Of `stronglens.networks.lens_scaling.LensScaling`: units of the estimates."""
+    imported: bool = False
+    """Whether the weights were trained elsewhere."""
+    source: str | None = None
+    source_sha256: str | None = None
+    """The checkpoint that they come from, then."""
+
+
+class BestEpoch(Part):
+    """Figures of the epoch whose weights are kept: mean binary cross-entropies, accuracies at 0.5."""
+
+    epoch: int
+    """From 1."""
+    val_auc: float | None
+    train_loss: float | None = None
+    train_acc: float | None = None
+    val_loss: float | None = None
+    val_acc: float | None = None
+    lr: float | None = None
+    """Learning rate."""
+
+
+class SampleScores(Part):
+    """Figures of a network on samples; None where undefined."""
+
+    auc: float | None
+    acc: float | None = None
+    """Accuracy at probability 0.5."""
+    loss: float | None = None
+    """Mean binary cross-entropy."""
+
+
+class TrainingResults(_Trained):
+    """What `results.json` says of a training."""
+
+    KIND: ClassVar[str] = "the results of a training"
+
+    best: BestEpoch
+    test: SampleScores
+    """Of the test split."""
+    n_epochs: int
+    """Epochs that were trained."""
+    n_samples: dict[str, int] = Field(default_factory=dict)
+    """Samples by split."""
+    lens_parameters: dict[str, Any] | None = None
+    """Losses, and errors by split, of estimates of lens parameters."""
 
 
 def write_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
@@ -49,15 +140,14 @@ def write_member(folder: Path, state_dict: Mapping[str, Tensor], description: Ma
     state_dict : mapping of str to Tensor
         The weights, with timm's names.
     description : mapping of str to JSON values
-        What the weights are: model, seed, settings (of `MemberSettings`), size_px, in_chans, cutouts_sha256,
-        objects_sha256, and more if there is more to say. `format` and `weights_sha256` are added.
+        What the weights are: the fields of `MemberDescription` but for `weights_sha256`, which is added.
     """
     write_weights(folder / WEIGHTS, state_dict)
-    stated = {"format": FORMAT, "weights_sha256": sha256_of(folder / WEIGHTS)}
-    write_json(folder / DESCRIPTION, {**description, **stated})
+    stated = {**description, "weights_sha256": sha256_of(folder / WEIGHTS)}
+    MemberDescription.model_validate(stated).write(folder / DESCRIPTION)
 
 
-def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_member(folder: Path) -> tuple[MemberDescription, dict[str, Tensor]]:
     """Read a member: what it is, and its weights.
 
     Parameters
@@ -67,7 +157,7 @@ def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     Returns
     -------
-    description : dict
+    description : MemberDescription
         What `best.json` says.
     state_dict : dict of str to Tensor
         The weights, on the CPU.
@@ -75,16 +165,11 @@ def read_member(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises
     ------
     InputError
-        A file is missing, `best.json` has another format, or `best.pt` is not the file it states, holds
-        anything but tensors, or weights that are not finite.
+        A file is missing, `best.json` is damaged or of a newer format, or `best.pt` is not the file it
+        states, holds anything but tensors, or weights that are not finite.
     """
-    description = read_json(folder / DESCRIPTION)
-    if description.get("format") != FORMAT or "weights_sha256" not in description:
-        raise InputError(
-            f"{folder / DESCRIPTION}: expected the description of a member with format {FORMAT} and "
-            f"weights_sha256, found format {description.get('format')} and keys {sorted(description)}"
-        )
-    check_sha256(folder / WEIGHTS, description["weights_sha256"], folder / DESCRIPTION)
+    description = MemberDescription.read(folder / DESCRIPTION)
+    check_sha256(folder / WEIGHTS, description.weights_sha256, folder / DESCRIPTION)
     try:
         state_dict: dict[str, Tensor] = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many kinds for what it does not know

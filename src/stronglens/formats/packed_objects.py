@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import compute, parquet
 
-from stronglens.formats.artefact import check_sha256, read_json
-from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED, SUMMARY, identity_of, reading_parquet
+from stronglens.formats.artefact import check_stated
+from stronglens.formats.packed import INDEX, REJECTED, SUMMARY, PackSummary, reading_parquet
 from stronglens.formats.tables import INTEGER, TEXT, read_table
 from stronglens.running.errors import InputError
 
@@ -22,27 +21,27 @@ class PackedObjects:
     ----------
     folder : Path
         Where it lies.
-    summary : dict
+    summary : PackSummary
         What `summary.json` says.
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: PackSummary
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What predictions made from it state (see `stronglens.formats.packed.identity_of`)."""
-        return identity_of(self.summary)
+        """What predictions made from it state (see `stronglens.formats.packed.PackSummary.identity`)."""
+        return self.summary.identity
 
     @property
     def labelled(self) -> bool:
         """Whether labels and domains are the truth."""
-        return bool(self.summary["labelled"])
+        return self.summary.labelled
 
     @property
     def n_cutouts(self) -> int:
         """Number of readable cutouts."""
-        return int(self.summary["n_cutouts"])
+        return self.summary.n_cutouts
 
     def index(self, columns: Sequence[str]) -> pa.Table:
         """Read columns of the index: a row per readable cutout, the bands of an object next to each other.
@@ -53,7 +52,7 @@ class PackedObjects:
             The index is missing, is not the one that `summary.json` describes, or lacks a column.
         """
         path = self.folder / INDEX
-        check_sha256(path, self.summary["sha256"][INDEX], self.folder / SUMMARY)
+        check_stated(path, self.summary.sha256, self.folder / SUMMARY)
         with reading_parquet(path):
             table = parquet.read_table(path, columns=list(columns))
         missing = [name for name in columns if name not in table.column_names]
@@ -72,9 +71,7 @@ class PackedObjects:
             `rejected.csv` is missing, malformed, or not the one that `summary.json` describes.
         """
         path = self.folder / REJECTED
-        if REJECTED not in self.summary["sha256"]:
-            raise InputError(f"{self.folder / SUMMARY}: expected the sha256 of {REJECTED}, found none")
-        check_sha256(path, self.summary["sha256"][REJECTED], self.folder / SUMMARY)
+        check_stated(path, self.summary.sha256, self.folder / SUMMARY)
         table = read_table(path, {"path": TEXT, "object": TEXT})
         return table.filter(compute.not_equal(table["object"], ""))
 
@@ -85,17 +82,9 @@ def open_objects(folder: Path) -> PackedObjects:
     Raises
     ------
     InputError
-        `summary.json` is missing or says too little.
+        `summary.json` cannot be read (see `stronglens.formats.sidecar.Sidecar.read`).
     """
-    path = folder / SUMMARY
-    summary = read_json(path)
-    missing = [key for key in ("labelled", "n_cutouts", "sha256") if key not in summary]
-    if missing:
-        raise InputError(f"{path}: expected the summary of a packed data set, found no {', '.join(missing)}")
-    for name in (CUTOUTS, INDEX):
-        if name not in summary["sha256"]:
-            raise InputError(f"{path}: expected the sha256 of {name}, found none")
-    return PackedObjects(folder, summary)
+    return PackedObjects(folder, PackSummary.read(folder / SUMMARY))
 
 
 def parts_of(folders: Sequence[Path], n_parts: int | None) -> list[Path]:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.formats.packed import INDEX, PackedSet, open_cutouts, reading_parquet
+from stronglens.formats.packed import INDEX, PackedSet, PackSummary, open_cutouts, reading_parquet
 
 PIECE_ROWS = 2**17
 """Cutouts of a piece: their rows of the index take some 40 MB."""
@@ -28,7 +27,7 @@ class PackedPieces:
 
     folder: Path
     cutouts: npt.NDArray[np.float32]
-    summary: dict[str, Any]
+    summary: PackSummary
 
     def pieces(self, columns: Sequence[str] | None = None) -> Iterator[PackedSet]:
         """Give the set in pieces of whole objects, in order, each as a set of its own.

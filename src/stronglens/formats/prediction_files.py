@@ -1,21 +1,170 @@
-"""The files of a member's predictions, written as they come."""
+"""The files of a member's predictions: what describes them, and the table and arrays, as they come."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pydantic import ConfigDict, Field
 
-from stronglens.formats.artefact import sha256_of, write_aside, write_json, writing
+from stronglens.formats.artefact import sha256_of, write_aside, writing
+from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.tables import write_names, write_rows
+from stronglens.running.errors import InputError
+
+Which = Literal["val", "test"]
 
 _COLUMNS = ("path", "domain", "label", "prob", "pred", "object", "band")
 _ARRAYS = {"labels": ("label", "<i8"), "probs": ("prob", "<f8"), "preds": ("pred", "<i8")}
 """Column and type of each array."""
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """A trained network: model, seed and the SHA-256 of its weights; and whether it saw all symmetries."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    model: str
+    seed: int
+    weights_sha256: str
+    test_time_augmentation: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.model} seed {self.seed}"
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The member as it stands in JSON."""
+        augmented = {"test_time_augmentation": True} if self.test_time_augmentation else {}
+        return {"model": self.model, "seed": self.seed, "weights_sha256": self.weights_sha256, **augmented}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The predictions of one member for one packed data set.
+
+    Attributes
+    ----------
+    csv : Path
+        The table of samples.
+    stated_in : Path
+        The JSON file beside it.
+    csv_sha256 : str
+        What that file states of the table.
+    member : Member
+        Who made them.
+    cutouts_sha256, index_sha256 : str
+        From which cutouts, and from which index of them.
+    objects_sha256 : str or None
+        With which split; None where all objects were predicted.
+    n_samples : int
+        Rows of the table.
+    estimated : tuple of str
+        Lens parameters that the member estimates, each a column of the table.
+    bands : frozenset of str or None
+        The bands that the member looks at; None where it looks at every cutout.
+    """
+
+    csv: Path
+    stated_in: Path
+    csv_sha256: str
+    member: Member
+    cutouts_sha256: str
+    index_sha256: str
+    objects_sha256: str | None
+    n_samples: int
+    estimated: tuple[str, ...] = ()
+    bands: frozenset[str] | None = None
+
+    @property
+    def made_from(self) -> tuple[str, str]:
+        """The packed data set, as `stronglens.formats.packed_objects.PackedObjects.identity` gives it."""
+        return self.cutouts_sha256, self.index_sha256
+
+
+class PredictionDescription(Sidecar):
+    """What `pred_val.json` or `pred_test.json` says of a member's predictions."""
+
+    KIND: ClassVar[str] = "the description of predictions"
+
+    which: str
+    """Names the files: val or test."""
+    model: str
+    """Name of the member's model."""
+    seed: int
+    weights_sha256: str
+    """SHA-256 of the weights that predicted."""
+    cutouts_sha256: str
+    index_sha256: str
+    """SHA-256 of the cutouts and of the index of the packed data that were predicted."""
+    objects_sha256: str | None
+    """That of the table of splits; None where the whole set was predicted."""
+    n_samples: int
+    """Rows of the table."""
+    sha256: dict[str, str]
+    """SHA-256 of the table, by its name."""
+    n_objects: int | None = None
+    bands: Literal["each"] | list[str] = "each"
+    """Bands that the member looks at; `each`: every cutout."""
+    test_time_augmentation: bool = False
+    """Whether probabilities are means over all symmetries."""
+    lens_parameters: list[str] = Field(default_factory=list)
+    """Lens parameters that are estimated, each a column of the table."""
+
+    @property
+    def member(self) -> Member:
+        """Who made them."""
+        return Member(self.model, self.seed, self.weights_sha256, self.test_time_augmentation)
+
+    @property
+    def made_from(self) -> tuple[str, str]:
+        """The packed data set, as `stronglens.formats.packed.PackSummary.identity` gives it."""
+        return self.cutouts_sha256, self.index_sha256
+
+
+def description_name(which: str) -> str:
+    """Name of the file that describes predictions."""
+    return f"pred_{which}.json"
+
+
+def open_prediction(folder: Path, which: Which) -> Prediction:
+    """Read what a folder of predictions says of itself.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `pred_{which}.csv` and `pred_{which}.json`.
+    which : "val" or "test"
+        Which of them.
+
+    Raises
+    ------
+    InputError
+        The JSON file is missing or damaged, or speaks of other predictions.
+    """
+    path, csv = folder / description_name(which), folder / f"pred_{which}.csv"
+    stated = PredictionDescription.read(path)
+    if stated.which != which:
+        raise InputError(f"{path}: expected predictions of {which}, found {stated.which}")
+    if csv.name not in stated.sha256:
+        raise InputError(f"{path}: expected the sha256 of {csv.name}, found none")
+    return Prediction(
+        csv=csv,
+        stated_in=path,
+        csv_sha256=stated.sha256[csv.name],
+        member=stated.member,
+        cutouts_sha256=stated.cutouts_sha256,
+        index_sha256=stated.index_sha256,
+        objects_sha256=stated.objects_sha256,
+        n_samples=stated.n_samples,
+        estimated=tuple(stated.lens_parameters),
+        bands=None if stated.bands == "each" else frozenset(stated.bands),
+    )
 
 
 class PredictionFiles:
@@ -95,7 +244,7 @@ def prediction_files(
     n_samples : int
         How many are going to be added.
     origin : mapping
-        What made the predictions, for the JSON.
+        What made the predictions: the fields of `PredictionDescription` that are not known here.
     estimates : sequence of str
         Names of the lens parameters that are estimated.
 
@@ -112,14 +261,11 @@ def prediction_files(
         yield files
         if files.n_samples != n_samples:
             raise RuntimeError(f"{csv_path}: expected {n_samples} samples, found {files.n_samples}")
-    write_json(
-        out_dir / f"pred_{which}.json",
-        {
-            **origin,
-            "format": 1,
-            "which": which,
-            "n_samples": files.n_samples,
-            "n_objects": files.n_objects,
-            "sha256": {csv_path.name: sha256_of(csv_path)},
-        },
-    )
+    stated = {
+        **origin,
+        "which": which,
+        "n_samples": files.n_samples,
+        "n_objects": files.n_objects,
+        "sha256": {csv_path.name: sha256_of(csv_path)},
+    }
+    PredictionDescription.model_validate(stated).write(out_dir / description_name(which))

@@ -1,19 +1,55 @@
-"""Reading which objects belong to which split, and refusing a table that would leak."""
+"""Which objects belong to which split: the table and what describes it; one that would leak is refused."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
-from stronglens.formats.artefact import check_sha256, read_json
-from stronglens.formats.packed import PackedSet, identity_of
+from stronglens.formats.artefact import check_stated, sha256_of, write_aside
+from stronglens.formats.packed import PackedSet, PackSummary
+from stronglens.formats.sidecar import Part, Sidecar, naming
 from stronglens.running.errors import InputError
 
 OBJECTS, DESCRIPTION = "objects.parquet", "objects.json"
 SPLITS = ("train", "val", "test")
+
+
+class SplitCounts(Part):
+    """How the objects are divided."""
+
+    n_objects: int = 0
+    n_groups: int = 0
+    n_grouped_objects: int = 0
+    """Objects that share a group with another."""
+    split: dict[str, int] = Field(default_factory=dict)
+    """Objects by split."""
+    bucket: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Objects by bucket and split."""
+
+
+class SplitDescription(Sidecar):
+    """What `objects.json` says of a split."""
+
+    KIND: ClassVar[str] = "the description of a split"
+
+    cutouts_sha256: str
+    index_sha256: str
+    """SHA-256 of the cutouts and of the index of the packed data that were divided."""
+    sha256: Annotated[dict[str, str], naming(OBJECTS)]
+    """SHA-256 of the table, by its name."""
+    counts: SplitCounts = SplitCounts()
+    settings: dict[str, Any] | None = None
+    """Of `stronglens.settings.data.SplitSettings`."""
+
+    @property
+    def objects_sha256(self) -> str:
+        """SHA-256 of the table, by which later steps know the split."""
+        return self.sha256[OBJECTS]
 
 
 @dataclass(frozen=True)
@@ -24,12 +60,12 @@ class SplitTable:
     ----------
     objects : DataFrame
         A row per object: object, group, split, bucket, label.
-    description : dict
+    description : SplitDescription
         What `objects.json` says.
     """
 
     objects: pd.DataFrame
-    description: dict[str, Any]
+    description: SplitDescription
 
     def choose(self, index: pd.DataFrame, split: str) -> npt.NDArray[np.bool_]:
         """The cutouts of a split, as a mask over the rows of a packed index; `all` is every split.
@@ -51,6 +87,36 @@ class SplitTable:
         return np.asarray(found == split)
 
 
+def write_splits(
+    folder: Path, objects: pd.DataFrame, packed: PackSummary, settings: Mapping[str, Any], counts: SplitCounts
+) -> None:
+    """Write the table of a split, and what describes it.
+
+    Parameters
+    ----------
+    folder : Path
+        Receives `objects.parquet` and `objects.json`.
+    objects : DataFrame
+        A row per object: object, group, split, bucket, label.
+    packed : PackSummary
+        The data that are divided.
+    settings : mapping of str to JSON values
+        How.
+    counts : SplitCounts
+        How many objects are where.
+    """
+    with write_aside(folder / OBJECTS) as aside:
+        objects.to_parquet(aside, index=False)
+    cutouts_sha256, index_sha256 = packed.identity
+    SplitDescription(
+        settings=dict(settings),
+        counts=counts,
+        sha256={OBJECTS: sha256_of(folder / OBJECTS)},
+        cutouts_sha256=cutouts_sha256,
+        index_sha256=index_sha256,
+    ).write(folder / DESCRIPTION)
+
+
 def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
     """Open the split of a packed data set.
 
@@ -60,9 +126,9 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
         The table is missing or changed, was made from other data, or has a group, an image or an id in two
         splits.
     """
-    description = read_json(folder / DESCRIPTION)
-    check_sha256(folder / OBJECTS, description["sha256"][OBJECTS], folder / DESCRIPTION)
-    if (description["cutouts_sha256"], description["index_sha256"]) != identity_of(packed.summary):
+    description = SplitDescription.read(folder / DESCRIPTION)
+    check_stated(folder / OBJECTS, description.sha256, folder / DESCRIPTION)
+    if (description.cutouts_sha256, description.index_sha256) != packed.summary.identity:
         raise InputError(
             f"{folder / DESCRIPTION}: expected the split of {packed.folder}, found one of other data"
         )

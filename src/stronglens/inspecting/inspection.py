@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.formats.artefact import check_sha256, write_json
+from stronglens.formats.artefact import check_stated, write_json
 from stronglens.formats.packed import REJECTED, SUMMARY, PackedSet, open_packed
 from stronglens.formats.split_table import open_splits
 from stronglens.inspecting.cutout_statistics import frame_noise
@@ -53,7 +53,7 @@ def inspect_data(
         A file is missing, or not what the JSON beside it describes.
     """
     packed = open_packed(packed_folder)
-    described = packed.summary
+    described = packed.summary.model_dump(mode="json")
     chosen = choose_cutouts(packed, n_cutouts)
     pixels = {
         bucket: {band: describe_pixels(packed.cutouts[rows]) for band, rows in bands.items()}
@@ -71,7 +71,7 @@ def inspect_data(
             "bad_files": _bad_files(packed),
             "splits": None
             if splits_folder is None
-            else open_splits(splits_folder, packed).description["counts"],
+            else open_splits(splits_folder, packed).description.counts.model_dump(mode="json"),
             "pixels": pixels,
         },
     )
@@ -86,7 +86,7 @@ def inspect_data(
 
 def bucket_names(packed: PackedSet) -> pd.Series:
     """Bucket of each cutout; the name of the data set where buckets are unknown."""
-    return packed.index["bucket"].replace("", packed.summary["dataset"])
+    return packed.index["bucket"].replace("", packed.summary.dataset)
 
 
 def choose_cutouts(
@@ -145,7 +145,7 @@ def choose_sheet(packed: PackedSet, n_objects: int) -> ContactSheet:
         rows.append(inside[index["object"].iloc[inside].isin(objects[bucket])])
     chosen = np.concatenate(rows)
     return ContactSheet(
-        packed.summary["dataset"],
+        packed.summary.dataset,
         len(index),
         index["object"].nunique(),
         n_objects,
@@ -200,6 +200,6 @@ def _count_cutouts(packed: PackedSet) -> dict[str, dict[str, int]]:
 
 def _bad_files(packed: PackedSet) -> list[dict[str, Any]]:
     path = packed.folder / REJECTED
-    check_sha256(path, packed.summary["sha256"][REJECTED], packed.folder / SUMMARY)
+    check_stated(path, packed.summary.sha256, packed.folder / SUMMARY)
     with path.open(encoding="utf-8", newline="") as text:
         return [row for row in csv.DictReader(text) if row["object"]]

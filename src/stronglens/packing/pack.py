@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.formats.artefact import sha256_of, write_aside, write_json
-from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY
+from stronglens.formats.artefact import sha256_of, write_aside
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY, PackSummary
 from stronglens.packing.blocks import BLOCK_FILES, Block, Reads, Wanted, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
 from stronglens.packing.parameters import match_parameters, with_coordinates
@@ -122,7 +122,7 @@ def build_buckets(
         "parameters": parameter_counts,
         "sha256": {name: sha256_of(out_dir / name) for name in (CUTOUTS, INDEX, PARAMETERS, REJECTED)},
     }
-    write_json(out_dir / SUMMARY, summary)
+    PackSummary.model_validate(summary).write(out_dir / SUMMARY)
     log_summary(summary, rejected, leftovers)
 
 

@@ -113,7 +113,6 @@ def summarise(
     packed = objects.packed
     lost = np.flatnonzero(~packed.any(axis=1))
     return {
-        "format": 1,
         "dataset": settings.dataset,
         "labelled": settings.labelled is not None,
         "size_px": settings.size_px,

@@ -6,18 +6,17 @@ And to estimates of lens parameters, where the member gives some.
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from stronglens.formats.member_files import read_member
+from stronglens.formats.member_files import MemberDescription, read_member
 from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.formats.packed_pieces import PackedPieces, open_pieces
 from stronglens.formats.prediction_files import prediction_files
-from stronglens.formats.split_table import OBJECTS, open_splits
+from stronglens.formats.split_table import open_splits
 from stronglens.networks.compiled import Compile, Forward, compiled, pays
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
@@ -111,7 +110,7 @@ def predict_member(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     description, weights = read_member(member_folder)
-    settings = MemberSettings.model_validate(description["settings"])
+    settings = MemberSettings.model_validate(description.settings)
     packed = open_pieces(packed_folder)
     _check_size(member_folder, description, packed)
     chosen, objects_sha256 = None, None
@@ -129,7 +128,7 @@ def predict_member(
     report_unseen(
         f"{packed_folder}, for {member_folder}", settings.bands, count.n_samples, count.blind, count.n_blind
     )
-    side = settings.preprocess.pad_to_px or int(packed.summary["size_px"])
+    side = settings.preprocess.pad_to_px or packed.summary.size_px
     network = build_network(
         settings.network.model_copy(update={"pretrained": False}), settings.in_chans, side, settings.n_outputs
     )
@@ -141,11 +140,11 @@ def predict_member(
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
     origin = {
-        "model": description["model"],
-        "seed": description["seed"],
-        "weights_sha256": description["weights_sha256"],
-        "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
-        "index_sha256": packed.summary["sha256"][INDEX],
+        "model": description.model,
+        "seed": description.seed,
+        "weights_sha256": description.weights_sha256,
+        "cutouts_sha256": packed.summary.sha256[CUTOUTS],
+        "index_sha256": packed.summary.sha256[INDEX],
         "objects_sha256": objects_sha256,
         "bands": settings.bands,
         **({"test_time_augmentation": True} if augmented else {}),
@@ -153,7 +152,7 @@ def predict_member(
     }
     with algorithms(settings.train):
         # All parts of a set make the same choice, and the one that the whole would make.
-        n_shown = n_views * count.n_samples * int(packed.summary.get("parts", 1))
+        n_shown = n_views * count.n_samples * packed.summary.parts
         dtype = autocast_dtype(device, settings.train.precision)
         image_shape = (settings.in_chans, side, side)
         if device.type == "cpu" or batch_size is not None or settings.train.deterministic:
@@ -190,7 +189,7 @@ def _choose(packed_folder: Path, splits_folder: Path, split: str) -> tuple[npt.N
     """
     packed = open_packed(packed_folder, check=False)
     splits = open_splits(splits_folder, packed)
-    return splits.choose(packed.index, split), splits.description["sha256"][OBJECTS]
+    return splits.choose(packed.index, split), splits.description.objects_sha256
 
 
 def predict_pieces(
@@ -271,12 +270,12 @@ def _in_views(forward: Forward, n_views: int) -> Forward:
 
 
 def _scaling(
-    member_folder: Path, description: dict[str, Any], settings: MemberSettings
+    member_folder: Path, description: MemberDescription, settings: MemberSettings
 ) -> LensScaling | None:
     """Units of the member's estimates of lens parameters, if it gives some."""
     if settings.lens_parameters is None:
         return None
-    scaling = LensScaling.model_validate(description.get("lens_parameters", {}))
+    scaling = LensScaling.model_validate(description.lens_parameters or {})
     targets = settings.lens_parameters.targets
     if list(scaling.names) != targets:
         raise InputError(
@@ -286,8 +285,8 @@ def _scaling(
     return scaling
 
 
-def _check_size(member_folder: Path, description: dict[str, Any], packed: PackedPieces) -> None:
-    expected, found = description["size_px"], packed.summary["size_px"]
+def _check_size(member_folder: Path, description: MemberDescription, packed: PackedPieces) -> None:
+    expected, found = description.size_px, packed.summary.size_px
     if expected != found:
         raise InputError(
             f"{packed.folder}: expected cutouts of {expected} px, on which {member_folder} was trained, "
@@ -296,16 +295,16 @@ def _check_size(member_folder: Path, description: dict[str, Any], packed: Packed
 
 
 def _check_same_split(
-    member_folder: Path, description: dict[str, Any], packed: PackedPieces, objects_sha256: str
+    member_folder: Path, description: MemberDescription, packed: PackedPieces, objects_sha256: str
 ) -> None:
-    if description.get("imported"):
+    if description.imported:
         logging.getLogger("stronglens").warning(
             "%s was trained elsewhere: it may have learnt objects of this split, which flatters its scores",
             member_folder,
         )
         return
-    trained_on = (description["cutouts_sha256"], description["objects_sha256"])
-    if trained_on != (packed.summary["sha256"][CUTOUTS], objects_sha256):
+    trained_on = (description.cutouts_sha256, description.objects_sha256)
+    if trained_on != (packed.summary.sha256[CUTOUTS], objects_sha256):
         raise InputError(
             f"{member_folder}/best.json: expected weights trained on {packed.folder} with this split, "
             "found others; train the member again"

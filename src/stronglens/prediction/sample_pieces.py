@@ -66,7 +66,7 @@ class SamplePieces:
         n_samples, n_blind = 0, 0
         blind: list[str] = []
         for piece, chosen in self._pieces(["object", "band"]):
-            objects, seen = objects_seen(piece.index, self.bands, chosen, self.packed.summary["bands"])
+            objects, seen = objects_seen(piece.index, self.bands, chosen, self.packed.summary.bands)
             taken = slice(0, self._at_most(n_samples + len(objects)) - n_samples)
             unseen = objects[taken][~seen[taken]]
             n_samples += len(seen[taken])
@@ -78,7 +78,7 @@ class SamplePieces:
         """Give the samples of each piece, whose rows are counted within the piece."""
         n_samples = 0
         for piece, chosen in self._pieces():
-            samples = make_samples(piece.index, self.bands, chosen, self.packed.summary["bands"])
+            samples = make_samples(piece.index, self.bands, chosen, self.packed.summary.bands)
             samples = samples.part(0, self._at_most(n_samples + len(samples)) - n_samples)
             n_samples += len(samples)
             yield piece, samples

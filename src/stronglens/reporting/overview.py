@@ -10,8 +10,11 @@ import numpy as np
 import yaml
 
 from stronglens.ensembling.scored_set import open_scored
-from stronglens.formats.artefact import check_sha256, read_json, write_text
-from stronglens.formats.packed import REJECTED
+from stronglens.formats.artefact import check_stated, read_json, write_text
+from stronglens.formats.member_files import DESCRIPTION as MEMBER
+from stronglens.formats.member_files import RESULTS, MemberDescription, TrainingResults
+from stronglens.formats.packed import REJECTED, PackSummary
+from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
 
 METRICS = {
@@ -129,8 +132,9 @@ def describe_data(
     InputError
         A file is missing or malformed.
     """
-    labelled, inspected, counts = read_json(summary), read_json(inspection), read_json(splits)["counts"]
-    sets = {"labelled": labelled} | {name: read_json(path) for name, path in tests.items()}
+    labelled, inspected = PackSummary.read(summary), read_json(inspection)
+    counts = SplitDescription.read(splits).counts
+    sets = {"labelled": labelled} | {name: PackSummary.read(path) for name, path in tests.items()}
     parts = [
         html.heading("Files"),
         html.table(
@@ -139,11 +143,11 @@ def describe_data(
                 (
                     name,
                     *(
-                        f"{one[key]:,}"
-                        for key in ("n_files", "n_cutouts", "n_objects", "n_objects_incomplete")
+                        f"{number:,}"
+                        for number in (one.n_files, one.n_cutouts, one.n_objects, one.n_objects_incomplete)
                     ),
-                    f"{one['n_rejected']:,}",
-                    f"{one['n_rejected'] / max(one['n_files'], 1):.3%}",
+                    f"{one.n_rejected:,}",
+                    f"{one.n_rejected / max(one.n_files, 1):.3%}",
                 )
                 for name, one in sets.items()
             ],
@@ -155,20 +159,20 @@ def describe_data(
                 "training",
                 "validation",
                 "held out",
-                *(f"{band} cutouts" for band in labelled["bands"]),
+                *(f"{band} cutouts" for band in labelled.bands),
             ),
             [
                 (
                     bucket,
                     *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
-                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled["bands"]),
+                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
                 )
-                for bucket, of_bucket in counts["bucket"].items()
+                for bucket, of_bucket in counts.bucket.items()
             ],
         ),
         html.paragraph(
-            f"{counts['n_objects']:,} objects in {counts['n_groups']:,} groups; "
-            f"{counts['n_grouped_objects']:,} objects share an id or pixels with another and stay with it in "
+            f"{counts.n_objects:,} objects in {counts.n_groups:,} groups; "
+            f"{counts.n_grouped_objects:,} objects share an id or pixels with another and stay with it in "
             "one split.",
             "note",
         ),
@@ -183,7 +187,7 @@ def describe_data(
                     *(f"{one[key]:.4g}" for key in ("median", "noise", "max")),
                 )
                 for bucket, bands in inspected["pixels"].items()
-                for band, one in sorted(bands.items(), key=lambda item: labelled["bands"].index(item[0]))
+                for band, one in sorted(bands.items(), key=lambda item: labelled.bands.index(item[0]))
             ],
         ),
         html.heading("Files that could not be read"),
@@ -192,16 +196,16 @@ def describe_data(
             part
             for name, path in tests.items()
             for part in _rejects(_rejected_files(path, name), name)
-            if sets[name]["n_rejected"]
+            if sets[name].n_rejected
         ),
         html.heading("Seen more than once"),
         html.table(
             ("", "how often", "with both labels"),
             [
-                (name, *(f"{labelled[key][number]:,}" for number in ("n", "n_both_labels")))
-                for key, name in (
-                    ("shared_header_ids", "ids of several objects"),
-                    ("identical_cutouts", "images of several cutouts"),
+                (name, f"{shared.n:,}", f"{shared.n_both_labels:,}")
+                for shared, name in (
+                    (labelled.shared_header_ids, "ids of several objects"),
+                    (labelled.identical_cutouts, "images of several cutouts"),
                 )
             ],
         ),
@@ -212,7 +216,7 @@ def describe_data(
 def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
     """Test set, file and reason of each cutout that was rejected; what is no cutout at all is not counted."""
     path = summary.with_name(REJECTED)
-    check_sha256(path, read_json(summary)["sha256"][REJECTED], summary)
+    check_stated(path, PackSummary.read(summary).sha256, summary)
     with path.open(encoding="utf-8", newline="") as text:
         return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
 
@@ -242,9 +246,9 @@ def _headline(results: Results) -> Iterator[str]:
         "note",
     )
     imported = [
-        f"{best['model']} seed {best['seed']}"
-        for best in (read_json(folder / "best.json") for folder in results.members)
-        if best.get("imported")
+        f"{best.model} seed {best.seed}"
+        for best in (MemberDescription.read(folder / MEMBER) for folder in results.members)
+        if best.imported
     ]
     if imported:
         yield html.paragraph(
@@ -329,16 +333,16 @@ def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
 def _members(folders: Sequence[Path]) -> Iterator[str]:
     rows = []
     for folder in folders:
-        best = read_json(folder / "best.json")
-        trained = read_json(folder / "results.json") if (folder / "results.json").is_file() else None
+        best = MemberDescription.read(folder / MEMBER)
+        trained = TrainingResults.read(folder / RESULTS) if (folder / RESULTS).is_file() else None
         rows.append(
             (
-                best["model"],
-                str(best["seed"]),
-                best["settings"]["network"]["name"],
-                f"{trained['best']['epoch']} of {trained['n_epochs']}" if trained else "trained elsewhere",
-                _value(trained["best"]["val_auc"] if trained else None),
-                _value(trained["test"]["auc"] if trained else None),
+                best.model,
+                str(best.seed),
+                best.settings["network"]["name"],
+                f"{trained.best.epoch} of {trained.n_epochs}" if trained else "trained elsewhere",
+                _value(trained.best.val_auc if trained else None),
+                _value(trained.test.auc if trained else None),
             )
         )
     yield html.heading("Members")

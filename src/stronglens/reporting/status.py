@@ -8,6 +8,7 @@ from statistics import median
 
 from stronglens.configuring.config import Config
 from stronglens.formats.artefact import read_json
+from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
 
@@ -70,15 +71,14 @@ def member_status(
         silent_s = max(0.0, now_s - written_s)
     except OSError:
         training, silent_s = TrainProgress(), None
-    if (folder / "best.json").is_file():
-        best = read_json(folder / "best.json")
-        if best.get("imported"):
+    if (folder / DESCRIPTION).is_file():
+        best = MemberDescription.read(folder / DESCRIPTION)
+        if best.imported:
             return MemberStatus(name, "done", "trained elsewhere", None, None, predictions)
-        n_epochs = (
-            read_json(folder / "results.json")["n_epochs"] if (folder / "results.json").is_file() else "?"
-        )
-        says = f"best epoch {best['best_epoch']} of {n_epochs}"
-        return MemberStatus(name, "done", says, best["val_auc"], None, predictions, training)
+        results = folder / RESULTS
+        n_epochs = TrainingResults.read(results).n_epochs if results.is_file() else "?"
+        says = f"best epoch {best.best_epoch} of {n_epochs}"
+        return MemberStatus(name, "done", says, best.val_auc, None, predictions, training)
     if silent_s is None:
         return MemberStatus(name, "waits", "", None, None, predictions)
     done, auc = len(training.epochs), training.best_auc

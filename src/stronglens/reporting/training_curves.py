@@ -11,8 +11,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stronglens.formats.artefact import read_json
 from stronglens.formats.figures import GREY, save_figure
+from stronglens.formats.member_files import RESULTS, TrainingResults
 from stronglens.running.errors import InputError
 
 PANELS = (
@@ -61,7 +61,7 @@ def read_training(folder: Path) -> Training:
     InputError
         A file is missing or malformed.
     """
-    results = read_json(folder / "results.json")
+    results = TrainingResults.read(folder / RESULTS)
     path = folder / "training_log.csv"
     try:
         epochs = pd.read_csv(path)
@@ -70,7 +70,7 @@ def read_training(folder: Path) -> Training:
     missing = {"epoch", *(column for column, _ in PANELS)} - set(epochs)
     if missing:
         raise InputError(f"{path}: expected columns {', '.join(sorted(missing))}, found none of these names")
-    return Training(results["model"], results["seed"], epochs, results["best"]["epoch"])
+    return Training(results.model, results.seed, epochs, results.best.epoch)
 
 
 def plot_training(members: Sequence[Path], path: Path) -> None:

@@ -18,6 +18,7 @@ PACKAGE = "stronglens"
 LIBRARY = Path(__file__).parents[1]
 
 EXEMPT = {
+    "stronglens": "names what the library offers, which is loaded when asked for",
     "stronglens.running": "the package itself, which is empty",
     "stronglens.running.cli": "parses options, sets up the log, and turns errors into exit codes",
     "stronglens.running.errors": "two classes of errors, which end a step",

@@ -69,7 +69,7 @@ def read_estimates(ensemble_csv: Path, packed: Sequence[Path]) -> Estimates:
         A file is missing, malformed or changed since it was made, or the ensemble estimates nothing.
     """
     ensemble = open_ensemble(ensemble_csv)
-    names = in_order(set(ensemble.description.get("lens_parameters", {})))
+    names = in_order(set(ensemble.description.lens_parameters))
     if not names:
         raise InputError(f"{ensemble_csv}: expected estimates of lens parameters, found none")
     numbers = {"label": INTEGER, "prob": REAL, **dict.fromkeys(names, REAL)}

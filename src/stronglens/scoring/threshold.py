@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from stronglens.ensembling.member_predictions import members_of, open_prediction, read_object_probs
+from stronglens.ensembling.member_predictions import members_of, read_object_probs
 from stronglens.formats.artefact import write_json
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble
+from stronglens.formats.prediction_files import open_prediction
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.formats.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.running.errors import InputError
@@ -64,7 +65,7 @@ def choose_threshold(
     labels: npt.NDArray[np.int64] = table["label"].to_numpy()
     if settings.method not in MEMBER_METHODS:
         voters = {str(ensemble_csv): probs}
-    elif "combination" in ensemble.description:
+    elif ensemble.description.combination is not None:
         raise InputError(
             f"{ensemble_csv}: expected the mean of members, for which {settings.method} is made, "
             "found them combined otherwise"
@@ -130,8 +131,8 @@ def _member_probs(
     opened = sorted(
         (open_prediction(folder, "val") for folder in predictions), key=lambda found: found.member
     )
-    members = [member.as_dict() for member in members_of(opened)]
-    if members != ensemble.description["members"] or len(opened) != len(members):
+    members = members_of(opened)
+    if members != ensemble.description.members or len(opened) != len(members):
         raise InputError(
             f"predictions: expected those of the members of {ensemble.csv}, one folder for each, found "
             f"{', '.join(str(found.member) for found in opened)}"

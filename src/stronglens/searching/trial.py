@@ -12,9 +12,9 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from stronglens.formats.artefact import read_json, write_json
-from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS
-from stronglens.formats.split_table import OBJECTS
+from stronglens.formats.artefact import write_json
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, SUMMARY, PackSummary
+from stronglens.formats.split_table import DESCRIPTION, SplitDescription
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import computed_on
@@ -205,13 +205,13 @@ class _Job:
 
 def _identity(packed_folder: Path, splits_folder: Path, settings: TrialSettings) -> dict[str, Any]:
     """All that must be the same for trials to be compared: settings, data, code. Not where the study lies."""
-    packed = read_json(packed_folder / "summary.json")["sha256"]
+    packed = PackSummary.read(packed_folder / SUMMARY).sha256
     return {
         "settings": settings.model_dump(mode="json", exclude={"storage", "password_file"}),
         "cutouts_sha256": packed[CUTOUTS],
         "index_sha256": packed[INDEX],
         **({"parameters_sha256": packed[PARAMETERS]} if settings.member.lens_parameters else {}),
-        "objects_sha256": read_json(splits_folder / "objects.json")["sha256"][OBJECTS],
+        "objects_sha256": SplitDescription.read(splits_folder / DESCRIPTION).objects_sha256,
         "code": step_sha256(__file__),
     }
 

@@ -16,6 +16,7 @@ from pydantic import (
 from stronglens.settings.base import Settings
 from stronglens.settings.domains import Domain
 from stronglens.settings.reading import ReadSettings
+from stronglens.settings.tiles import TilesSettings, with_catalogue_as_path
 
 Label = Literal["lens", "nonlens"]
 LABELS: dict[str, int] = {"lens": 1, "nonlens": 0}
@@ -66,15 +67,17 @@ BUCKETS = tuple(CHALLENGE)
 
 
 class BucketSettings(ReadSettings):
-    """Where the cutouts of a bucket lie, what they are, and how they are read where not as `data` says."""
+    """Where the cutouts of a bucket are, what they are, and what of their reading differs from `data`."""
 
     path: str = Field(min_length=1, examples=["/data/lenses"])
     """A folder of FITS files, a list file with one path a line, a table, an archive or a stack of images: see
-    docs/own_survey.md."""
+    docs/own_survey.md. With `tiles` a catalogue."""
     label: Label | None = Field(None, examples=["lens"])
     """What its objects are: `lens` or `nonlens`."""
     domain: Domain | None = Field(None, examples=["hsc"])
     """Where its objects come from: a name of your choice, by which scores are told and members restricted."""
+
+    _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
 
 def _spelt_out(value: Any) -> Any:
@@ -139,8 +142,15 @@ class CutoutSettings(ReadSettings):
 
     non_finite: Literal["reject", "fill"] = Field("reject", examples=["reject"])
     """What becomes of a cutout with pixels that are NaN or infinite: `reject` lists its file in
-    `rejected.csv`, as one that cannot be read; `fill` gives such pixels the median of the cutout's others, if
-    these are more than half, and counts pixels and cutouts in `summary.json`."""
+    `rejected.csv`, as one that cannot be read; `fill` gives such pixels the median of the rest of the cutout,
+    if that is more than half of it, and counts pixels and cutouts in `summary.json`."""
+
+    @field_validator("tiles")
+    @classmethod
+    def _tiles_have_catalogues(cls, tiles: TilesSettings | None) -> TilesSettings | None:
+        if tiles is not None and tiles.catalogue is not None:
+            raise ValueError("a catalogue belongs to one bucket or test set: write it there, as its path")
+        return tiles
 
     @field_validator("bands")
     @classmethod
@@ -155,7 +165,7 @@ class DataSettings(CutoutSettings):
     """The labelled data, and what every cutout (of test sets too) must be."""
 
     labelled: Buckets = Field(examples=["{my_lenses: {path: /data/lenses, label: lens, domain: hsc}}"])
-    """Where the labelled cutouts lie: buckets by name, of any number, each `NAME: {path, label, domain}`. The
+    """Where the labelled cutouts are: buckets by name, of any number, each `NAME: {path, label, domain}`. The
     four names of the challenge (`slsim_lenses`, `slsim_nonlenses`, `hsc_lenses`, `hsc_nonlenses`) need no
     more than a path: label and domain follow from these names."""
 
@@ -179,7 +189,7 @@ class TestSetSettings(ReadSettings):
 
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
     """A folder of FITS files, a list file with one path a line, a table, an archive or a stack of images: see
-    docs/own_survey.md."""
+    docs/own_survey.md. With `tiles` a catalogue."""
     buckets: Buckets | None = None
     """Several sources, as for labelled data; labels and domains, and the names of the challenge
     that imply them, mean nothing unless `labelled` is true."""
@@ -187,6 +197,8 @@ class TestSetSettings(ReadSettings):
     """Whether the buckets' labels and domains are the truth, so that the result can be scored."""
     parts: int = Field(1, ge=1, le=100_000, examples=[1])
     """Number of parts in which the set is packed and predicted, one job each. Changes no result."""
+
+    _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

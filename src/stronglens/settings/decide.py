@@ -48,8 +48,8 @@ class ThresholdSettings(Settings):
     purity: float = Field(0.9, gt=0, le=1, examples=[0.9])
     """For `purity`: the purity (fraction of lenses among what is called a lens) that is wanted."""
     prevalence: float | None = Field(None, gt=0, lt=1, examples=[1e-3])
-    """For `fbeta` and `purity`: fraction of lenses in the sky, for which purity is told; `null` takes that of
-    the validation objects."""
+    """For `fbeta` and `purity`: fraction of lenses in the sky, for which purity is computed; `null` takes
+    that of the validation objects."""
 
 
 FORMS_WITH_PARAMETERS = ("full", "template")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from stronglens.settings.base import Settings
+from stronglens.settings.tiles import TilesSettings
 
 PRESETS = {
     "challenge": r"(?P<object>[^/]+)_(?P<band>[^/_]+)",
@@ -136,6 +137,9 @@ class ReadSettings(Settings):
     def column(self, name: Column) -> str:
         """The name that a column has in the source."""
         return (self.columns or {}).get(name, name)
+
+    tiles: TilesSettings | None = None
+    """Coadd tiles: `path` is then a catalogue of objects to be cut out of these images."""
 
     @property
     def reading(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class StrategySettings(Settings):
     database, without a password."""
     password_file: str | None = Field(None, min_length=1, examples=["~/.stronglens-password"])
     """File with the password of the database, where it needs one; only you should be able to read it. The
-    password itself never stands in a config, since configs are copied into results and logs."""
+    password itself is never in a config, since configs are copied into results and logs."""
 
     @field_validator("storage")
     @classmethod

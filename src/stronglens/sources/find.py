@@ -161,7 +161,7 @@ def find_cutouts(
     leftovers: list[Leftover] = []
     n_cutouts = []
     for (bucket, path), place in zip(places_of(settings), settings.places.values(), strict=True):
-        source = open_source(place, settings.size_px, settings.bands, scratch)
+        source = open_source(place, settings.size_px, settings.bands, scratch, settings.non_finite)
         parser = NameParser(settings.bands, place)
         reading = _HeaderBands(source, place, parser)
         chosen.begin(source)
@@ -237,6 +237,8 @@ class _Chosen:
 
 def _names_of(entry: Entry, parser: NameParser, reading: "_HeaderBands") -> list[CutoutName]:
     """Object and band of each cutout that an entry stands for."""
+    if entry.object and entry.band and not entry.name:
+        return [CutoutName(entry.object, parser.band_named(entry.band))]
     if entry.name.endswith("/"):
         raise NotACutout("folder, hidden or too deep")
     name = parser.parse(entry.name) if entry.name else CutoutName(entry.object, "")

@@ -311,6 +311,20 @@ def _sum(blocks: bytes) -> int:
 
 
 def _image_pixels(hdu: Any) -> npt.NDArray[np.float64]:
+    meaning = meaning_of(hdu)
+    return physical(np.asarray(hdu.data), *meaning)
+
+
+def meaning_of(hdu: Any) -> tuple[list[Any], float, float]:
+    """What the stored numbers of an image mean: those that mean "undefined", scale and zero.
+
+    To be asked before the first look at the image: astropy fails at a BLANK that cannot be stored.
+
+    Raises
+    ------
+    Rejected
+        The header contradicts itself.
+    """
     header = hdu.header
     blanks = [header.get("BLANK")]
     if hasattr(hdu, "compression_type"):
@@ -320,13 +334,12 @@ def _image_pixels(hdu: Any) -> npt.NDArray[np.float64]:
         if header["BITPIX"] < 0 and as_integers and "ZSCALE" not in packed.columns.names:
             raise Rejected("inconsistent header", f"floats in {hdu.compression_type} without their scale")
         blanks.append(packed.header.get("ZBLANK"))
-        if "ZBLANK" not in packed.columns.names:  # astropy fails at a BLANK that cannot be stored
+        if "ZBLANK" not in packed.columns.names:
             header.remove("BLANK", ignore_missing=True)
-    scale, zero = _number(header, "BSCALE", 1.0), _number(header, "BZERO", 0.0)
-    return _physical(np.asarray(hdu.data), blanks, scale, zero)
+    return blanks, _number(header, "BSCALE", 1.0), _number(header, "BZERO", 0.0)
 
 
-def _physical(
+def physical(
     stored: npt.NDArray[Any], blanks: list[Any], scale: float, zero: float
 ) -> npt.NDArray[np.float64]:
     """Values from stored numbers: scaled, and NaN where an integer is one of those that mean "undefined"."""
@@ -395,7 +408,7 @@ def _image_in_table(hdu: Any, content: bytes, wanted: _Wanted) -> _Read | None:
         stored = np.frombuffer(content, _ELEMENTS[code], math.prod(shape), offset)
         keys = [f"{keyword}{chosen + 1}" for keyword in ("TNULL", "TSCAL", "TZERO")]
         scale, zero = _number(hdu.header, keys[1], 1.0), _number(hdu.header, keys[2], 0.0)
-        pixels = _physical(stored, [hdu.header.get(keys[0])], scale, zero)
+        pixels = physical(stored, [hdu.header.get(keys[0])], scale, zero)
         return _shaped(pixels, shape, wanted), _id_in_table(hdu, content) or _id_in(hdu.header)
 
     return read

@@ -112,11 +112,7 @@ class FitsReader:
             ra, dec = (_number(header.get(keyword)) for keyword in settings.coordinate_keywords)
         else:
             ra, dec = centre(header, height, width)
-        zero_point = settings.zero_point
-        if isinstance(zero_point, str):
-            zero_point = _number(header.get(zero_point))
-        unit = settings.unit or str(header.get("BUNIT", "")).strip()
-        return _Said(ra, dec, unit, math.nan if zero_point is None else float(zero_point))
+        return _Said(ra, dec, *unit_of(header, settings))
 
     def _layout_of(self, content: bytes) -> "tuple[Layout, _Said] | None":
         known = self._last
@@ -141,6 +137,15 @@ class FitsReader:
         known = self._layouts[layout.header] = layout, self._said(header, self._size_px, self._size_px)
         self._header_sizes.add(len(layout.header))
         return known
+
+
+def unit_of(header: Mapping[str, Any], settings: ReadSettings) -> tuple[str, float]:
+    """Unit of an image's pixels, and the AB magnitude of one; "" and NaN where nothing is known of them."""
+    zero_point = settings.zero_point
+    if isinstance(zero_point, str):
+        zero_point = _number(header.get(zero_point))
+    unit = settings.unit or str(header.get("BUNIT", "")).strip()
+    return unit, math.nan if zero_point is None else float(zero_point)
 
 
 class _Said(NamedTuple):

@@ -5,13 +5,21 @@ from pathlib import Path
 from stronglens.settings.data import BucketSettings, located
 from stronglens.sources import archive, stack
 from stronglens.sources.archive import ArchiveSource
+from stronglens.sources.checked import NonFinite
 from stronglens.sources.files import FileSource
 from stronglens.sources.protocol import Source
 from stronglens.sources.stack import StackSource
 from stronglens.sources.table import TableSource, is_table
+from stronglens.sources.tiles import TilesSource
 
 
-def open_source(place: BucketSettings, size_px: int, bands: list[str], scratch: Path | None = None) -> Source:
+def open_source(
+    place: BucketSettings,
+    size_px: int,
+    bands: list[str],
+    scratch: Path | None = None,
+    non_finite: NonFinite = "reject",
+) -> Source:
     """The source that a path of the config is.
 
     Parameters
@@ -24,8 +32,12 @@ def open_source(place: BucketSettings, size_px: int, bands: list[str], scratch: 
         The configured bands.
     scratch : Path, optional
         Folder for what must be unpacked before it is read; not given where nothing will be read.
+    non_finite : "reject" or "fill"
+        What becomes of cutouts with pixels that are not finite.
     """
     path = located(place.path)
+    if place.tiles is not None:
+        return TilesSource(place, path, bands, size_px, non_finite)
     settings = place
     if place.band_axis is not None and place.axis_bands is None:
         settings = place.model_copy(update={"axis_bands": bands})

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stronglens.formats.artefact import check_sha256, read_json, write_json
+from stronglens.formats.artefact import check_stated, write_json
 from stronglens.formats.packed_objects import open_objects
-from stronglens.formats.split_table import DESCRIPTION, OBJECTS
+from stronglens.formats.split_table import DESCRIPTION, OBJECTS, SplitDescription
 from stronglens.running.errors import InputError
 
 COLUMNS = {"pixel_hash": "the same pixels", "header_id": "the same id"}
@@ -56,8 +56,8 @@ def check_test_sets(labelled: Path, splits: Path, test_sets: Mapping[str, Sequen
 
 def _learnt(labelled: Path, splits: Path) -> pd.DataFrame:
     """The cutouts of the training and validation splits: path and `COLUMNS`."""
-    description = read_json(splits / DESCRIPTION)
-    check_sha256(splits / OBJECTS, description["sha256"][OBJECTS], splits / DESCRIPTION)
+    description = SplitDescription.read(splits / DESCRIPTION)
+    check_stated(splits / OBJECTS, description.sha256, splits / DESCRIPTION)
     objects = pd.read_parquet(splits / OBJECTS, columns=["object", "split"])
     index: pd.DataFrame = open_objects(labelled).index(["object", "path", *COLUMNS]).to_pandas()
     held_out = objects["object"][objects["split"] == "test"]

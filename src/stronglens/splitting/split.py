@@ -3,7 +3,6 @@
 import logging
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +10,9 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.formats.packed import CUTOUTS, INDEX, SUMMARY
-from stronglens.formats.split_table import DESCRIPTION, OBJECTS, SPLITS
+from stronglens.formats.artefact import check_stated
+from stronglens.formats.packed import INDEX, SUMMARY, PackSummary
+from stronglens.formats.split_table import SPLITS, SplitCounts, write_splits
 from stronglens.running.errors import InputError
 from stronglens.settings.data import SplitSettings
 
@@ -44,12 +43,12 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
         The set is not labelled, or its index is not the one that its summary describes; a group holds more
         than `LARGEST_SHARE` of a bucket; a split has no lenses, or nothing but lenses.
     """
-    summary = read_json(packed / SUMMARY)
-    if not summary["labelled"]:
+    summary = PackSummary.read(packed / SUMMARY)
+    if not summary.labelled:
         raise InputError(
-            f"{packed / SUMMARY}: expected a labelled data set, found {summary['dataset']!r} without"
+            f"{packed / SUMMARY}: expected a labelled data set, found {summary.dataset!r} without"
         )
-    check_sha256(packed / INDEX, summary["sha256"][INDEX], packed / SUMMARY)
+    check_stated(packed / INDEX, summary.sha256, packed / SUMMARY)
     columns = ["object", "bucket", "label", "header_id", "pixel_hash"]
     index = pd.read_parquet(packed / INDEX, columns=columns)
     objects = index[["object", "bucket", "label"]].drop_duplicates("object", ignore_index=True)
@@ -59,18 +58,8 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
     objects.insert(2, "split", np.array(SPLITS, dtype=object)[splits])
     counts = _counts(objects)
     _refuse_absent_classes(objects, settings)
-    with write_aside(out_dir / OBJECTS) as aside:
-        objects.to_parquet(aside, index=False)
-    description = {
-        "format": 1,
-        "settings": settings.model_dump(mode="json"),
-        "counts": counts,
-        "sha256": {OBJECTS: sha256_of(out_dir / OBJECTS)},
-        "cutouts_sha256": summary["sha256"][CUTOUTS],
-        "index_sha256": summary["sha256"][INDEX],
-    }
-    write_json(out_dir / DESCRIPTION, description)
-    _LOG.info("%d objects in %d groups: %s", len(objects), counts["n_groups"], counts["split"])
+    write_splits(out_dir, objects, summary, settings.model_dump(mode="json"), counts)
+    _LOG.info("%d objects in %d groups: %s", len(objects), counts.n_groups, counts.split)
 
 
 def group_objects(index: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -184,18 +173,18 @@ def _draw(seed: int, name: str) -> bytes:
     return blake2b(name.encode(), digest_size=16, salt=seed.to_bytes(16, "little")).digest()
 
 
-def _counts(objects: pd.DataFrame) -> dict[str, Any]:
+def _counts(objects: pd.DataFrame) -> SplitCounts:
     table = pd.crosstab(objects["bucket"], objects["split"]).reindex(columns=list(SPLITS), fill_value=0)
     group_sizes = objects["group"].value_counts()
-    return {
-        "n_objects": len(objects),
-        "n_groups": len(group_sizes),
-        "n_grouped_objects": int(group_sizes[group_sizes > 1].sum()),
-        "split": {split: int(table[split].sum()) for split in SPLITS},
-        "bucket": {
+    return SplitCounts(
+        n_objects=len(objects),
+        n_groups=len(group_sizes),
+        n_grouped_objects=int(group_sizes[group_sizes > 1].sum()),
+        split={split: int(table[split].sum()) for split in SPLITS},
+        bucket={
             str(bucket): {split: int(table.loc[bucket, split]) for split in SPLITS} for bucket in table.index
         },
-    }
+    )
 
 
 def _refuse_absent_classes(objects: pd.DataFrame, settings: SplitSettings) -> None:

@@ -4,16 +4,20 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.ensembling.ensemble import combination_of, make_ensemble
 from stronglens.formats.artefact import read_json, sha256_of
-from stronglens.formats.ensemble_table import json_name, open_ensemble
-from stronglens.formats.packed import CUTOUTS, identity_of
+from stronglens.formats.ensemble_table import EnsembleDescription, json_name, open_ensemble
+from stronglens.formats.packed import CUTOUTS, SUMMARY, PackSummary
 from stronglens.formats.packed_objects import open_objects
+from stronglens.formats.prediction_files import PredictionDescription, description_name
+from stronglens.formats.sidecar import Sidecar
+from stronglens.formats.split_table import DESCRIPTION as SPLIT
+from stronglens.formats.split_table import SplitDescription
 from stronglens.formats.tables import TEXT, read_table
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
@@ -29,6 +33,8 @@ from stronglens.submitting.submission_forms import FORMS
 from stronglens.submitting.surroundings import code_state, machine, versions
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Sidecar)
 
 
 def check_against_record(submission: Path, record_path: Path, root: Path) -> None:
@@ -109,41 +115,41 @@ def _wrong_links(record: Mapping[str, Any], root: Path) -> Iterator[str]:
     """What the descriptions say of one another: predictions of weights and data, weights of data."""
     folders = record["folders"]
     weights = {(member["model"], member["seed"]): member for member in record["members"]}
-    labelled = _stated(root, folders["labelled"], "summary.json")
-    split = _stated(root, folders["splits"], "objects.json")
+    labelled = _stated(PackSummary, root, folders["labelled"], SUMMARY)
+    split = _stated(SplitDescription, root, folders["splits"], SPLIT)
     of_test = {
-        identity_of(summary)
-        for summary in (_stated(root, folder, "summary.json") for folder in folders["packed"])
+        summary.identity
+        for summary in (_stated(PackSummary, root, folder, SUMMARY) for folder in folders["packed"])
         if summary
     }
-    if labelled and split and split["cutouts_sha256"] != labelled["sha256"][CUTOUTS]:
+    if labelled and split and split.cutouts_sha256 != labelled.sha256[CUTOUTS]:
         yield f"{folders['splits']}: expected the split of {folders['labelled']}, found one of other data"
     for which, places, packed in (
-        ("val", folders["val_predictions"], {identity_of(labelled)} if labelled else set()),
+        ("val", folders["val_predictions"], {labelled.identity} if labelled else set()),
         ("test", folders["test_predictions"], of_test),
     ):
         for folder in places:
-            stated = _stated(root, folder, f"pred_{which}.json")
+            stated = _stated(PredictionDescription, root, folder, description_name(which))
             if stated is None:
                 continue
-            member = weights.get((stated["model"], stated["seed"]))
-            if member is None or member["weights_sha256"] != stated["weights_sha256"]:
+            member = weights.get((stated.model, stated.seed))
+            if member is None or member["weights_sha256"] != stated.weights_sha256:
                 yield f"{folder}: expected predictions by a member of the record, found others"
-            if packed and (stated["cutouts_sha256"], stated["index_sha256"]) not in packed:
+            if packed and stated.made_from not in packed:
                 yield f"{folder}: expected predictions from the data of the record, found others"
     for member in record["members"]:
         own = member.get("cutouts_sha256")
-        if own and labelled and own != labelled["sha256"][CUTOUTS]:
+        if own and labelled and own != labelled.sha256[CUTOUTS]:
             yield (
                 f"{member['model']} seed {member['seed']}: expected weights trained on "
                 f"{folders['labelled']}, found other data"
             )
 
 
-def _stated(root: Path, folder: str | None, name: str) -> dict[str, Any] | None:
+def _stated(kind: type[S], root: Path, folder: str | None, name: str) -> S | None:
     if folder is None or not (root / folder / name).is_file():
         return None
-    return read_json(root / folder / name)
+    return kind.read(root / folder / name)
 
 
 def _differences_when_made_again(submission: Path, record: Mapping[str, Any], root: Path) -> Iterator[str]:
@@ -164,7 +170,9 @@ def _differences_when_made_again(submission: Path, record: Mapping[str, Any], ro
             again / "val",
             which="val",
             level=record["level"],
-            settings=combination_of(read_json(root / folders["validation"] / json_name("val"))).settings,
+            settings=combination_of(
+                EnsembleDescription.read(root / folders["validation"] / json_name("val"))
+            ).settings,
         )
         choose_threshold(
             again / "val/val_ens.csv",

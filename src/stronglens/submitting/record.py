@@ -3,13 +3,27 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from stronglens.formats.artefact import read_json, sha256_of
-from stronglens.formats.ensemble_table import EnsembleTable, csv_name, description_of, json_name
-from stronglens.formats.packed import SUMMARY
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.ensemble_table import (
+    EnsembleDescription,
+    EnsembleTable,
+    csv_name,
+    description_of,
+    json_name,
+)
+from stronglens.formats.member_files import DESCRIPTION as MEMBER
+from stronglens.formats.member_files import WEIGHTS, MemberDescription
+from stronglens.formats.packed import SUMMARY, PackSummary
+from stronglens.formats.prediction_files import PredictionDescription, description_name
+from stronglens.formats.sidecar import Sidecar
+from stronglens.formats.split_table import DESCRIPTION as SPLIT
+from stronglens.formats.split_table import SplitDescription
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
+
+S = TypeVar("S", bound=Sidecar)
 
 
 @dataclass(frozen=True)
@@ -42,12 +56,12 @@ class _Files:
 
     sha256: dict[str, str] = field(default_factory=dict)
 
-    def described(self, path: Path) -> dict[str, Any]:
-        """Read a JSON file, take it down, and whatever it states of files beside it."""
-        content = read_json(path)
+    def read(self, kind: type[S], path: Path) -> S:
+        """Read what describes files, take it down, and whatever it states of files beside it."""
+        content = kind.read(path)
         self.add(path)
-        for name, digest in content.get("sha256", {}).items():
-            self.sha256[str(path.parent / name)] = digest
+        beside: Mapping[str, str] = getattr(content, "sha256", {})
+        self.sha256 |= {str(path.parent / name): digest for name, digest in beside.items()}
         return content
 
     def add(self, path: Path) -> None:
@@ -81,23 +95,23 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
         A file is missing; weights, split or threshold are not those that the ensemble states.
     """
     files = _Files()
-    files.described(description_of(ensemble.csv))
-    summaries = [files.described(folder / SUMMARY) for folder in packed]
+    files.read(EnsembleDescription, description_of(ensemble.csv))
+    summaries = [files.read(PackSummary, folder / SUMMARY) for folder in packed]
     settings: dict[str, Any] = {
-        "testset": summaries[0].get("settings") if summaries else None,
+        "testset": summaries[0].settings if summaries else None,
         # How bands and members are combined and calibrated, with what was fitted on validation for that.
-        "combination": ensemble.description.get("combination"),
+        "combination": ensemble.description.combination,
     }
-    split: dict[str, Any] | None = None
+    split: SplitDescription | None = None
     if origins.labelled is not None:
-        settings["labelled"] = files.described(origins.labelled / SUMMARY).get("settings")
+        settings["labelled"] = files.read(PackSummary, origins.labelled / SUMMARY).settings
     if origins.splits is not None:
-        split = files.described(origins.splits / "objects.json")
-        settings["split"] = split.get("settings")
+        split = files.read(SplitDescription, origins.splits / SPLIT)
+        settings["split"] = split.settings
     members = _members(ensemble, origins.members, split, files)
     for which, folders in (("val", origins.val_predictions), ("test", origins.test_predictions)):
         for folder in folders:
-            files.described(folder / f"pred_{which}.json")
+            files.read(PredictionDescription, folder / description_name(which))
     if origins.validation is not None:
         _validation(ensemble, origins.validation, files)
     return {
@@ -118,49 +132,49 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
 
 
 def _members(
-    ensemble: EnsembleTable, folders: Sequence[Path], split: Mapping[str, Any] | None, files: _Files
+    ensemble: EnsembleTable, folders: Sequence[Path], split: SplitDescription | None, files: _Files
 ) -> list[dict[str, Any]]:
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    found: dict[tuple[str, int], MemberDescription] = {}
     for folder in folders:
-        path = folder / "best.json"
-        stated = files.described(path)
-        files.sha256[str(folder / "best.pt")] = stated["weights_sha256"]
-        found[stated["model"], stated["seed"]] = stated
-        own, common = stated.get("objects_sha256"), split and split["sha256"]["objects.parquet"]
+        path = folder / MEMBER
+        of_folder = files.read(MemberDescription, path)
+        files.sha256[str(folder / WEIGHTS)] = of_folder.weights_sha256
+        found[of_folder.model, of_folder.seed] = of_folder
+        own, common = of_folder.objects_sha256, split and split.objects_sha256
         if own is not None and common is not None and own != common:
             raise InputError(f"{path}: expected a member trained with the split of this run, found another")
     members = []
-    for member in ensemble.description["members"]:
-        stated = found.get((member["model"], member["seed"]), {})
-        if folders and stated.get("weights_sha256") != member["weights_sha256"]:
+    for member in ensemble.description.members:
+        stated = found.get((member.model, member.seed))
+        if folders and (stated is None or stated.weights_sha256 != member.weights_sha256):
             raise InputError(
-                f"{ensemble.csv}: expected the weights of {member['model']} seed {member['seed']} among the "
+                f"{ensemble.csv}: expected the weights of {member} among the "
                 f"members given, found {'others' if stated else 'none'}"
             )
         # The hash of the weights, the settings, the data, the device: all that best.json says.
-        members.append(stated | member)
+        members.append((stated.as_json() if stated else {}) | member.as_dict())
     return members
 
 
 def _validation(ensemble: EnsembleTable, folder: Path, files: _Files) -> None:
-    stated = files.described(folder / json_name("val"))
-    if stated["members"] != ensemble.description["members"]:
+    stated = files.read(EnsembleDescription, folder / json_name("val"))
+    if stated.members != ensemble.description.members:
         raise InputError(
             f"{folder / json_name('val')}: expected the members of {ensemble.csv}, found others: "
             "t* was chosen for another ensemble"
         )
-    if stated.get("combination") != ensemble.description.get("combination"):
+    if stated.combination != ensemble.description.combination:
         raise InputError(
             f"{folder / json_name('val')}: expected members combined as in {ensemble.csv}, "
             "found another way: t* was chosen for other probabilities"
         )
-    if csv_name("val") not in stated["sha256"]:
+    if csv_name("val") not in stated.sha256:
         raise InputError(f"{folder / json_name('val')}: expected the sha256 of {csv_name('val')}, found none")
     files.add(folder / THRESHOLD_TXT)
     threshold = read_threshold(folder / THRESHOLD_TXT)
-    if threshold != ensemble.description["threshold"]:
+    if threshold != ensemble.description.threshold:
         raise InputError(
-            f"{folder / THRESHOLD_TXT}: expected t* = {ensemble.description['threshold']!r} as in "
+            f"{folder / THRESHOLD_TXT}: expected t* = {ensemble.description.threshold!r} as in "
             f"{description_of(ensemble.csv)}, found {threshold!r}"
         )
 

@@ -105,7 +105,7 @@ def make_submission(
         and the ensemble or the form has none.
     """
     ensemble = open_ensemble(ensemble_csv)
-    threshold = ensemble.description.get("threshold")
+    threshold = ensemble.description.threshold
     if threshold is None:
         raise InputError(
             f"{ensemble_csv}: expected the ensemble of a test set, found one without a threshold"
@@ -135,7 +135,7 @@ def make_submission(
             "members": origin["members"],
             "testset": settings.testset,
             "data_sha256": [
-                {name: part.summary["sha256"][name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
+                {name: part.summary.sha256[name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
             ],
             "unreadable": unreadable,
             "unreadable_pred": settings.unreadable_pred,
@@ -179,7 +179,7 @@ def estimates_for(ensemble: EnsembleTable, form: SubmissionForm) -> list[str]:
     InputError
         There are none.
     """
-    estimated = ensemble.description.get("lens_parameters", {})
+    estimated = ensemble.description.lens_parameters
     found = [name for name in in_order(set(estimated)) if form.columns_of(name)]
     if not found:
         raise InputError(
@@ -193,7 +193,7 @@ def _told_of_estimates(ensemble: EnsembleTable, answers: Answers) -> dict[str, A
     """What the record says of lens parameters, where they are submitted."""
     if not answers.estimates:
         return {}
-    n_members = ensemble.description["lens_parameters"]
+    n_members = ensemble.description.lens_parameters
     n_values = {name: int(np.isfinite(values).sum()) for name, values in answers.estimates.items()}
     return {
         "lens_parameters": {

@@ -14,10 +14,10 @@ import pandas as pd
 import timm
 import torch
 
-from stronglens.formats.artefact import write_json, write_text
-from stronglens.formats.member_files import write_member, write_weights
+from stronglens.formats.artefact import write_text
+from stronglens.formats.member_files import RESULTS, TrainingResults, write_member, write_weights
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
-from stronglens.formats.split_table import OBJECTS, SplitTable, open_splits
+from stronglens.formats.split_table import SplitTable, open_splits
 from stronglens.formats.train_progress import ProgressFile
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
@@ -223,10 +223,10 @@ def load_data(
         if split != "test"
     }
     sha256 = {
-        "cutouts_sha256": packed.summary["sha256"][CUTOUTS],
-        "index_sha256": packed.summary["sha256"][INDEX],
-        "objects_sha256": table.description["sha256"][OBJECTS],
-        **({} if lens is None else {"parameters_sha256": packed.summary["sha256"][PARAMETERS]}),
+        "cutouts_sha256": packed.summary.sha256[CUTOUTS],
+        "index_sha256": packed.summary.sha256[INDEX],
+        "objects_sha256": table.description.objects_sha256,
+        **({} if lens is None else {"parameters_sha256": packed.summary.sha256[PARAMETERS]}),
     }
     return MemberData(packed, chosen, loaded, sha256, device, lens, settings)
 
@@ -315,7 +315,7 @@ def fit_network(
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:
     """Side of the images that a member's network sees, in pixels: padded if the settings pad."""
-    return settings.preprocess.pad_to_px or int(packed.summary["size_px"])
+    return settings.preprocess.pad_to_px or packed.summary.size_px
 
 
 def share_of_objects(objects: pd.Series, fraction: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -337,7 +337,7 @@ def _choose(
     mask = splits.choose(packed.index, split) & share_of_objects(packed.index["object"], fraction)
     if settings.domains is not None:
         mask &= packed.index["domain"].isin(settings.domains).to_numpy()
-    samples = make_samples(packed.index, settings.bands, mask, packed.summary["bands"])
+    samples = make_samples(packed.index, settings.bands, mask, packed.summary.bands)
     if split == "train" and settings.train.skip_incomplete:
         complete = np.flatnonzero((samples.rows >= 0).all(axis=1))
         logging.getLogger("stronglens").info(
@@ -419,24 +419,20 @@ def _write(
         **data,
     }
     write_text(out_dir / "training_log.csv", training_log(result.records))
-    write_json(
-        out_dir / "results.json",
-        common
-        | {
-            "format": 1,
-            "best": best,
-            **scores,
-            "n_epochs": len(result.records),
-            "n_samples": {split: len(samples) for split, samples in chosen.items()},
-        },
-    )
+    results = {
+        "best": best,
+        **scores,
+        "n_epochs": len(result.records),
+        "n_samples": {split: len(samples) for split, samples in chosen.items()},
+    }
+    TrainingResults.model_validate(common | results).write(out_dir / RESULTS)
     write_weights(out_dir / "last.pt", result.last)
     write_member(
         out_dir,
         result.best,
         common
         | {
-            "size_px": int(packed.summary["size_px"]),
+            "size_px": packed.summary.size_px,
             "in_chans": settings.in_chans,
             "best_epoch": result.best_epoch,
             "val_auc": best["val_auc"],

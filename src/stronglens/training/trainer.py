@@ -49,7 +49,7 @@ WAYS: tuple[Candidate, ...] = (
 """Ways to take a step, in the order in which they are tried."""
 
 N_COMPARED, N_TIMED = 20, 40
-"""Steps whose losses are compared with those of the eager way, and steps whose time is taken."""
+"""Steps whose losses, as means so far, are compared with those of the eager way; steps that are timed."""
 
 
 class DivergedError(InputError):
@@ -421,7 +421,8 @@ class Trainer:
         n_compared = min(N_COMPARED, n_whole)
         for _ in steps.each(range(n_compared)):
             pass
-        losses = self._sums.losses[:n_compared].tolist()
+        losses = self._sums.losses[:n_compared].tolist()  # waits for the device
+        means = [sum(losses[:n]) / n for n in range(1, n_compared + 1)]
         setup_s = time.monotonic() - started
         left = settings.epochs * self._plan.n_steps
         n_timed = min(N_TIMED, left)
@@ -431,7 +432,7 @@ class Trainer:
                 pass
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        return Measured(setup_s, (time.monotonic() - started) / n_timed, losses), steps
+        return Measured(setup_s, (time.monotonic() - started) / n_timed, means), steps
 
     def _made(self, way: str, *, strict: bool = False) -> Steps:
         """The steps of a way; where the network cannot be compiled it runs as it is, or `strict`: raises."""

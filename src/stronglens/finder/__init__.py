@@ -1,0 +1,1 @@
+"""The library's API: probabilities from a capsule, for pixels in memory or any source of cutouts."""

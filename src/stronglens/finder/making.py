@@ -1,0 +1,218 @@
+"""Making a capsule from the results of a workflow."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save as save_safetensors
+
+from stronglens.finder.model_card import model_card
+from stronglens.formats.artefact import read_json
+from stronglens.formats.capsule import CARD, Manifest, write_capsule
+from stronglens.formats.ensemble_table import json_name
+from stronglens.formats.member_files import DESCRIPTION, read_member
+from stronglens.formats.packed import SUMMARY
+from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
+from stronglens.running.errors import InputError
+from stronglens.scoring.completeness import read_completeness
+from stronglens.scoring.threshold import METRICS_JSON
+from stronglens.settings.capsule import CapsuleSettings
+from stronglens.submitting.surroundings import code_state, versions
+
+log = logging.getLogger("stronglens")
+
+_DATA_HASHES = ("cutouts_sha256", "index_sha256", "objects_sha256", "parameters_sha256")
+_COUNTS = ("dataset", "n_objects", "n_cutouts", "n_rejected", "counts", "sha256")
+"""What the summary of the packed data says that belongs into a capsule."""
+
+SOFTWARE = (
+    'stronglens, with the works that its CITATION.cff names: "If you use this software, please cite it."'
+)
+
+
+@dataclass(frozen=True)
+class CapsuleOrigins:
+    """What a capsule is made from.
+
+    Attributes
+    ----------
+    members : sequence of Path
+        The folder of each member of the ensemble, in any order.
+    validation : Path
+        Folder of the validation ensemble: `val_ens.json`, `threshold.txt`, `metrics_val_ens.json`.
+    labelled : Path
+        Folder of the packed labelled data.
+    heldout_metrics, completeness : Path or None
+        Metrics of the held-out objects, and `completeness.csv` of theirs.
+    drift : mapping of str to Path
+        `drift.json` of test sets, by their names.
+    """
+
+    members: Sequence[Path]
+    validation: Path
+    labelled: Path
+    heldout_metrics: Path | None = None
+    completeness: Path | None = None
+    drift: Mapping[str, Path] = field(default_factory=dict)
+
+
+def make_capsule(
+    name: str, origins: CapsuleOrigins, out: Path, settings: CapsuleSettings, *, simulated: bool
+) -> Manifest:
+    """Write an ensemble as one file.
+
+    Parameters
+    ----------
+    name : str
+        Of the ensemble.
+    origins : CapsuleOrigins
+        What it is made from.
+    out : Path
+        The capsule.
+    settings : CapsuleSettings
+        What the ensemble does not say of itself.
+    simulated : bool
+        Whether the labelled data are simulated.
+
+    Returns
+    -------
+    Manifest
+        What the capsule says of itself.
+
+    Raises
+    ------
+    InputError
+        A file is missing, changed or malformed, or members, validation and data do not belong together; or a
+        row of the ensemble is a file, not an object: a capsule gives probabilities of objects.
+    """
+    path = origins.validation / json_name("val")
+    ensemble = read_json(path)
+    if ensemble.get("level") != "object":
+        raise InputError(
+            f"{path}: expected an ensemble of level object, found level {ensemble.get('level')}: a capsule "
+            "gives one probability an object; make an ensemble with level: object for it"
+        )
+    summary = read_json(origins.labelled / SUMMARY)
+    members, files = _members(ensemble["members"], origins.members, summary, path)
+    threshold, scores = _scores(origins)
+    stated: dict[str, Any] = {
+        "name": name,
+        "bands": summary["bands"],
+        "size_px": summary["size_px"],
+        "pixel_scale_arcsec": settings.pixel_scale_arcsec,
+        "non_finite": (summary.get("settings") or {}).get("non_finite", "reject"),
+        "simulated": simulated,
+        "members": members,
+        "combination": ensemble.get("combination", {}),
+        "threshold": threshold,
+        "threshold_interval": (scores["val"]["global"].get("intervals") or {}).get("threshold"),
+        "scores": scores,
+        "completeness": [] if origins.completeness is None else _completeness(origins.completeness),
+        "drift": {testset: _drift(file) for testset, file in origins.drift.items()},
+        "data": {key: summary[key] for key in _COUNTS if key in summary},
+        "code": {key: value for key, value in code_state().items() if key != "changed"},
+        "versions": versions(),
+        "licence": settings.licence or _licence(members),
+        "citation": settings.citation or SOFTWARE,
+    }
+    # The card says what the manifest says, which is checked first.
+    unlisted = {weights: {"sha256": "0" * 64, "n_bytes": len(content)} for weights, content in files.items()}
+    files[CARD] = model_card(Manifest.model_validate({**stated, "files": unlisted})).encode()
+    manifest = write_capsule(out, stated, files)
+    log.info(
+        "%s: %s, %.1f MB, t* = %r",
+        out,
+        ", ".join(map(str, manifest.members)),
+        out.stat().st_size / 1e6,
+        threshold,
+    )
+    return manifest
+
+
+def _members(
+    wanted: Sequence[Mapping[str, Any]], folders: Sequence[Path], summary: Mapping[str, Any], told: Path
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """What the manifest says of each member, in the order of the ensemble, and the files of weights."""
+    described = {}
+    for folder in folders:
+        description = read_json(folder / DESCRIPTION)
+        described[description.get("model"), description.get("seed")] = folder
+    members, files = [], {}
+    for member in wanted:
+        key = member["model"], member["seed"]
+        if key not in described:
+            raise InputError(f"{told}: expected the folder of member {key[0]} seed {key[1]}, found none")
+        folder = described[key]
+        description, weights = read_member(folder)
+        if description["weights_sha256"] != member["weights_sha256"]:
+            raise InputError(
+                f"{folder / DESCRIPTION}: expected the weights of {told}, found others: predict again"
+            )
+        if description["size_px"] != summary["size_px"]:
+            raise InputError(
+                f"{folder / DESCRIPTION}: expected a member for cutouts of {summary['size_px']} px, "
+                f"found {description['size_px']} px"
+            )
+        file = f"weights/{key[0]}_seed_{key[1]}.safetensors"
+        files[file] = save_safetensors({name: tensor.contiguous() for name, tensor in weights.items()})
+        members.append(
+            {
+                "model": key[0],
+                "seed": key[1],
+                "settings": description["settings"],
+                "weights": file,
+                "weights_sha256": member["weights_sha256"],
+                "test_time_augmentation": member.get("test_time_augmentation", False),
+                "lens_scaling": description.get("lens_parameters"),
+                "trained_on": {name: description[name] for name in _DATA_HASHES if name in description},
+            }
+        )
+    return members, files
+
+
+def _scores(origins: CapsuleOrigins) -> tuple[float, dict[str, Any]]:
+    """t*, and the metrics at it."""
+    threshold = read_threshold(origins.validation / THRESHOLD_TXT)
+    paths = {"val": origins.validation / METRICS_JSON}
+    if origins.heldout_metrics is not None:
+        paths["heldout"] = origins.heldout_metrics
+    scores = {which: read_json(path) for which, path in paths.items()}
+    for which, path in paths.items():
+        found = scores[which].get("global", {}).get("threshold")
+        if found != threshold:
+            raise InputError(
+                f"{path}: expected metrics at t* = {threshold!r}, as in "
+                f"{origins.validation / THRESHOLD_TXT}, found {found!r}"
+            )
+    return threshold, scores
+
+
+def _completeness(path: Path) -> list[dict[str, Any]]:
+    table = read_completeness(path)
+    return table.astype(object).where(table.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
+def _drift(path: Path) -> dict[str, Any]:
+    """How many numbers differ, and which."""
+    found = read_json(path)
+    keys = ("statistic", "band", "distance", "limit")
+    differ = [{key: one[key] for key in keys} for one in found["compared"] if one["drifts"]]
+    return {"n_compared": len(found["compared"]), "drifting": differ}
+
+
+def _licence(members: Sequence[Mapping[str, Any]]) -> str:
+    pretrained = sorted(
+        {
+            member["settings"]["network"]["name"]
+            for member in members
+            if member["settings"]["network"]["pretrained"]
+        }
+    )
+    if not pretrained:
+        return "not stated"
+    names = ", ".join(pretrained)
+    if all(name.startswith("convnextv2") for name in pretrained):
+        return f"CC BY-NC 4.0: training began with the published weights of {names}"
+    return f"that of timm's published weights of {names}, with which training began"

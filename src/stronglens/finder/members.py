@@ -1,0 +1,147 @@
+"""The members of a capsule as networks of PyTorch, computing as the workflow does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import nn
+
+from stronglens.ensembling.combination import MemberScores, logit_of
+from stronglens.finder.pixels import Pixels
+from stronglens.formats.capsule import Capsule, CapsuleMember
+from stronglens.formats.member_files import refuse_non_finite
+from stronglens.formats.packed import PackedSet
+from stronglens.networks.device import choose_device
+from stronglens.networks.lens_scaling import LensScaling
+from stronglens.networks.network import build_network
+from stronglens.networks.precision import algorithms
+from stronglens.networks.samples import make_samples
+from stronglens.networks.symmetries import N_SYMMETRIES
+from stronglens.prediction.batch import BATCH_SIZE
+from stronglens.prediction.predict_member import predict_pieces
+from stronglens.running.errors import InputError
+from stronglens.sources.names import NO_BAND
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TorchMember:
+    """One network.
+
+    Attributes
+    ----------
+    stated : CapsuleMember
+        What it is.
+    network : Module
+        With its weights, on the device.
+    """
+
+    stated: CapsuleMember
+    network: nn.Module
+
+    def scores(
+        self, pixels: Pixels, bands: list[str], batch_size: int | None, *, each_band: bool
+    ) -> tuple[MemberScores, Mapping[str, Floats]]:
+        """Probabilities, and estimates of lens parameters, of the objects that have a cutout.
+
+        Parameters
+        ----------
+        pixels : Pixels
+            Their cutouts.
+        bands : list of str
+            All bands of the capsule.
+        batch_size : int or None
+            Samples at once.
+        each_band : bool
+            Whether logits of bands are wanted, one by one.
+        """
+        settings = self.stated.settings
+        index = pd.DataFrame(
+            {
+                "object": pixels.objects,
+                "band": pixels.bands,
+                "path": [f"object {number}" for number in pixels.objects],
+                "domain": pixels.domains,
+                "label": np.full(len(pixels.objects), -1),
+            }
+        )
+        packed = PackedSet(Path("pixels in memory"), pixels.cutouts, index, {})
+        samples = make_samples(index, settings.bands, np.ones(len(index), dtype=bool), bands)
+        # As many as there are: filling a batch of 512 up for one object takes as long as 512.
+        size = batch_size or max(1, min(BATCH_SIZE, len(samples)))
+        n_views = N_SYMMETRIES if self.stated.test_time_augmentation else 1
+        device = next(self.network.parameters()).device
+        probs, outputs = [np.empty(0)], [np.empty((0, settings.n_outputs - 1))]
+        with algorithms(settings.train):
+            for _, of_chunk, others in predict_pieces(
+                self.network, [(packed, samples)], len(samples), settings, device, size, n_views=n_views
+            ):
+                probs.append(of_chunk)
+                outputs.append(others)
+        objects, sample_of = np.unique(samples.table["object"].to_numpy(np.int64), return_inverse=True)
+        n_samples = np.bincount(sample_of, minlength=len(objects))
+
+        def mean(values: Floats) -> Floats:
+            return np.asarray(np.bincount(sample_of, values, len(objects)) / n_samples)
+
+        of_samples = np.concatenate(probs)
+        scaling = self.stated.lens_scaling
+        estimates = {}
+        if scaling is not None:
+            values = LensScaling(**scaling.model_dump()).from_outputs(np.concatenate(outputs))
+            estimates = {name: mean(column) for name, column in zip(scaling.names, values.T, strict=True)}
+        names = samples.table["band"].to_numpy(dtype=object)
+        found = tuple(sorted(set(names)))
+        if not each_band or not {*bands, NO_BAND}.issuperset(found):  # of a stack there is nothing to combine
+            return MemberScores(mean(of_samples), (), np.empty((len(objects), 0))), estimates
+        of_bands = np.full((len(objects), len(found)), np.nan)
+        of_bands[sample_of, [found.index(name) for name in names]] = of_samples
+        logits = np.nan_to_num(logit_of(of_bands), nan=0.0)
+        return MemberScores(mean(of_samples), found, logits), estimates
+
+
+def load_members(capsule: Capsule, device_name: str) -> list[TorchMember]:
+    """Build the networks of a capsule, with their weights.
+
+    Parameters
+    ----------
+    capsule : Capsule
+        Opened.
+    device_name : str
+        See `stronglens.networks.device.choose_device`.
+
+    Raises
+    ------
+    InputError
+        The device is not there, timm does not know a network, or weights do not fit it.
+    """
+    device = choose_device(device_name)
+    return [_load(capsule, member, device) for member in capsule.manifest.members]
+
+
+def _load(capsule: Capsule, member: CapsuleMember, device: torch.device) -> TorchMember:
+    settings = member.settings
+    network = build_network(
+        settings.network.model_copy(update={"pretrained": False}),
+        settings.in_chans,
+        settings.preprocess.pad_to_px or capsule.manifest.size_px,
+        settings.n_outputs,
+    )
+    told = f"{capsule.path}: {member.weights}"
+    try:
+        weights = load_safetensors(capsule.read(member.weights))
+        network.load_state_dict(weights)
+    except InputError:
+        raise
+    except Exception as error:  # safetensors and PyTorch raise errors of several kinds
+        raise InputError(
+            f"{told}: expected the weights of {settings.network.name}, found: {error}"
+        ) from error
+    refuse_non_finite(Path(told), weights)
+    return TorchMember(member, network.to(device).to(memory_format=torch.channels_last))

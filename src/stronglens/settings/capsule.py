@@ -1,0 +1,22 @@
+"""Settings of capsules: what a trained ensemble does not say of itself."""
+
+from pydantic import Field
+
+from stronglens.settings.base import Settings
+
+
+class CapsuleSettings(Settings):
+    """What is in a capsule beside the ensemble. Capsules are made on demand, by
+    `snakemake results/capsules/ENSEMBLE.capsule`; a change here makes them anew, nothing else.
+    """
+
+    pixel_scale_arcsec: float | None = Field(None, gt=0, le=60, examples=[0.2])
+    """Side of a pixel of the training data, for whoever uses the capsule; `null`: not stated."""
+    licence: str | None = Field(None, min_length=1, examples=["CC-BY-4.0"])
+    """Licence of the weights. `null`: "not stated", or CC BY-NC 4.0 where a member starts from timm's
+    published weights of ConvNeXt V2."""
+    citation: str | None = Field(None, min_length=1, examples=["Doe et al. (2026)"])
+    """What users of the capsule should cite; `null`: the citation file of this software."""
+    drift: list[str] = Field([], examples=["[challenge]"])
+    """Test sets of the config: how they differ from the training data is in the capsule. They are packed and
+    predicted for it."""

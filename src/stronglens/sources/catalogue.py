@@ -1,0 +1,207 @@
+"""Tables of objects, a batch of rows at a time: CSV, Parquet, FITS, VOTable."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from stronglens.running.errors import InputError
+
+BATCH_ROWS = 2**18
+"""Rows that are held at once: names and positions of as many objects take some 50 MB."""
+
+_CSV_BYTES = 2**26
+
+
+def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Read columns of a table, batch by batch.
+
+    Parameters
+    ----------
+    path : Path
+        `.csv`, `.parquet` (or `.pq`), `.fits` (`.fit`, `.fts`), or `.vot` (`.votable`, `.xml`), of which the
+        first table is read; the last kind as a whole. May be compressed with gzip, but for Parquet.
+    columns : sequence of str
+        The columns, by name.
+
+    Yields
+    ------
+    Table
+        At most `BATCH_ROWS` rows of these columns, with the types of the file (CSV: all text); nulls where it
+        has none. Columns in radians, by the unit that the file states, come in degrees.
+
+    Raises
+    ------
+    InputError
+        The file is missing or no such table, or lacks a column.
+    """
+    kind = _kind_of(path)
+    with _reading(path, kind):
+        yield from _READERS[kind](path, columns)
+
+
+def column_names(path: Path, wanted: Sequence[str]) -> None:
+    """See whether a catalogue has columns, without reading it.
+
+    Raises
+    ------
+    InputError
+        As `read_catalogue`.
+    """
+    next(read_catalogue(path, wanted), None)
+
+
+def _kind_of(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: expected a catalogue, found no file")
+    name = path.name.lower().removesuffix(".gz")
+    for kind, endings in _ENDINGS.items():
+        if name.endswith(endings):
+            return kind
+    raise InputError(
+        f"{path}: expected a catalogue in CSV, Parquet, FITS or VOTable, by the ending of its name "
+        "(.csv, .parquet, .fits, .vot), found another; convert it, for instance with astropy.table.Table"
+    )
+
+
+_ENDINGS = {
+    "CSV": (".csv",),
+    "Parquet": (".parquet", ".pq"),
+    "FITS": (".fits", ".fit", ".fts"),
+    "VOTable": (".vot", ".votable", ".xml"),
+}
+
+
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, EOFError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: expected a {kind} table, found something else ({text})") from error
+
+
+def _refuse_missing(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise InputError(
+            f"{path}: expected columns {', '.join(columns)}, found none named {', '.join(missing)} among "
+            f"{', '.join(found[:50])}; give the names that the catalogue uses"
+        )
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    options = csv.ReadOptions(block_size=_CSV_BYTES)
+    # A name may look like a number, in one block and not in another: as text, "007" stays what it is.
+    convert = csv.ConvertOptions(
+        column_types=dict.fromkeys(columns, pa.large_string()), null_values=[""], strings_can_be_null=True
+    )
+    with csv.open_csv(path, read_options=options, convert_options=convert) as reader:
+        _refuse_missing(path, columns, reader.schema.names)
+        for batch in reader:
+            yield from _pieces(pa.Table.from_batches([batch]).select(list(columns)))
+
+
+def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
+        _refuse_missing(path, columns, file.schema_arrow.names)
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+            yield pa.Table.from_batches([batch]).select(list(columns))
+
+
+def _read_fits(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    from astropy.io import fits  # noqa: PLC0415 - takes long to load
+
+    with fits.open(path, memmap=not path.name.lower().endswith(".gz")) as hdus:
+        table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
+        if table is None:
+            raise InputError(f"{path}: expected a FITS table, found none in {len(hdus)} HDUs")
+        _refuse_missing(path, columns, table.columns.names)
+        for start in range(0, len(table.data), BATCH_ROWS):
+            rows = table.data[start : start + BATCH_ROWS]
+            yield pa.table({name: _column(rows[name], table.columns[name].unit) for name in columns})
+
+
+def _read_votable(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    from astropy.table import Table  # noqa: PLC0415 - takes long to load
+
+    table = Table.read(path, format="votable", table_id=0, use_names_over_ids=True)
+    _refuse_missing(path, columns, table.colnames)
+    whole = pa.table({name: _column(_with_nan(table[name]), table[name].unit) for name in columns})
+    yield from _pieces(whole)
+
+
+def _with_nan(column: Any) -> Any:
+    """A column without a mask: NaN or "" where nothing is given."""
+    if getattr(column, "mask", None) is None or column.dtype.kind in "iu":
+        return column
+    return column.filled(np.nan if column.dtype.kind == "f" else "")
+
+
+def _column(values: Any, unit: str | None) -> pa.Array:
+    values = np.asarray(values)
+    if str(unit).strip().lower() in ("rad", "radian", "radians"):
+        values = np.degrees(values.astype(np.float64))
+    if values.dtype.kind in "SUO":
+        return pa.array([str(value).strip() for value in values.tolist()], pa.large_string())
+    return pa.array(values.astype(values.dtype.newbyteorder("=")))
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, len(table), BATCH_ROWS):
+        yield table.slice(start, BATCH_ROWS)
+
+
+_READERS = {"CSV": _read_csv, "Parquet": _read_parquet, "FITS": _read_fits, "VOTable": _read_votable}
+
+
+def names_in(path: Path, column: str, table: pa.Table, first_row: int) -> list[str]:
+    """Names of objects or tiles, as text.
+
+    Raises
+    ------
+    InputError
+        A name is missing, or is neither text nor an integer.
+    """
+    values = table[column].combine_chunks()
+    if not (pa.types.is_integer(values.type) or _is_text(values.type)):
+        raise InputError(
+            f"{path}: expected text or integers in column {column}, found {values.type}: other numbers "
+            "do not name an object in one way"
+        )
+    names = [str(value).strip() if value is not None else "" for value in values.to_pylist()]
+    if "" in names:
+        raise InputError(
+            f"{path}: row {first_row + names.index('') + 1}: expected a name in column {column}, found none"
+        )
+    return names
+
+
+def numbers_in(path: Path, column: str, table: pa.Table, first_row: int) -> npt.NDArray[np.float64]:
+    """Numbers of a column, NaN where there is none.
+
+    Raises
+    ------
+    InputError
+        It holds something else.
+    """
+    values = table[column].combine_chunks()
+    try:
+        numbers: npt.NDArray[np.float64] = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{path}: rows {first_row + 1} to {first_row + len(table)}: expected numbers in column {column}, "
+            f"found {error}"
+        ) from error
+    return numbers
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))

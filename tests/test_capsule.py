@@ -1,0 +1,263 @@
+"""A capsule: complete, the same bytes again, and refused where a byte of it was changed."""
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from capsule_files import TinyRun, write_run
+from stronglens.finder.commands import main
+from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
+from stronglens.running.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    return write_run(tmp_path_factory.mktemp("run"), {"each": {"preprocess": {"normalisation": "asinh"}}})
+
+
+@pytest.fixture(scope="module")
+def capsule(run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("capsule") / "tiny.capsule"
+    settings = {"pixel_scale_arcsec": 0.2, "licence": "CC-BY-4.0", "citation": "Doe et al. (2026)"}
+    assert run.make_capsule(path, "--settings", json.dumps(settings)) == 0
+    return path
+
+
+def test_the_manifest_holds_what_made_the_ensemble(run: TinyRun, capsule: Path) -> None:
+    manifest = read_capsule(capsule).manifest
+    assert (manifest.format, manifest.name, manifest.bands, manifest.size_px) == (
+        1,
+        "tiny",
+        list("grizy"),
+        33,
+    )
+    assert (manifest.pixel_scale_arcsec, manifest.licence, manifest.simulated) == (0.2, "CC-BY-4.0", True)
+    assert manifest.threshold == float((run.validation / "threshold.txt").read_text())
+    assert manifest.threshold_interval is not None
+    assert set(manifest.scores) == {"val", "heldout"}
+    (member,) = manifest.members
+    best = json.loads((run.member("each") / "best.json").read_text())
+    assert member.weights_sha256 == best["weights_sha256"]
+    assert member.trained_on["cutouts_sha256"] == best["cutouts_sha256"]
+    # The normalisation that training measured.
+    assert set(member.settings.preprocess.asinh_softening_of_band) == set("grizy")
+    assert member.settings.model_dump(mode="json") == best["settings"]
+    assert re.fullmatch("[0-9a-f]{64}", manifest.code["sha256"])
+
+
+def test_the_model_card_states_scores_with_intervals_and_limits(capsule: Path) -> None:
+    card = read_capsule(capsule).read(CARD).decode()
+    for title in ("Intended use", "Input", "Decision", "Scores", "Completeness", "Drift", "Limits", "Origin"):
+        assert f"\n## {title}\n" in card
+    manifest = read_capsule(capsule).manifest
+    auc = manifest.scores["heldout"]["global"]["roc_auc"]
+    assert f"| area under the ROC curve | {auc:.3f}" in card
+    assert "embedded simulation" in card
+    assert "Doe et al. (2026)" in card
+    assert "asinh normalisation (softening in counts: g " in card
+
+
+def test_equal_content_gives_equal_bytes(run: TinyRun, capsule: Path, tmp_path: Path) -> None:
+    settings = {"pixel_scale_arcsec": 0.2, "licence": "CC-BY-4.0", "citation": "Doe et al. (2026)"}
+    assert run.make_capsule(tmp_path / "again.capsule", "--settings", json.dumps(settings)) == 0
+    assert (tmp_path / "again.capsule").read_bytes() == capsule.read_bytes()
+
+
+def test_any_program_lists_it(capsule: Path) -> None:
+    with zipfile.ZipFile(capsule) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [MANIFEST, CARD, "weights/each_seed_42.safetensors"]
+
+
+def mutated(content: bytes, generator: np.random.Generator) -> bytes:
+    """A bit changed, bytes lost, doubled or exchanged, the end cut off or something added."""
+    at = generator.integers(len(content))
+    changed = bytearray(content)
+    match generator.integers(6):
+        case 0 | 1:
+            changed[at] ^= 1 << int(generator.integers(8))
+        case 2:
+            del changed[at : at + generator.integers(1, 100)]
+        case 3:
+            changed[at:at] = changed[at : at + generator.integers(1, 100)]
+        case 4:
+            del changed[at:]
+        case 5:
+            changed += bytes(int(generator.integers(1, 100)))
+    return bytes(changed)
+
+
+def test_a_hundred_mutated_capsules_are_refused(capsule: Path, tmp_path: Path) -> None:
+    content, generator = capsule.read_bytes(), np.random.default_rng(1)
+    path = tmp_path / "mutated.capsule"
+    n_tried = 0
+    while n_tried < 100:
+        path.write_bytes(mutated(content, generator))
+        if path.read_bytes() == content:
+            continue
+        n_tried += 1
+        with pytest.raises(InputError, match=r"mutated\.capsule: .*(changed|no ZIP archive)"):
+            read_capsule(path)
+
+
+@pytest.mark.parametrize("where", ["magic", "directory", "seal", "manifest"])
+def test_a_changed_bit_is_seen_also_where_zip_readers_do_not_look(
+    capsule: Path, tmp_path: Path, where: str
+) -> None:
+    content = bytearray(capsule.read_bytes())
+    places = {
+        "magic": 10,  # the time of the first file
+        "directory": content.rindex(b"PK\x01\x02") + 12,  # the time of the last file, in the directory
+        "seal": len(content) - 1,
+        "manifest": content.index(b'"threshold":') + len('"threshold": 0.'),
+    }
+    content[places[where]] ^= 1
+    (tmp_path / "x.capsule").write_bytes(content)
+    with pytest.raises(InputError, match="the capsule was changed since it was made"):
+        read_capsule(tmp_path / "x.capsule")
+
+
+@pytest.mark.parametrize("name", [CARD, "weights/each_seed_42.safetensors"])
+def test_the_file_that_was_changed_is_named(capsule: Path, tmp_path: Path, name: str) -> None:
+    content = bytearray(capsule.read_bytes())
+    with zipfile.ZipFile(capsule) as archive:
+        start = content.index(archive.read(name))
+    content[start + 20] ^= 1
+    (tmp_path / "x.capsule").write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(f"x.capsule: {name}: ")):
+        read_capsule(tmp_path / "x.capsule")
+
+
+def resealed(path: Path, source: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A capsule with another manifest, whose hashes are right: what whoever means harm would hand on."""
+    with zipfile.ZipFile(source) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    stated = json.loads(files[MANIFEST])
+    change(stated)
+    files[MANIFEST] = json.dumps(stated).encode()
+    seal = b"stronglens capsule sha256:"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        archive.comment = seal + b"0" * 64
+    content = path.read_bytes()[:-64]
+    path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
+    return path
+
+
+def test_resealing_alone_changes_nothing(capsule: Path, tmp_path: Path) -> None:
+    same = resealed(tmp_path / "x.capsule", capsule, lambda stated: None)
+    assert read_capsule(same).manifest == read_capsule(capsule).manifest
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"format": 2},
+            "expected a capsule of format 1 or older, found format 2; install a newer stronglens",
+        ),
+        ({"format": "1; import os"}, r"manifest\.json: format: "),
+        ({"threshold": 1.5}, r"manifest\.json: threshold: "),
+        ({"threshold": "__import__('os')"}, r"manifest\.json: threshold: "),
+        ({"hook": "os.system"}, r"manifest\.json: hook: "),
+        ({"members": []}, r"manifest\.json: members: "),
+        ({"bands": []}, r"manifest\.json: bands: "),
+    ],
+)
+def test_a_manifest_is_data(capsule: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = resealed(tmp_path / "x.capsule", capsule, lambda stated: stated.update(change))
+    with pytest.raises(InputError, match=said):
+        read_capsule(path)
+
+
+def test_weights_elsewhere_are_not_read(capsule: Path, tmp_path: Path) -> None:
+    def elsewhere(stated: dict[str, Any]) -> None:
+        stated["members"][0]["weights"] = "../../etc/passwd"
+
+    with pytest.raises(InputError, match=r"members\.0\.weights"):
+        read_capsule(resealed(tmp_path / "x.capsule", capsule, elsewhere))
+
+
+def test_a_file_that_is_not_listed_is_refused(capsule: Path, tmp_path: Path) -> None:
+    def unlisted(stated: dict[str, Any]) -> None:
+        del stated["files"][CARD]
+
+    with pytest.raises(InputError, match=r"found others: 'model_card\.md'"):
+        read_capsule(resealed(tmp_path / "x.capsule", capsule, unlisted))
+
+
+def test_what_is_no_capsule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.capsule: expected a capsule, found none"):
+        read_capsule(tmp_path / "none.capsule")
+    (tmp_path / "text").write_text("nothing")
+    with pytest.raises(InputError, match="expected a capsule, found no ZIP archive"):
+        read_capsule(tmp_path / "text")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a", "b")
+    with pytest.raises(InputError, match="expected a capsule, found another ZIP archive"):
+        read_capsule(tmp_path / "other.zip")
+
+
+def test_what_does_not_belong_together_is_refused(
+    run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = TinyRun(run.root, {"each": {}}, {})
+    stated = json.loads((run.validation / "val_ens.json").read_text())
+    copy = tmp_path / "run" / "ensemble" / "val"
+    copy.mkdir(parents=True)
+    for name in ("threshold.txt", "metrics_val_ens.json"):
+        (copy / name).write_bytes((run.validation / name).read_bytes())
+    arguments = [
+        "--members",
+        str(other.member("each")),
+        "--validation",
+        str(copy),
+        "--labelled",
+        str(run.packed),
+    ]
+    arguments += ["--ensemble", "tiny", "--out", str(tmp_path / "x.capsule")]
+    import capsule as step
+
+    for change, said in (
+        ({"level": "file"}, "expected an ensemble of level object, found level file"),
+        ({"members": [{**stated["members"][0], "seed": 7}]}, "expected the folder of member each seed 7"),
+        ({"members": [{**stated["members"][0], "weights_sha256": "0" * 64}]}, "expected the weights of"),
+    ):
+        (copy / "val_ens.json").write_text(json.dumps(stated | change))
+        assert step.main(arguments) == 1
+        assert said in capsys.readouterr().err
+    (copy / "val_ens.json").write_text(json.dumps(stated))
+    (copy / "threshold.txt").write_text("0.123\n")
+    assert step.main(arguments) == 1
+    assert "expected metrics at t* = 0.123" in capsys.readouterr().err
+    assert not (tmp_path / "x.capsule").exists()
+
+
+def test_info_prints_the_card_or_the_manifest(capsule: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(capsule)]) == 0
+    assert capsys.readouterr().out.startswith("# tiny\n")
+    assert main(["info", str(capsule), "--manifest"]) == 0
+    assert json.loads(capsys.readouterr().out) == read_capsule(capsule).manifest.model_dump(mode="json")
+    assert main(["info", str(capsule.parent / "none")]) == 1
+    assert main([]) == 2
+    assert main(["--help"]) == 0
+    assert "stronglens predict" in capsys.readouterr().out
+
+
+def test_a_file_is_checked_again_when_it_is_used(capsule: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.capsule"
+    path.write_bytes(capsule.read_bytes())
+    opened = read_capsule(path)
+    stated = opened.manifest.model_dump(mode="json", exclude={"files"})
+    files = {name: opened.read(name) for name in opened.manifest.files}
+    write_capsule(path, stated, files | {CARD: b"another"})
+    with pytest.raises(InputError, match=r"model_card\.md: expected sha256"):
+        opened.read(CARD)
