@@ -396,6 +396,24 @@ def test_every_rule_that_computes_something_is_measured(project):
         assert path.startswith("results/benchmarks/")
 
 
+def test_how_a_set_is_read_packs_that_set_alone(project):
+    write_config(
+        project, CONFIG | {"testsets": {"challenge": {"path": "data/test", "parts": 2, "fit": "crop"}}}
+    )
+    found = rules(project)
+    assert {"build_test_buckets", "predict_test", "submission"} <= found
+    assert not found & {"build_buckets", "split_objects", "train", "predict_val"}
+    bucket = {"path": "data/hsc_lenses", "label": "lens", "domain": "hsc", "sentinels": [-99]}
+    labelled = CONFIG["data"]["labelled"] | {"hsc_lenses": bucket}
+    write_config(project, CONFIG | {"data": {"labelled": labelled}})
+    found = rules(project)
+    assert {"build_buckets", "split_objects", "train"} <= found
+    assert "build_test_buckets" not in found
+    spelt_out = {"path": "data/hsc_lenses", "label": "lens", "domain": "hsc"}
+    write_config(project, CONFIG | {"data": {"labelled": labelled | {"hsc_lenses": spelt_out}}})
+    assert jobs(project) == set()
+
+
 def test_captions_of_the_report_rerun_nothing_and_missing_benchmarks_neither(project):
     for caption in (project / "workflow/report").iterdir():
         caption.write_text("other words")

@@ -102,8 +102,8 @@ class PackSummary(Sidecar):
     identical_cutouts: Shared = Shared()
     """Images that several cutouts show."""
     filled: Filled | None = None
-    n_fitted: int | None = None
-    """Cutouts that were cropped or padded to the size; None where other sizes are refused."""
+    n_fitted: int = 0
+    """Cutouts whose image had another size, and was cropped or padded."""
     lists: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the list files that named the cutouts, by path."""
     part: int = 0

@@ -116,7 +116,7 @@ def build_buckets(
             "first": [printable(path) for path in islice(filled, _MOST_EXAMPLES)],
         },
         "lists": {path: sha256_of(located(path)) for path in settings.list_paths if located(path).is_file()},
-        **({"n_fitted": n_fitted} if any(place.fit for place in settings.places.values()) else {}),
+        "n_fitted": n_fitted,
         "part": part,
         "parts": n_parts,
         "parameters": parameter_counts,

@@ -63,7 +63,8 @@ class BucketSettings(ReadSettings):
     """Where the cutouts of a bucket are, what they are, and what of their reading differs from `data`."""
 
     path: str = Field(min_length=1, examples=["/data/lenses"])
-    """A folder of FITS files, or a list file with one path a line; with `tiles` a catalogue."""
+    """A folder of FITS files, a list file with one path a line, a table, an archive or a stack of images: see
+    docs/own_survey.md. With `tiles` a catalogue."""
     label: Label | None = Field(None, examples=["lens"])
     """What its objects are: `lens` or `nonlens`."""
     domain: Domain | None = Field(None, examples=["hsc"])
@@ -173,14 +174,15 @@ class DataSettings(CutoutSettings):
 
 
 class TestSetSettings(ReadSettings):
-    """A set to be scored: one folder or list file (`path`), or several of them (`buckets`)."""
+    """A set to be scored: one source (`path`), or several (`buckets`)."""
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
-    """A folder of FITS files, or a list file with one path a line; with `tiles` a catalogue."""
+    """A folder of FITS files, a list file with one path a line, a table, an archive or a stack of images: see
+    docs/own_survey.md. With `tiles` a catalogue."""
     buckets: Buckets | None = None
-    """Several folders or list files, as for labelled data; labels and domains, and the names of the challenge
+    """Several sources, as for labelled data; labels and domains, and the names of the challenge
     that imply them, mean nothing unless `labelled` is true."""
     labelled: bool = False
     """Whether the buckets' labels and domains are the truth, so that the result can be scored."""
@@ -211,7 +213,7 @@ class PackSettings(CutoutSettings):
     labelled: Buckets | None = None
     """Buckets whose labels and domains are the truth."""
     path: str | None = Field(None, min_length=1, examples=["/data/test_dataset_updated"])
-    """A set without labels: a folder of FITS files, or a list file with one path a line."""
+    """A set without labels: one source."""
     buckets: Buckets | None = None
     """A set without labels in several sources, whose names mean nothing."""
 

@@ -88,7 +88,8 @@ class ReadSettings(Settings):
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:
         if pattern is None or pattern in PRESETS:
-            return pattern
+            # Spelt out, so that what a name stands for is among the parameters by which steps are rerun.
+            return PRESETS[pattern] if pattern else None
         try:
             re.compile(pattern)
         except re.error as error:
@@ -100,7 +101,7 @@ class ReadSettings(Settings):
     @field_validator("name_pattern")
     @classmethod
     def _has_groups(cls, pattern: str | None) -> str | None:
-        groups = set(re.compile(PRESETS.get(pattern, pattern)).groupindex) if pattern else {"object"}
+        groups = set(re.compile(pattern).groupindex) if pattern else {"object"}
         if "object" not in groups or not groups <= {"object", "band", "survey"}:
             raise ValueError(
                 f"found the groups {', '.join(sorted(groups)) or 'none'}, expected object, band and perhaps "
@@ -126,8 +127,7 @@ class ReadSettings(Settings):
     @property
     def pattern(self) -> re.Pattern[str]:
         """`name_pattern`, compiled."""
-        name = self.name_pattern or "challenge"
-        return re.compile(PRESETS.get(name, name))
+        return re.compile(self.name_pattern or PRESETS["challenge"])
 
     @property
     def band_is_elsewhere(self) -> bool:
