@@ -71,6 +71,13 @@ rule plot_training:
         "python {input.script:q} {params.options} --out {output.training:q} --log {log:q}"
 
 
+def scored_title(wildcards):
+    """The ensemble, and which objects it was scored on, as titles of figures name them."""
+    testset = wildcards.get("testset")
+    objects = {None: "validation", "heldout": "held-out"}.get(testset, f"test set {testset}")
+    return f"Ensemble {wildcards.ensemble}, {objects} objects"
+
+
 rule plot_evaluation_val:
     input:
         script=script_path("plot_evaluation.py"),
@@ -93,9 +100,12 @@ rule plot_evaluation_val:
     params:
         *code_of("plot_evaluation.py"),
         prevalences=as_parameter(CONFIG.evaluation.prevalences),
+        title=scored_title,
+        band=CONFIG.evaluation.magnitude_band,
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
         " --completeness {input.completeness_table:q} --prevalences {params.prevalences:q}"
+        " --title {params.title:q} --band {params.band:q}"
         ' --out-dir "$(dirname {output.roc:q})" --log {log:q}'
 
 
@@ -196,8 +206,9 @@ rule plot_drift:
         runtime=doubled_at_retry(120),
     params:
         *code_of("plot_drift.py"),
+        title="Test set {testset}",
     shell:
-        "python {input.script:q} --drift {input.drift:q} --out {output.drift:q} --log {log:q}"
+        "python {input.script:q} --drift {input.drift:q} --title {params.title:q} --out {output.drift:q} --log {log:q}"
 
 
 # Benchmarks are no inputs: one that is missing would have its member trained again, only to measure that.
