@@ -1,5 +1,7 @@
 """Figures: titles that name what was scored, legends that cover nothing, as many digits as are known."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from matplotlib.image import imread
 
 from stronglens.comparing.compared import Compared
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
+from stronglens.reporting import html
 from stronglens.reporting.overview import _measured
 from stronglens.reporting.training_curves import SMALLEST_AUC_RANGE, Training, draw_training
 from stronglens.scoring.completeness_plot import plot_completeness
@@ -120,3 +123,13 @@ def test_numbers_that_cannot_be_known_are_not_printed() -> None:
     )
     known = {"tpr_at_fpr_0.1": 0.5, "intervals": {"tpr_at_fpr_0.1": [0.4, 0.6]}}
     assert _measured(block | known, "tpr_at_fpr_0.1", "tpr_at_fpr_0.1") == "0.5000 [0.4000, 0.6000]"
+
+
+def test_headers_of_tables_are_aligned_with_their_columns() -> None:
+    made = html.table(
+        ("file", "n", "reason"), [("a.fits", "1", "empty"), ("b.fits", "not " * 20, "gone")], [0, 2]
+    )
+    headers, cells = (re.findall(f"<{tag}( [^>]*)?>", made) for tag in ("th", "td"))
+    assert ["text" in header for header in headers] == [True, False, True]
+    assert ["text" in cell for cell in cells] == [True, False, True] * 2
+    assert "long" in cells[4] and "long" not in cells[1]

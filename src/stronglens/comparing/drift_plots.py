@@ -63,15 +63,16 @@ def draw_drift(compared: Sequence[Compared], title: str = "") -> Figure:
     n_rows = -(-len(shown) // N_COLUMNS)
     heights = [0.48 * len(names) + 1.3, 2.5 * n_rows + 0.6]
     figure = Figure(figsize=(10, sum(heights) if shown else heights[0]), layout="constrained")
-    parts = figure.subfigures(2, 1, height_ratios=heights) if shown else [figure]
-    _draw_overview(parts[0].subplots(), compared, names)
+    grid = figure.add_gridspec(2 if shown else 1, 1, height_ratios=heights if shown else heights[:1])
+    _draw_overview(figure.add_subfigure(grid[0]).subplots(), compared, names)
     n_values = max((len(one.blind) for one in compared), default=0)
     figure.suptitle(
         f"{title or 'Blind set'} against the training set: {len(drifting)} of {len(compared)} differ"
         f" (up to {n_values:,} values each)"
     )
     if shown:
-        panels = parts[1].subplots(n_rows, N_COLUMNS, squeeze=False)
+        details = figure.add_subfigure(grid[1])
+        panels = details.subplots(n_rows, N_COLUMNS, squeeze=False)
         for axes in panels.flat[len(shown) :]:
             axes.set_visible(False)
         for axes, one in zip(panels.flat, shown, strict=False):
@@ -79,9 +80,9 @@ def draw_drift(compared: Sequence[Compared], title: str = "") -> Figure:
         for row in panels:
             row[0].set_ylabel("fraction below", fontsize="small")
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        parts[1].legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+        details.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
         if len(shown) < len(drifting):
-            parts[1].suptitle(f"the {len(shown)} furthest over their limits", fontsize="small")
+            details.suptitle(f"the {len(shown)} furthest over their limits", fontsize="small")
     return figure
 
 

@@ -156,7 +156,7 @@ def describe_data(
                 "bucket",
                 "training",
                 "validation",
-                "held out",
+                "held-out",
                 *(f"{band} cutouts" for band in labelled["bands"]),
             ),
             [
@@ -361,7 +361,7 @@ def _members(folders: Sequence[Path]) -> Iterator[str]:
         )
     yield html.heading("Members")
     yield html.table(
-        ("model", "seed", "network", "best epoch", "AUC of cutouts, validation", "AUC of cutouts, held out"),
+        ("model", "seed", "network", "best epoch", "AUC of cutouts, validation", "AUC of cutouts, held-out"),
         rows,
     )
 
