@@ -76,6 +76,12 @@ rule plot_training:
         "python {input.script:q} {params.options} --out {output.training:q} --log {log:q}"
 
 
+def scored_title(wildcards):
+    """The ensemble, and which objects it was scored on, as titles of figures name them."""
+    objects = {"val": "validation", HELDOUT: "held-out"}.get(wildcards.which, f"test set {wildcards.which}")
+    return f"Ensemble {wildcards.ensemble}, {objects} objects"
+
+
 # Through the table of completeness, nothing is drawn of a set that `evaluate_test` has refused to score.
 rule plot_evaluation:
     input:
@@ -103,9 +109,12 @@ rule plot_evaluation:
     params:
         *code_of("plot_evaluation.py"),
         prevalences=as_parameter(CONFIG.evaluation.prevalences),
+        title=scored_title,
+        band=CONFIG.evaluation.magnitude_band,
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --threshold-file {input.threshold:q}"
         " --completeness {input.completeness_table:q} --prevalences {params.prevalences:q}"
+        " --title {params.title:q} --band {params.band:q}"
         ' --out-dir "$(dirname {output.roc:q})" --log {log:q}'
 
 
@@ -160,8 +169,9 @@ rule plot_drift:
         **LIGHT,
     params:
         *code_of("plot_drift.py"),
+        title="Test set {testset}",
     shell:
-        "python {input.script:q} --drift {input.drift:q} --out {output.drift:q} --log {log:q}"
+        "python {input.script:q} --drift {input.drift:q} --title {params.title:q} --out {output.drift:q} --log {log:q}"
 
 
 def run_times_options(wildcards):

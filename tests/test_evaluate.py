@@ -184,7 +184,7 @@ def test_pictures_are_drawn(tmp_path: Path, name: str) -> None:
 
 
 def texts_of(figure: Figure) -> list[str]:
-    legends = [axes.get_legend() for axes in figure.axes]
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
     of_legends = [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
     return [*of_legends, figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
 
@@ -192,8 +192,8 @@ def texts_of(figure: Figure) -> list[str]:
 def test_pictures_show_the_numbers() -> None:
     scored = draw()
     found = metrics_at(scored.labels, scored.probs, 0.5)
-    assert f"all, AUC = {found['roc_auc']:.4f}" in texts_of(plot_roc(scored, 0.5))
-    assert f"found, ECE = {found['ece']:.4f}" in texts_of(plot_reliability(scored, 0.5))
+    assert f"all, AUC = {found['roc_auc']:.2f}" in texts_of(plot_roc(scored, 0.5))
+    assert f"found, ECE = {found['ece']:.2f}" in texts_of(plot_reliability(scored, 0.5))
     cells = [text.get_text().splitlines()[0] for text in plot_confusion_matrix(scored, 0.5).axes[0].texts]
     assert cells == [str(found[name]) for name in ("tn", "fp", "fn", "tp")]
     assert f"lenses ({scored.labels.sum()})" in texts_of(plot_score_histogram(scored, 0.5))

@@ -8,10 +8,14 @@ from stronglens.running.cli import Command, run
 
 
 class PlotDrift(Command):
-    """Draw what compare_data.py compared, as cumulative distributions, as PNG and PDF."""
+    """Draw what compare_data.py compared, as a heat map and cumulative distributions, as PNG and
+    PDF.
+    """
 
     drift: Path
     """drift.json, from compare_data.py; drift_values.parquet is in the same folder."""
+    title: str = ""
+    """What is compared, for the title."""
     out: Path
     """PNG file; a PDF file of the same name is written beside it."""
 
@@ -25,7 +29,7 @@ def _plot(options: PlotDrift) -> None:
     from stronglens.comparing.compared import read_compared  # noqa: PLC0415
     from stronglens.comparing.drift_plots import save_drift  # noqa: PLC0415
 
-    save_drift(read_compared(options.drift), options.out)
+    save_drift(read_compared(options.drift), options.out, options.title)
 
 
 if __name__ == "__main__":

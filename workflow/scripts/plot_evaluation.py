@@ -20,6 +20,10 @@ class PlotEvaluation(ScoredOptions):
     """completeness.csv, from evaluate.py."""
     prevalences: list[Prevalence] = EvaluateSettings().prevalences
     """Fractions of lenses in the skies for which purity is drawn."""
+    title: str = ""
+    """What was scored, for the titles."""
+    band: str = ""
+    """Band of the magnitudes in the table of completeness, for its axes."""
     out_dir: Path
     """Folder for the pictures."""
 
@@ -35,7 +39,9 @@ def _plot(options: PlotEvaluation) -> None:
 
     scored, threshold = options.read()
     completeness = None if options.completeness is None else read_completeness(options.completeness)
-    save_plots(scored, threshold, options.out_dir, options.prevalences, completeness)
+    save_plots(
+        scored, threshold, options.out_dir, options.prevalences, completeness, options.title, options.band
+    )
 
 
 if __name__ == "__main__":

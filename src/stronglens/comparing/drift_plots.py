@@ -1,20 +1,21 @@
 """A picture of how a blind set differs from the training set."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from stronglens.comparing.compared import Compared
-from stronglens.formats.figures import save_figure
+from stronglens.formats.figures import PURPLE, STYLES, save_figure
 
-BLIND, DRIFT = "#D55E00", "#CC0000"
-BUCKETS = (("#0072B2", "-"), ("#0072B2", "--"), ("#009E73", "-"), ("#009E73", "--"))
+BLIND, DRIFT = "black", PURPLE
+BUCKETS = tuple((colour, dashes) for colour, _ in STYLES[1:3] + STYLES[:1] for dashes in ("-", "--"))
 """Colour by domain, dashes by label: the buckets come in the order of their names."""
-
 
 NAMES = {
     "sky": "sky (counts)",
@@ -23,7 +24,7 @@ NAMES = {
     "peak": "brightest pixel\nabove sky (counts)",
     "size": "mean distance of light\nfrom the centre (px)",
     "flux": "flux above sky (counts)",
-    "constant_corners": "constant corners\n(number of four)",
+    "constant_corners": "constant corners\n(of four)",
     "band_correlation": "correlation with\nthe next band",
     "probability": "probability",
 }
@@ -32,8 +33,12 @@ NAMES = {
 N_CORNERS = 4
 
 
-def save_drift(compared: Sequence[Compared], path: Path) -> None:
-    """Draw cumulative distributions, a row a statistic and a column a band; what drifts is framed.
+MOST_DETAILS = 12
+N_COLUMNS = 4
+
+
+def save_drift(compared: Sequence[Compared], path: Path, title: str = "") -> None:
+    """Draw all distances as one heat map, and the distributions of what drifts.
 
     Parameters
     ----------
@@ -41,30 +46,78 @@ def save_drift(compared: Sequence[Compared], path: Path) -> None:
         What to draw.
     path : Path
         A PNG file; a PDF file is written beside it.
+    title : str
+        What is compared; empty for no more than that it is a blind set.
     """
+    save_figure(draw_drift(compared, title), path, dpi=110)
+
+
+def draw_drift(compared: Sequence[Compared], title: str = "") -> Figure:
+    """Above, a row per statistic and a column per band: the fraction outside, its limit below it, a frame
+    where it is over the limit. Below, the distributions of those, the furthest over their limits first, at
+    most `MOST_DETAILS`.
+    """
+    drifting = sorted((one for one in compared if one.drifts), key=lambda one: one.limit / one.distance)
+    shown = drifting[:MOST_DETAILS]
     names = list(dict.fromkeys(one.statistic for one in compared))
-    bands = list(dict.fromkeys(one.band for one in compared if one.band)) or [""]
-    figure = Figure(figsize=(2.6 * len(bands) + 1, 2.2 * len(names) + 1), layout="constrained")
-    panels = figure.subplots(len(names), len(bands), squeeze=False)
-    for axes in panels.flat:
-        axes.set_visible(False)
-    for one in compared:
-        place = bands.index(one.band) if one.band else 0
-        _draw(panels[names.index(one.statistic), place], one)
-    for row in panels:
-        row[0].set_ylabel("share below", fontsize="small")
-    n_drifting = sum(one.drifts for one in compared)
+    n_rows = -(-len(shown) // N_COLUMNS)
+    heights = [0.48 * len(names) + 1.3, 2.5 * n_rows + 0.6]
+    figure = Figure(figsize=(10, sum(heights) if shown else heights[0]), layout="constrained")
+    grid = figure.add_gridspec(2 if shown else 1, 1, height_ratios=heights if shown else heights[:1])
+    _draw_overview(figure.add_subfigure(grid[0]).subplots(), compared, names)
+    n_values = max((len(one.blind) for one in compared), default=0)
     figure.suptitle(
-        f"Blind set against the buckets of the training set: {n_drifting} of {len(compared)} differ"
+        f"{title or 'Blind set'} against the training set: {len(drifting)} of {len(compared)} differ"
+        f" (up to {n_values:,} values each)"
     )
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
-    save_figure(figure, path, dpi=110)
+    if shown:
+        details = figure.add_subfigure(grid[1])
+        panels = details.subplots(n_rows, N_COLUMNS, squeeze=False)
+        for axes in panels.flat[len(shown) :]:
+            axes.set_visible(False)
+        for axes, one in zip(panels.flat, shown, strict=False):
+            _draw(axes, one)
+        for row in panels:
+            row[0].set_ylabel("fraction below", fontsize="small")
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        details.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+        if len(shown) < len(drifting):
+            details.suptitle(f"the {len(shown)} furthest over their limits", fontsize="small")
+    return figure
+
+
+def _draw_overview(axes: Axes, compared: Sequence[Compared], names: Sequence[str]) -> None:
+    bands = list(dict.fromkeys(one.band for one in compared))
+    cells = np.full((len(names), len(bands)), np.nan)
+    for one in compared:
+        row, column = names.index(one.statistic), bands.index(one.band)
+        cells[row, column] = one.distance / one.limit
+        axes.text(
+            column,
+            row,
+            f"{one.distance:.2f}\nlimit {one.limit:.2f}",
+            ha="center",
+            va="center",
+            fontsize="x-small",
+            color="white" if cells[row, column] > 1 else "black",
+        )
+        if one.drifts:
+            frame = Rectangle(
+                (column - 0.48, row - 0.46), 0.96, 0.92, fill=False, edgecolor=DRIFT, linewidth=3
+            )
+            axes.add_patch(frame)
+    image = axes.imshow(cells, cmap="Blues", vmin=0, vmax=1.5, aspect="auto")
+    axes.set_xticks(range(len(bands)), [band or "all bands" for band in bands])
+    axes.set_yticks(range(len(names)), [NAMES.get(name, name).replace("\n", " ") for name in names])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelsize="small")
+    axes.spines[:].set_visible(False)
+    bar = axes.figure.colorbar(image, ax=axes, extend="max")
+    bar.set_label("fraction outside / limit", fontsize="small")
 
 
 def _draw(axes: Axes, one: Compared) -> None:
-    axes.set_visible(True)
-    for (bucket, values), (colour, dashes) in zip(sorted(one.training.items()), BUCKETS, strict=False):
+    for (bucket, values), (colour, dashes) in zip(sorted(one.training.items()), cycle(BUCKETS), strict=False):
         axes.plot(*_steps(values), color=colour, linestyle=dashes, linewidth=1, label=bucket)
     axes.plot(*_steps(one.blind), color=BLIND, linewidth=2, label="blind set")
     low, high = np.quantile(np.concatenate([one.blind, *one.training.values()]), [0.005, 0.995])
@@ -76,9 +129,6 @@ def _draw(axes: Axes, one: Compared) -> None:
     axes.tick_params(labelsize="x-small")
     where = f"{one.band}: " if one.band else ""
     axes.set_title(f"{where}{one.distance:.2f} outside (limit {one.limit:.2f})", fontsize="small")
-    if one.drifts:
-        axes.title.set_color(DRIFT)
-        axes.spines[:].set(color=DRIFT, linewidth=2.5)
 
 
 def _steps(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

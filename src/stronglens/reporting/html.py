@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+LONGEST_NUMBER = 40
+"""Characters of a number with its range."""
+
 _STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; color: #1b2430;
-  background: #fff; max-width: 60rem; margin: 0 auto; padding: 1.2rem 1.5rem 3rem; }
+  background: #fff; max-width: 84rem; margin: 0 auto; padding: 1.2rem 1.5rem 3rem; }
 h1 { font-size: 1.45rem; margin: 0 0 0.4rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 0.6rem; }
-p { margin: 0.4rem 0; }
+p { margin: 0.4rem 0; max-width: 60rem; }
 .note { color: #4a5766; }
 .warning { background: #fff4d6; border-left: 4px solid #b26a00; padding: 0.5rem 0.8rem; }
 .cards { display: flex; flex-wrap: wrap; gap: 0.8rem; margin: 1rem 0; }
@@ -21,7 +24,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.8rem; text-align: right; border-bottom: 1px solid #e3e8ed; white-space: nowrap; }
 th { vertical-align: bottom; white-space: normal; color: #4a5766; font-weight: 600; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
-td.text { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th.text, td.text { text-align: left; }
+td.text { white-space: normal; overflow-wrap: break-word; }
+td.long { white-space: normal; min-width: 14rem; }
 """
 
 
@@ -48,22 +53,34 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[int] = ()) -> str:
-    """A table; the columns whose numbers stand in `texts` hold running text, the others numbers."""
+    """A table; the columns whose indices are in `texts` hold running text, the rest numbers."""
     lines = ['<div class="scroll" tabindex="0" role="group" aria-label="table"><table><thead><tr>']
-    lines += [f'<th scope="col">{escape(name)}</th>' for name in header]
+    lines += [
+        f'<th scope="col" class="text">{escape(name)}</th>'
+        if column in texts
+        else f'<th scope="col">{escape(name)}</th>'
+        for column, name in enumerate(header)
+    ]
     lines.append("</tr></thead><tbody>")
     for row in rows:
         cells = (
-            f'<td class="text">{escape(cell)}</td>' if place in texts else f"<td>{escape(cell)}</td>"
-            for place, cell in enumerate(row)
+            f"<td{_class(cell, is_text=column in texts)}>{escape(cell)}</td>"
+            for column, cell in enumerate(row)
         )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     lines.append("</tbody></table></div>")
     return "".join(lines)
 
 
+def _class(cell: str, *, is_text: bool) -> str:
+    """What a cell may do that a number may not: break into lines."""
+    if is_text:
+        return ' class="text"'
+    return ' class="long"' if len(cell) > LONGEST_NUMBER else ""
+
+
 def cards(values: Iterable[tuple[str, str, str]]) -> str:
-    """Numbers to be seen first: name, value, and what stands below it."""
+    """Numbers to be seen first: name, value, and what is below it."""
     return (
         '<div class="cards">'
         + "".join(

@@ -1,6 +1,7 @@
 """The first pages of the report: the numbers that matter, and the data they come from."""
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from stronglens.formats.member_files import RESULTS, MemberDescription, Training
 from stronglens.formats.packed import REJECTED, PackSummary
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
+from stronglens.scoring.few_counts import FEW_ALLOWED
 
 METRICS = {
     "roc_auc": "area under the ROC curve",
@@ -158,7 +160,7 @@ def describe_data(
                 "bucket",
                 "training",
                 "validation",
-                "held out",
+                "held-out",
                 *(f"{band} cutouts" for band in labelled.bands),
             ),
             [
@@ -318,9 +320,7 @@ def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
             told = name.format_map(some) + (
                 f", one lens in {1 / float(prevalence):,.0f}" if prevalence else ""
             )
-            rows.append(
-                (told, *(f"{_value(block.get(full))} {_range(block, full, 4)}" for block in blocks.values()))
-            )
+            rows.append((told, *(_measured(block, key, full) for block in blocks.values())))
     yield html.heading("Few false alarms")
     yield html.table(("", *blocks), rows)
     yield html.paragraph(
@@ -328,6 +328,24 @@ def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
         "before false alarms outnumber them. Where too few objects decide, a value has no range.",
         "note",
     )
+
+
+def _measured(block: Mapping[str, Any], key: str, full: str) -> str:
+    """A value with its range, or why there is none: a rate that too few non-lenses decide is no result.
+
+    At a purity p in a sky of which a fraction s are lenses, at most about s (1 - p) / p of the non-lenses may
+    be called lenses; `FEW_ALLOWED` of them have to be seen for an interval.
+    """
+    n_nonlenses, needed = block["n_others"], 0.0
+    if key.startswith("tpr_at_fpr_"):
+        needed = 1 / float(key.removeprefix("tpr_at_fpr_"))
+    elif key == "completeness_at_purity" and block["intervals"].get(full) is None:
+        wanted, prevalence = block["purity_wanted"], float(full.partition("@")[2])
+        needed = FEW_ALLOWED * wanted / ((1 - wanted) * prevalence) if wanted < 1 else math.inf
+    if needed > n_nonlenses:
+        needs = f"needs about {float(f'{needed:.0e}'):,.0f}" if math.isfinite(needed) else "never certain"
+        return f"not measurable with {n_nonlenses:,} non-lenses ({needs})"
+    return f"{_value(block.get(full))} {_range(block, full, 4)}"
 
 
 def _members(folders: Sequence[Path]) -> Iterator[str]:
@@ -347,7 +365,7 @@ def _members(folders: Sequence[Path]) -> Iterator[str]:
         )
     yield html.heading("Members")
     yield html.table(
-        ("model", "seed", "network", "best epoch", "AUC of cutouts, validation", "AUC of cutouts, held out"),
+        ("model", "seed", "network", "best epoch", "AUC of cutouts, validation", "AUC of cutouts, held-out"),
         rows,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -22,6 +23,8 @@ PANELS = (
     ("lr", "learning rate"),
 )
 """Columns of `training_log.csv` that are drawn, and what they are."""
+
+SMALLEST_AUC_RANGE = 0.1
 
 DASHES = ("-", "--", "-.", ":")
 
@@ -109,6 +112,8 @@ def draw_training(trainings: Sequence[Training]) -> Figure:
         axes.set_ylabel(name)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if column == "val_auc":
+            _at_least(axes, SMALLEST_AUC_RANGE)
         if column == "lr" and all((one.epochs["lr"] > 0).all() for one in trainings):
             axes.set_yscale("log")
     for axes in figure.axes[2:]:
@@ -117,6 +122,14 @@ def draw_training(trainings: Sequence[Training]) -> Figure:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize="small")
     return figure
+
+
+def _at_least(axes: Axes, span: float) -> None:
+    """Widen the vertical range, so that noise does not fill the panel; an AUC is not above 1."""
+    low, high = axes.get_ylim()
+    lack = max(0.0, span - (high - low)) / 2
+    top = min(high + lack, max(high, 1.0))
+    axes.set_ylim(min(low, top - span), top)
 
 
 def _nothing(text: str) -> Figure:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from stronglens.formats.figures import BLUE, GREY, ORANGE, STYLES, save_figure
+from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, STYLES, save_figure
 from stronglens.scoring.bootstrap import Ranked
 from stronglens.scoring.completeness_plot import plot_completeness
 from stronglens.scoring.fractions import score_interval
@@ -28,6 +28,8 @@ from stronglens.scoring.scored import Scored
 
 N_HISTOGRAM_BINS = 50
 PREVALENCES = (1e-2, 1e-3, 1e-4)
+SKIES = (("#BBBBBB", "-"), ("#777777", "--"), ("black", "-."))
+"""Not the colours of domains, which are beside them."""
 
 Curve = tuple[str, npt.NDArray[np.int64], npt.NDArray[np.float64], str, str]
 """Name, labels, probabilities, colour and dashes."""
@@ -39,6 +41,8 @@ def save_plots(
     out_dir: Path,
     prevalences: Sequence[float] = PREVALENCES,
     completeness: pd.DataFrame | None = None,
+    title: str = "",
+    band: str = "",
 ) -> None:
     """Draw all pictures, as PNG and PDF files.
 
@@ -54,12 +58,19 @@ def save_plots(
         Fractions of lenses in skies for which purity is drawn.
     completeness : DataFrame, optional
         See `stronglens.scoring.completeness.read_completeness`.
+    title : str
+        What was scored, for all titles.
+    band : str
+        That of the magnitudes in `completeness`.
     """
     of_sky = {"precision_recall": partial(plot_precision_recall, prevalences=prevalences)}
     for name, plot in (PLOTS | of_sky).items():
-        save_figure(plot(scored, threshold), out_dir / f"{name}.png")
+        figure = plot(scored, threshold)
+        if title:
+            figure.suptitle(f"{title}\n{figure.get_suptitle()}", fontsize="medium")
+        save_figure(figure, out_dir / f"{name}.png")
     if completeness is not None:
-        save_figure(plot_completeness(completeness), out_dir / "completeness.png")
+        save_figure(plot_completeness(completeness, title, band), out_dir / "completeness.png")
 
 
 def plot_roc(scored: Scored, threshold: float) -> Figure:
@@ -73,7 +84,7 @@ def plot_roc(scored: Scored, threshold: float) -> Figure:
     for axes in (linear, logarithmic):
         for name, labels, probs, colour, dashes in _curves(scored):
             false_rates, true_rates, _ = roc_curve(labels, probs)
-            label = f"{name}, AUC = {roc_auc_score(labels, probs):.4f}"
+            label = f"{name}, AUC = {roc_auc_score(labels, probs):.{_digits(labels)}f}"
             axes.plot(false_rates, true_rates, color=colour, linestyle=dashes, label=label)
         diagonal = np.linspace(0, 1, 1001)
         axes.plot(diagonal, diagonal, color=GREY, linewidth=0.8, label="chance")
@@ -83,7 +94,7 @@ def plot_roc(scored: Scored, threshold: float) -> Figure:
         axes.grid(alpha=0.3)
     linear.set(xlim=(-0.01, 1), ylabel="true positive rate (lenses found)")
     logarithmic.set(xscale="log", xlim=(0.5 / max(n_others, 10), 1))
-    linear.legend(loc="lower right")
+    _legend_below(linear)
     _say_if_undefined(scored, linear)
     figure.suptitle(f"ROC curve, {_size(scored)}")
     return figure
@@ -100,7 +111,7 @@ def plot_precision_recall(
     at = metrics_at(scored.labels, scored.probs, threshold)
     for name, labels, probs, colour, dashes in _curves(scored):
         precision, recall, _ = precision_recall_curve(labels, probs, drop_intermediate=True)
-        label = f"{name}, AP = {average_precision_score(labels, probs):.4f}"
+        label = f"{name}, AP = {average_precision_score(labels, probs):.{_digits(labels)}f}"
         axes.plot(recall, precision, color=colour, linestyle=dashes, label=label, drawstyle="steps-post")
     share = float(np.mean(scored.labels))
     axes.axhline(share, color=GREY, linewidth=0.8, label=f"chance ({share:.3f} are lenses)")
@@ -114,7 +125,7 @@ def plot_precision_recall(
         title="these objects",
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
+    _legend_below(axes)
     _say_if_undefined(scored, axes)
     _draw_purity(of_sky, scored, threshold, prevalences)
     figure.suptitle(f"Precision and recall, {_size(scored)}")
@@ -126,7 +137,7 @@ def _draw_purity(axes: Axes, scored: Scored, threshold: float, prevalences: Sequ
     true, false = ranked.counts(np.ones(len(scored.labels), dtype=np.int64))
     if true[-1] and false[-1]:
         passed = ranked.thresholds >= threshold
-        for prevalence, (colour, dashes) in zip(prevalences, itertools.cycle(STYLES), strict=False):
+        for prevalence, (colour, dashes) in zip(prevalences, itertools.cycle(SKIES), strict=False):
             purity = purity_of(true, false, prevalence)
             # Before the first false positive it is 1, which says no more than that there are too few objects.
             known = false > 0
@@ -135,7 +146,7 @@ def _draw_purity(axes: Axes, scored: Scored, threshold: float, prevalences: Sequ
             if passed.any():
                 place = np.flatnonzero(passed)[-1]
                 axes.plot(true[place] / true[-1], purity[place], "o", color=colour, markersize=6)
-        axes.legend(title="dot: threshold", loc="lower left")
+        _legend_below(axes, "dot: threshold")
     axes.set(
         xlabel="recall (lenses found)",
         ylabel="purity (called lenses that are lenses)",
@@ -162,18 +173,19 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
         color=BLUE,
         marker="o",
         markersize=4,
-        linewidth=1,
+        linestyle="none",
+        elinewidth=1,
         capsize=2,
-        label=f"found, ECE = {ece:.4f}",
+        label=f"found, ECE = {ece:.{_digits(scored.labels)}f}",
     )
     axes.axvline(threshold, color=ORANGE, linestyle="--", linewidth=1, label=f"threshold {threshold:.4f}")
     axes.set(
         ylabel="fraction of lenses",
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.02),
-        title=f"Reliability, {_size(scored)}",
     )
-    axes.legend(loc="upper left")
+    figure.suptitle(f"Reliability, {_size(scored)}")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
     axes.grid(alpha=0.3)
     below.stem(bins.mean_probs, bins.counts, linefmt=BLUE, markerfmt="o", basefmt=" ", bottom=0.5)
     below.set(
@@ -198,7 +210,13 @@ def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
             share = shares[row, column]
             colour = "white" if share > 0.7 else "black"  # whichever stands out more
             axes.text(
-                column, row, f"{count:,}\n{share:.2%}", ha="center", va="center", color=colour, fontsize=12
+                column,
+                row,
+                f"{count:,}\n{share:.{_digits(scored.labels[inside]) - 2}%}",
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=12,
             )
         axes.set_xticks([0, 1], ["non-lens", "lens"])
         axes.set_yticks([0, 1], ["non-lens", "lens"], rotation=90, va="center")
@@ -212,7 +230,7 @@ def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
     """Distribution of the probabilities of lenses and non-lenses."""
     figure, axes = _one_panel(width=6.4)
     edges = np.linspace(0, 1, N_HISTOGRAM_BINS + 1)
-    for label, name, colour, dashes in ((0, "non-lenses", ORANGE, "--"), (1, "lenses", BLUE, "-")):
+    for label, name, colour, dashes in ((0, "non-lenses", GREY, "--"), (1, "lenses", PURPLE, "-")):
         probs = scored.probs[scored.labels == label]
         counts, _ = np.histogram(probs, edges)
         axes.stairs(counts, edges, color=colour, alpha=0.2, fill=True)
@@ -225,11 +243,11 @@ def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
         ylabel=f"{scored.unit} per bin of {1 / N_HISTOGRAM_BINS:g}",
         yscale="log",
         xlim=(0, 1),
-        title=f"Probabilities by true class, {_size(scored)}",
     )
+    figure.suptitle(f"Probabilities by true class, {_size(scored)}")
     axes.set_ylim(0.7, None)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper center")
+    _legend_below(axes)
     return figure
 
 
@@ -246,7 +264,7 @@ PLOTS: dict[str, Callable[[Scored, float], Figure]] = {
 def _curves(scored: Scored) -> Iterator[Curve]:
     """All objects, then each domain; those with one class only have no curve."""
     chosen = {"all": np.ones(len(scored.labels), dtype=bool)} | dict(objects_by_domain(scored.domains))
-    for (name, of_domain), (colour, dashes) in zip(chosen.items(), STYLES, strict=False):
+    for (name, of_domain), (colour, dashes) in zip(chosen.items(), itertools.cycle(STYLES), strict=False):
         labels = scored.labels[of_domain]
         if 0 < np.count_nonzero(labels) < len(labels):
             yield name, labels, scored.probs[of_domain], colour, dashes
@@ -266,6 +284,16 @@ def _say_if_undefined(scored: Scored, axes: Axes) -> None:
         axes.text(
             0.5, 0.9, f"undefined: all {scored.unit} are of one class", ha="center", transform=axes.transAxes
         )
+
+
+def _legend_below(axes: Axes, title: str | None = None) -> None:
+    """A legend under the axis, where it covers nothing."""
+    axes.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize="small")
+
+
+def _digits(labels: npt.NDArray[np.int64]) -> int:
+    """Decimals that a rate of so many samples deserves: its standard error is up to 0.5 / sqrt(n)."""
+    return int(np.clip(np.floor(np.log10(max(len(labels), 1)) / 2) + 1, 2, 4))
 
 
 def _size(scored: Scored) -> str:

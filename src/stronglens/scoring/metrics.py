@@ -78,7 +78,7 @@ def expected_calibration_error(
 
     Notes
     -----
-    ECE = sum over bins of (objects in bin / objects) abs(fraction of lenses in bin - mean probability):
+    ECE = sum over bins of (objects / all objects) abs(fraction of lenses - mean probability):
     Naeini, Cooper & Hauskrecht (2015), "Obtaining Well Calibrated Probabilities Using Bayesian Binning",
     AAAI 29, for binary labels, where the probability is that of the positive class; number and edges of bins
     as in eq. 3 of Guo et al. (2017), "On Calibration of Modern Neural Networks", ICML, PMLR 70. The original
