@@ -80,7 +80,7 @@ class EnsembleGraph(nn.Module):
             n_views = N_SYMMETRIES if member.test_time_augmentation else 1
             views = [network(seen_as(shown, number)).double() for number in range(n_views)]
             of_samples = torch.stack([torch.sigmoid(view[:, 0]) for view in views]).mean(dim=0)
-            of_bands = of_samples.unflatten(0, (-1, is_shown.shape[1]))
+            of_bands = _by_object(of_samples, is_shown.shape[1])
             bands = self.manifest.bands if settings.bands == "each" else ["".join(settings.bands)]
             probs.append(
                 _mean(of_bands, is_shown) if own is None else _weighted(of_bands, is_shown, own, bands)
@@ -91,7 +91,7 @@ class EnsembleGraph(nn.Module):
                 scaling = member.lens_scaling
                 for number, name in enumerate(scaling.names):
                     values = others[:, number] * scaling.stds[number] + scaling.means[number]
-                    found[name] = _mean(values.unflatten(0, (-1, is_shown.shape[1])), is_shown)
+                    found[name] = _mean(_by_object(values, is_shown.shape[1]), is_shown)
             estimates.append(found)
         of_members = torch.stack(probs, dim=1)
         raw = self._pooled(of_members)
@@ -112,7 +112,7 @@ class EnsembleGraph(nn.Module):
             return torch.sigmoid(_logit(of_members).mean(dim=1))
         if self.combination.member_weights is not None:
             weights = torch.tensor(self.combination.member_weights, dtype=torch.float64)
-            return (of_members * weights).sum(dim=1).clamp(0, 1)
+            return _clipped((of_members * weights).sum(dim=1), 0, 1)
         return of_members.mean(dim=1)
 
     def _calibrated(self, probs: Tensor) -> Tensor:
@@ -131,6 +131,17 @@ class EnsembleGraph(nn.Module):
         return {"prob_sky": of_lenses / (of_lenses + (1 - prob) * ((1 - sky) / (1 - fraction)))}
 
 
+def _by_object(values: Tensor, n_bands: int) -> Tensor:
+    """With an axis for the bands, which were one after the other."""
+    return values.reshape(-1, n_bands, *values.shape[1:])
+
+
+def _clipped(values: Tensor, low: float, high: float) -> Tensor:
+    """Of float64: exported, `clamp` casts in ways that onnxruntime warns of."""
+    ends = torch.tensor([low, high], dtype=torch.float64)
+    return torch.minimum(torch.maximum(values, ends[0]), ends[1])
+
+
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     """Over the bands that are there, shape (n,)."""
     return torch.where(chosen, values, 0).sum(dim=1) / chosen.sum(dim=1)
@@ -144,7 +155,7 @@ def _weighted(probs: Tensor, chosen: Tensor, weights: BandWeights, bands: Sequen
 
 
 def _logit(probs: Tensor) -> Tensor:
-    clipped = probs.clamp(PROB_FLOOR, 1 - PROB_FLOOR)
+    clipped = _clipped(probs, PROB_FLOOR, 1 - PROB_FLOOR)
     return torch.log(clipped) - torch.log1p(-clipped)
 
 
@@ -160,7 +171,7 @@ def _interpolated(values: Tensor, points: Sequence[float], heights: Sequence[flo
     x, y = (torch.tensor(of, dtype=torch.float64) for of in (points, heights))
     if len(points) == 1:
         return torch.full_like(values, heights[0])
-    clipped = values.clamp(points[0], points[-1])
+    clipped = _clipped(values, points[0], points[-1])
     below = ((clipped[..., None] >= x).sum(dim=-1) - 1).clamp(0, len(points) - 2)
     slope = (y[1:] - y[:-1]) / (x[1:] - x[:-1])
     return y[below] + slope[below] * (clipped - x[below])
@@ -195,15 +206,15 @@ def _preprocess(images: Tensor, good: Tensor, settings: PreprocessSettings, band
         if settings.normalisation == "asinh":
             own, common = settings.asinh_softening_of_band, settings.asinh_softening
             softening = torch.tensor([own.get(band, common or math.inf) for band in bands])
-            pixels = torch.asinh(pixels.unflatten(0, (-1, len(bands))) / softening[:, None]).flatten(0, 1)
+            pixels = torch.asinh(_by_object(pixels, len(bands)) / softening[:, None]).flatten(0, 1)
         elif settings.normalisation == "object":
-            pixels = _normalise_objects(pixels.unflatten(0, (-1, len(bands))), good, settings).flatten(0, 1)
+            pixels = _normalise_objects(_by_object(pixels, len(bands)), good, settings).flatten(0, 1)
         else:
             pixels = _normalise_cutouts(pixels, settings)
-    shown = pixels.unflatten(1, flat.shape[1:])
+    shown = pixels.reshape(-1, *flat.shape[1:])
     if settings.pad_to_px is not None:
         shown = pad_centred(shown, settings.pad_to_px)
-    shown = shown.unflatten(0, (-1, len(bands)))
+    shown = _by_object(shown, len(bands))
     return torch.where(good[:, :, None, None], shown, 0)
 
 
@@ -289,7 +300,7 @@ def _normalise_objects(pixels: Tensor, good: Tensor, settings: PreprocessSetting
     """Of shape (n, n_bands, n_pixels), over the bands that are there."""
     n_bands, n_pixels = pixels.shape[1:]
     background = _kth_smallest(pixels.flatten(0, 1), 1 + round(BACKGROUND_QUANTILE * (n_pixels - 1)))
-    pixels = pixels - background.unflatten(0, (-1, n_bands))
+    pixels = pixels - _by_object(background, n_bands)
     is_there = good[:, :, None].expand_as(pixels).flatten(1)
     of_object = pixels.flatten(1)
     n_there = good.sum(dim=1, keepdim=True)
@@ -324,7 +335,7 @@ def _normalise_objects(pixels: Tensor, good: Tensor, settings: PreprocessSetting
     if settings.scale == "mad":
         deviation = median((of_object - median(of_object)).abs())
         scale = torch.where(deviation > 0, SIGMA_PER_MAD * deviation, scale)
-    return (of_object / divisor_of(scale)).unflatten(1, (n_bands, n_pixels))
+    return (of_object / divisor_of(scale)).reshape(-1, n_bands, n_pixels)
 
 
 def _root_mean_square(rows: Tensor, n_values: Tensor | int) -> Tensor:
@@ -415,6 +426,7 @@ def onnx_graph(manifest: Manifest, members: Sequence[TorchMember]) -> bytes:
                 output_names=graph.names,
                 dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
                 verbose=False,
+                # torch 2.14 and onnxscript 0.7: the optimiser has left a graph that lacked a node.
                 optimize=False,
             )
     except Exception as error:  # exporters raise errors of many kinds
