@@ -78,14 +78,16 @@ class EnsembleGraph(nn.Module):
                 # An object without any of these bands is shown all the same.
                 shown, is_shown = prepared[:, chosen], torch.ones_like(good[:, :1])
             n_views = N_SYMMETRIES if member.test_time_augmentation else 1
-            views = [network(seen_as(shown, number)).double() for number in range(n_views)]
-            of_samples = torch.stack([torch.sigmoid(view[:, 0]) for view in views]).mean(dim=0)
+            # One after the other as more samples: the graph holds the network once.
+            views = network(torch.cat([seen_as(shown, number) for number in range(n_views)])).double()
+            of_views = views.reshape(n_views, -1, settings.n_outputs)
+            of_samples = torch.sigmoid(of_views[:, :, 0]).mean(dim=0)
             of_bands = _by_object(of_samples, is_shown.shape[1])
             bands = self.manifest.bands if settings.bands == "each" else ["".join(settings.bands)]
             probs.append(
                 _mean(of_bands, is_shown) if own is None else _weighted(of_bands, is_shown, own, bands)
             )
-            others = torch.stack([view[:, 1:] for view in views]).mean(dim=0)
+            others = of_views[:, :, 1:].mean(dim=0)
             found = {}
             if member.lens_scaling is not None:
                 scaling = member.lens_scaling
@@ -112,7 +114,7 @@ class EnsembleGraph(nn.Module):
             return torch.sigmoid(_logit(of_members).mean(dim=1))
         if self.combination.member_weights is not None:
             weights = torch.tensor(self.combination.member_weights, dtype=torch.float64)
-            return _clipped((of_members * weights).sum(dim=1), 0, 1)
+            return (of_members * weights).sum(dim=1).clamp(0, 1)
         return of_members.mean(dim=1)
 
     def _calibrated(self, probs: Tensor) -> Tensor:
@@ -136,12 +138,6 @@ def _by_object(values: Tensor, n_bands: int) -> Tensor:
     return values.reshape(-1, n_bands, *values.shape[1:])
 
 
-def _clipped(values: Tensor, low: float, high: float) -> Tensor:
-    """Of float64: exported, `clamp` casts in ways that onnxruntime warns of."""
-    ends = torch.tensor([low, high], dtype=torch.float64)
-    return torch.minimum(torch.maximum(values, ends[0]), ends[1])
-
-
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     """Over the bands that are there, shape (n,)."""
     return torch.where(chosen, values, 0).sum(dim=1) / chosen.sum(dim=1)
@@ -155,7 +151,7 @@ def _weighted(probs: Tensor, chosen: Tensor, weights: BandWeights, bands: Sequen
 
 
 def _logit(probs: Tensor) -> Tensor:
-    clipped = _clipped(probs, PROB_FLOOR, 1 - PROB_FLOOR)
+    clipped = probs.clamp(PROB_FLOOR, 1 - PROB_FLOOR)
     return torch.log(clipped) - torch.log1p(-clipped)
 
 
@@ -171,7 +167,7 @@ def _interpolated(values: Tensor, points: Sequence[float], heights: Sequence[flo
     x, y = (torch.tensor(of, dtype=torch.float64) for of in (points, heights))
     if len(points) == 1:
         return torch.full_like(values, heights[0])
-    clipped = _clipped(values, points[0], points[-1])
+    clipped = values.clamp(points[0], points[-1])
     below = ((clipped[..., None] >= x).sum(dim=-1) - 1).clamp(0, len(points) - 2)
     slope = (y[1:] - y[:-1]) / (x[1:] - x[:-1])
     return y[below] + slope[below] * (clipped - x[below])
