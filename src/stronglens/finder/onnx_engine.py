@@ -46,8 +46,10 @@ class OnnxEngine:
             member.settings.preprocess.smoothing == "psf" for member in capsule.manifest.members
         )
         try:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3  # errors alone: what it cannot optimise is no matter
             self._session: Any = onnxruntime.InferenceSession(
-                capsule.read(GRAPH), providers=["CPUExecutionProvider"]
+                capsule.read(GRAPH), options, providers=["CPUExecutionProvider"]
             )
         except InputError:
             raise

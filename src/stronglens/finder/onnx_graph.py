@@ -78,20 +78,22 @@ class EnsembleGraph(nn.Module):
                 # An object without any of these bands is shown all the same.
                 shown, is_shown = prepared[:, chosen], torch.ones_like(good[:, :1])
             n_views = N_SYMMETRIES if member.test_time_augmentation else 1
-            views = [network(seen_as(shown, number)).double() for number in range(n_views)]
-            of_samples = torch.stack([torch.sigmoid(view[:, 0]) for view in views]).mean(dim=0)
-            of_bands = of_samples.unflatten(0, (-1, is_shown.shape[1]))
+            # One after the other as more samples: the graph holds the network once.
+            views = network(torch.cat([seen_as(shown, number) for number in range(n_views)])).double()
+            of_views = views.reshape(n_views, -1, settings.n_outputs)
+            of_samples = torch.sigmoid(of_views[:, :, 0]).mean(dim=0)
+            of_bands = _by_object(of_samples, is_shown.shape[1])
             bands = self.manifest.bands if settings.bands == "each" else ["".join(settings.bands)]
             probs.append(
                 _mean(of_bands, is_shown) if own is None else _weighted(of_bands, is_shown, own, bands)
             )
-            others = torch.stack([view[:, 1:] for view in views]).mean(dim=0)
+            others = of_views[:, :, 1:].mean(dim=0)
             found = {}
             if member.lens_scaling is not None:
                 scaling = member.lens_scaling
                 for number, name in enumerate(scaling.names):
                     values = others[:, number] * scaling.stds[number] + scaling.means[number]
-                    found[name] = _mean(values.unflatten(0, (-1, is_shown.shape[1])), is_shown)
+                    found[name] = _mean(_by_object(values, is_shown.shape[1]), is_shown)
             estimates.append(found)
         of_members = torch.stack(probs, dim=1)
         raw = self._pooled(of_members)
@@ -129,6 +131,11 @@ class EnsembleGraph(nn.Module):
             return {}
         of_lenses = prob * (sky / fraction)
         return {"prob_sky": of_lenses / (of_lenses + (1 - prob) * ((1 - sky) / (1 - fraction)))}
+
+
+def _by_object(values: Tensor, n_bands: int) -> Tensor:
+    """With an axis for the bands, which were one after the other."""
+    return values.reshape(-1, n_bands, *values.shape[1:])
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
@@ -195,15 +202,15 @@ def _preprocess(images: Tensor, good: Tensor, settings: PreprocessSettings, band
         if settings.normalisation == "asinh":
             own, common = settings.asinh_softening_of_band, settings.asinh_softening
             softening = torch.tensor([own.get(band, common or math.inf) for band in bands])
-            pixels = torch.asinh(pixels.unflatten(0, (-1, len(bands))) / softening[:, None]).flatten(0, 1)
+            pixels = torch.asinh(_by_object(pixels, len(bands)) / softening[:, None]).flatten(0, 1)
         elif settings.normalisation == "object":
-            pixels = _normalise_objects(pixels.unflatten(0, (-1, len(bands))), good, settings).flatten(0, 1)
+            pixels = _normalise_objects(_by_object(pixels, len(bands)), good, settings).flatten(0, 1)
         else:
             pixels = _normalise_cutouts(pixels, settings)
-    shown = pixels.unflatten(1, flat.shape[1:])
+    shown = pixels.reshape(-1, *flat.shape[1:])
     if settings.pad_to_px is not None:
         shown = pad_centred(shown, settings.pad_to_px)
-    shown = shown.unflatten(0, (-1, len(bands)))
+    shown = _by_object(shown, len(bands))
     return torch.where(good[:, :, None, None], shown, 0)
 
 
@@ -289,7 +296,7 @@ def _normalise_objects(pixels: Tensor, good: Tensor, settings: PreprocessSetting
     """Of shape (n, n_bands, n_pixels), over the bands that are there."""
     n_bands, n_pixels = pixels.shape[1:]
     background = _kth_smallest(pixels.flatten(0, 1), 1 + round(BACKGROUND_QUANTILE * (n_pixels - 1)))
-    pixels = pixels - background.unflatten(0, (-1, n_bands))
+    pixels = pixels - _by_object(background, n_bands)
     is_there = good[:, :, None].expand_as(pixels).flatten(1)
     of_object = pixels.flatten(1)
     n_there = good.sum(dim=1, keepdim=True)
@@ -324,7 +331,7 @@ def _normalise_objects(pixels: Tensor, good: Tensor, settings: PreprocessSetting
     if settings.scale == "mad":
         deviation = median((of_object - median(of_object)).abs())
         scale = torch.where(deviation > 0, SIGMA_PER_MAD * deviation, scale)
-    return (of_object / divisor_of(scale)).unflatten(1, (n_bands, n_pixels))
+    return (of_object / divisor_of(scale)).reshape(-1, n_bands, n_pixels)
 
 
 def _root_mean_square(rows: Tensor, n_values: Tensor | int) -> Tensor:
@@ -415,6 +422,7 @@ def onnx_graph(manifest: Manifest, members: Sequence[TorchMember]) -> bytes:
                 output_names=graph.names,
                 dynamic_shapes={"images": {0: torch.export.Dim("n", min=1)}},
                 verbose=False,
+                # torch 2.14 and onnxscript 0.7: the optimiser has left a graph that lacked a node.
                 optimize=False,
             )
     except Exception as error:  # exporters raise errors of many kinds
