@@ -14,8 +14,8 @@ from stronglens.finder.onnx_graph import onnx_graph
 from stronglens.formats.artefact import read_json
 from stronglens.formats.capsule import CARD, GRAPH, Manifest, write_capsule
 from stronglens.formats.ensemble_table import json_name
-from stronglens.formats.member_files import DESCRIPTION, read_member
-from stronglens.formats.packed import SUMMARY
+from stronglens.formats.member_files import DESCRIPTION, MemberDescription, read_member
+from stronglens.formats.packed import SUMMARY, PackSummary
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
@@ -25,7 +25,7 @@ from stronglens.submitting.surroundings import code_state, versions
 
 log = logging.getLogger("stronglens")
 
-_DATA_HASHES = ("cutouts_sha256", "index_sha256", "objects_sha256", "parameters_sha256")
+_DATA_HASHES = {"cutouts_sha256", "index_sha256", "objects_sha256", "parameters_sha256"}
 _COUNTS = ("dataset", "n_objects", "n_cutouts", "n_rejected", "counts", "sha256")
 """What the summary of the packed data says that belongs into a capsule."""
 
@@ -96,15 +96,15 @@ def make_capsule(
             f"{path}: expected an ensemble of level object, found level {ensemble.get('level')}: a capsule "
             "gives one probability an object; make an ensemble with level: object for it"
         )
-    summary = read_json(origins.labelled / SUMMARY)
+    summary = PackSummary.read(origins.labelled / SUMMARY)
     members, files = _members(ensemble["members"], origins.members, summary, path)
     threshold, scores = _scores(origins)
     stated: dict[str, Any] = {
         "name": name,
-        "bands": summary["bands"],
-        "size_px": summary["size_px"],
+        "bands": summary.bands,
+        "size_px": summary.size_px,
         "pixel_scale_arcsec": settings.pixel_scale_arcsec,
-        "non_finite": (summary.get("settings") or {}).get("non_finite", "reject"),
+        "non_finite": (summary.settings or {}).get("non_finite", "reject"),
         "simulated": simulated,
         "members": members,
         "combination": ensemble.get("combination", {}),
@@ -113,7 +113,7 @@ def make_capsule(
         "scores": scores,
         "completeness": [] if origins.completeness is None else _completeness(origins.completeness),
         "drift": {testset: _drift(file) for testset, file in origins.drift.items()},
-        "data": {key: summary[key] for key in _COUNTS if key in summary},
+        "data": {key: getattr(summary, key) for key in _COUNTS},
         "code": {key: value for key, value in code_state().items() if key != "changed"},
         "versions": versions(),
         "licence": settings.licence or _licence(members),
@@ -137,13 +137,13 @@ def make_capsule(
 
 
 def _members(
-    wanted: Sequence[Mapping[str, Any]], folders: Sequence[Path], summary: Mapping[str, Any], told: Path
+    wanted: Sequence[Mapping[str, Any]], folders: Sequence[Path], summary: PackSummary, told: Path
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """What the manifest says of each member, in the order of the ensemble, and the files of weights."""
     described = {}
     for folder in folders:
-        description = read_json(folder / DESCRIPTION)
-        described[description.get("model"), description.get("seed")] = folder
+        found = MemberDescription.read(folder / DESCRIPTION)
+        described[found.model, found.seed] = folder
     members, files = [], {}
     for member in wanted:
         key = member["model"], member["seed"]
@@ -151,14 +151,14 @@ def _members(
             raise InputError(f"{told}: expected the folder of member {key[0]} seed {key[1]}, found none")
         folder = described[key]
         description, weights = read_member(folder)
-        if description["weights_sha256"] != member["weights_sha256"]:
+        if description.weights_sha256 != member["weights_sha256"]:
             raise InputError(
                 f"{folder / DESCRIPTION}: expected the weights of {told}, found others: predict again"
             )
-        if description["size_px"] != summary["size_px"]:
+        if description.size_px != summary.size_px:
             raise InputError(
-                f"{folder / DESCRIPTION}: expected a member for cutouts of {summary['size_px']} px, "
-                f"found {description['size_px']} px"
+                f"{folder / DESCRIPTION}: expected a member for cutouts of {summary.size_px} px, "
+                f"found {description.size_px} px"
             )
         file = f"weights/{key[0]}_seed_{key[1]}.safetensors"
         files[file] = save_safetensors({name: tensor.contiguous() for name, tensor in weights.items()})
@@ -166,12 +166,12 @@ def _members(
             {
                 "model": key[0],
                 "seed": key[1],
-                "settings": description["settings"],
+                "settings": description.settings,
                 "weights": file,
                 "weights_sha256": member["weights_sha256"],
                 "test_time_augmentation": member.get("test_time_augmentation", False),
-                "lens_scaling": description.get("lens_parameters"),
-                "trained_on": {name: description[name] for name in _DATA_HASHES if name in description},
+                "lens_scaling": description.lens_parameters,
+                "trained_on": description.model_dump(include=_DATA_HASHES, exclude_none=True),
             }
         )
     return members, files

@@ -17,7 +17,7 @@ from stronglens.ensembling.lens_estimates import combine_estimates
 from stronglens.finder.pixels import Pixels
 from stronglens.formats.capsule import MANIFEST, CapsuleMember, Manifest
 from stronglens.formats.member_files import refuse_non_finite
-from stronglens.formats.packed import PackedSet
+from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, PackSummary
 from stronglens.networks.device import choose_device
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.network import build_network
@@ -73,7 +73,16 @@ class TorchMember:
                 "label": np.full(len(pixels.objects), -1),
             }
         )
-        packed = PackedSet(Path("pixels in memory"), pixels.cutouts, index, {})
+        summary = PackSummary(
+            dataset="memory",
+            labelled=False,
+            size_px=pixels.cutouts.shape[1],
+            bands=list(bands),
+            n_cutouts=len(index),
+            n_objects=index["object"].nunique(),
+            sha256=dict.fromkeys((CUTOUTS, INDEX), ""),
+        )
+        packed = PackedSet(Path("pixels in memory"), pixels.cutouts, index, summary)
         samples = make_samples(index, settings.bands, np.ones(len(index), dtype=bool), bands)
         # As many as there are: filling a batch of 512 up for one object takes as long as 512.
         size = batch_size or max(1, min(BATCH_SIZE, len(samples)))

@@ -28,7 +28,7 @@ from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.running.errors import InputError
 from stronglens.settings.domains import UNKNOWN
 from stronglens.settings.preprocess import PreprocessSettings
-from stronglens.sources.fits_image import LARGEST_VALUE
+from stronglens.sources.checked import LARGEST_VALUE
 
 OPSET = 18
 """Of ONNX: known to onnxruntime 1.14 (2023) and later."""

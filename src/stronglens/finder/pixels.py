@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from stronglens.finder.result import Flag
 from stronglens.running.errors import InputError
-from stronglens.sources.fits_image import LARGEST_VALUE
+from stronglens.sources.checked import LARGEST_VALUE
 from stronglens.sources.names import NO_BAND
 
 if TYPE_CHECKING:
