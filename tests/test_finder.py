@@ -18,13 +18,12 @@ import torch
 
 import stronglens
 from capsule_files import MISSING, SMALL, TinyRun, write_run
-from fits_files import primary_bytes
+from fits_files import CutoutReader, primary_bytes
 from stronglens import Flag, Result
 from stronglens.finder.commands import main
 from stronglens.formats.capsule import read_capsule
 from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
-from stronglens.sources.fits_image import CutoutReader
 from stronglens.sources.rejected import Rejected
 
 SRC = Path(__file__).parent.parent / "src"
