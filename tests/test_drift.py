@@ -118,8 +118,8 @@ def test_an_honest_set_is_not_flagged(
 def test_the_picture(labelled: Path, tmp_path: Path) -> None:
     write_test_set(tmp_path / "blind", 8)
     compared(labelled, tmp_path)
-    picture = imread(drawn(tmp_path))
-    assert min(picture.shape[:2]) > 800
+    # What is drawn: tests/test_figures.py.
+    assert imread(drawn(tmp_path))[..., :3].std() > 0
     assert picture[..., :3].std() > 0.05
 
 
@@ -214,7 +214,7 @@ def test_a_labelled_test_set_of_images_that_were_learnt_is_refused(
     objects = pd.read_parquet(labelled / "splits/objects.parquet")
     known = set(objects.loc[objects["split"] == split, "object"])
     index = pd.read_parquet(labelled / "packed/index.parquet")
-    one = index[index["object"].isin(known)].groupby("bucket").head(2)
+    one = index[index["object"].isin(known)].groupby("bucket").head(5)  # an object in all its bands
     for bucket, rows in one.groupby("bucket"):
         (tmp_path / "data" / bucket).mkdir(parents=True)
         for path in rows["path"]:
@@ -226,7 +226,7 @@ def test_a_labelled_test_set_of_images_that_were_learnt_is_refused(
     options = [f"--labelled={labelled}/packed", f"--splits={labelled}/splits", f"--packed={tmp_path}/packed"]
     options += [f"--val-csv={labelled}/val/val_ens.csv", f"--test-csv={tmp_path}/test/test_ens.csv"]
     assert step.main([*options, f"--out-dir={tmp_path}/out"]) == int(refused)
-    assert ("found 8 of its cutouts in the training or validation split" in caplog.text) is refused
+    assert ("found 20 of its cutouts in the training or validation split" in caplog.text) is refused
     assert (tmp_path / "out/drift.json").exists() is not refused
 
 

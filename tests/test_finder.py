@@ -305,7 +305,7 @@ def test_pixels_are_filled_where_the_data_were(ready: Any, tmp_path: Path) -> No
     for number in (0, 1):
         path = tmp_path / f"{number}.fits"
         path.write_bytes(primary_bytes(images[number, 0]))
-        assert np.array_equal(pixels.cutouts[number], CutoutReader(33, "fill").read(str(path)).image)
+        assert np.array_equal(pixels.cutouts[number], CutoutReader(33, "fill").read(path)[0])
     assert pixels.objects.tolist() == [0, 1]
     assert pixels.flags.tolist() == [0, Flag.FILLED, Flag.REJECTED]
 
