@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Not skipped: hundreds of lines would hide what is.
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+OWN_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.fixture(autouse=True)
+def own_gpus() -> Iterator[None]:
+    """Steps that run in this process claim GPUs by this variable; the next test must not inherit it."""
+    yield
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    if OWN_GPUS is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = OWN_GPUS
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import evaluate
-from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.formats.artefact import sha256_of
+from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackSummary
 from stronglens.running.errors import InputError
 from stronglens.scoring import bootstrap
 from stronglens.scoring.completeness import read_completeness, write_completeness
@@ -139,10 +140,15 @@ def write_set(folder: Path, *, parameters: bool) -> list[str]:
     ).to_csv(folder / "ens.csv", index=False)
     known = pd.DataFrame({"object": names, "bucket": "hsc_lenses", "Rein": radii, "mag_src_i": np.nan})
     (known if parameters else known[["object", "bucket"]][:0]).to_parquet(folder / "parameters.parquet")
-    write_json(
-        folder / "summary.json",
-        {"sha256": {"parameters.parquet": sha256_of(folder / "parameters.parquet")}},
-    )
+    PackSummary(
+        dataset="made",
+        labelled=True,
+        size_px=41,
+        bands=["i"],
+        n_cutouts=n,
+        n_objects=n,
+        sha256={CUTOUTS: "", INDEX: "", PARAMETERS: sha256_of(folder / PARAMETERS)},
+    ).write(folder / "summary.json")
     return [f"--csv={folder}/ens.csv", f"--packed={folder}", "--threshold=0.5", f"--out-dir={folder}/out"]
 
 

@@ -240,7 +240,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a cube": (
         lambda: hdus_bytes(fits.PrimaryHDU(np.stack([IMAGE, IMAGE]))),
-        "wrong shape (expected 41 x 41, found 2 x 41 x 41)",
+        "wrong shape (expected 41 x 41, found 2 x 41 x 41; band_axis says which axis of a cube ",
     ),
     "NaN": (lambda: table_bytes(with_pixel(np.nan)), "non-finite pixels (1)"),
     "infinity": (lambda: primary_bytes(with_pixel(-np.inf)), "non-finite pixels (1)"),

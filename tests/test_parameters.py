@@ -16,7 +16,7 @@ from stronglens.formats.lens_values import read_lens_values
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.parameters import match_parameters
 from stronglens.running.errors import InputError
-from stronglens.settings.data import BUCKETS, LabelledSettings, PackSettings
+from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.sources.image_choice import id_text, linking_id
 
 IDS = ["L1", "L2", "L3", "L4"]
@@ -50,7 +50,7 @@ class Release:
         )
         places = {bucket: str(self.folder / bucket) for bucket in BUCKETS}
         table, counts = match_parameters(
-            PackSettings(labelled=LabelledSettings(**places)), [[] for _ in BUCKETS], index
+            PackSettings.model_validate({"labelled": places}), [[] for _ in BUCKETS], index
         )
         return table.to_pandas(), counts
 
@@ -252,7 +252,7 @@ def test_the_table_with_ids_is_taken_of_several(release: Release) -> None:
 
 def test_text_in_packed_parameters_is_an_error_of_the_step_that_needs_numbers(tmp_path: Path) -> None:
     build_buckets(
-        PackSettings(size_px=9, labelled=LabelledSettings(**write_labelled(tmp_path, 2, size_px=9))),
+        PackSettings.model_validate({"size_px": 9, "labelled": write_labelled(tmp_path, 2, size_px=9)}),
         tmp_path / "packed",
     )
     write_parameters(tmp_path / "packed", pd.DataFrame({"object": ["a"], "bucket": ["b"], "Rein": ["big"]}))
