@@ -172,7 +172,8 @@ def test_the_run_can_be_looked_at(project):
         assert (project / f"results/{name}.pdf").stat().st_size > 1_000
     times = pd.read_csv(folder / "run_times.csv")
     assert set(times["rule"]) == {
-        *("build_buckets", "split_objects", "inspect_data", "train", "predict_val", "predict_test"),
+        *("build_buckets", "split_objects", "check_test_sets", "inspect_data", "train"),
+        *("predict_val", "predict_test"),
         *("ensemble_val", "threshold", "ensemble_test", "evaluate_val", "evaluate_test", "compare_data"),
         *("submission", "submission_of_ensemble", "candidates", "describe_data", "plot_training"),
         *("plot_data", "plot_evaluation", "plot_drift", "write_overview"),
