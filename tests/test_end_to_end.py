@@ -283,7 +283,11 @@ def test_a_wrong_config_stops_before_the_graph_and_says_what_to_write(project, t
 
 def test_a_missing_folder_stops_before_anything_runs(project, tmp_path):
     folder = tmp_path / "project"
-    shutil.copytree(project, folder, ignore=shutil.ignore_patterns("results", ".snakemake", "submission*"))
+    shutil.copytree(
+        project,
+        folder,
+        ignore=shutil.ignore_patterns("results", ".snakemake", "submission.csv", "submission.json"),
+    )
     shutil.rmtree(folder / "data/blind")
     command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", "--cores", "1"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
