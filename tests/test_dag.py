@@ -721,7 +721,7 @@ def test_a_labelled_test_set_is_checked_before_training_and_trains_nothing_again
     assert "train" not in found
     # One that is trained waits for it.
     said = snakemake(project, "-n", "--forcerun", "train")
-    block = re.search(r"\nrule train:.*?wildcards", said, re.DOTALL)[0]
+    block = re.search(r"rule train:.*?wildcards", said, re.DOTALL)[0]
     assert "results/splits/test_sets.json" in block
     assert said.index("rule check_test_sets:") < said.index("rule train:")
 
@@ -796,7 +796,7 @@ def test_every_rule_is_attacked():
     known = {line for line in said.splitlines() if line.isidentifier()}
     assert {"build_buckets", "train", "submission"} <= known
     made_when_asked_for = {
-        *("sim_to_real", "measure_transfer", "run_trial", "conclude_search", "plot_search"),
+        *("sim_to_real", "measure_transfer", "run_trial", "conclude_search", "plot_search", "capsule"),
     }
     assert known - set(TARGETS) == {"all"} | made_when_asked_for
 
