@@ -720,7 +720,7 @@ def test_a_labelled_test_set_is_checked_before_training_and_trains_nothing_again
     assert {"check_test_sets", "evaluate_test"} <= found
     assert "train" not in found
     # One that is trained waits for it.
-    said = snakemake(project, "-n", "--forcerun", "train")
+    said = snakemake(project, "-n", "--forceall")
     block = re.search(r"rule train:.*?wildcards", said, re.DOTALL)[0]
     assert "results/splits/test_sets.json" in block
     assert said.index("rule check_test_sets:") < said.index("rule train:")

@@ -252,7 +252,7 @@ class PackSettings(CutoutSettings):
     def with_paths(self, change: Callable[[str], str]) -> Self:
         """The same settings with each path changed."""
 
-        def changed(buckets: dict[str, BucketSettings] | None) -> dict[str, BucketSettings] | None:
+        def relocated(buckets: dict[str, BucketSettings] | None) -> dict[str, BucketSettings] | None:
             if buckets is None:
                 return None
             return {
@@ -261,7 +261,7 @@ class PackSettings(CutoutSettings):
             }
 
         path = None if self.path is None else change(self.path)
-        update = {"path": path, "labelled": changed(self.labelled), "buckets": changed(self.buckets)}
+        update = {"path": path, "labelled": relocated(self.labelled), "buckets": relocated(self.buckets)}
         return self.model_copy(update=update)
 
     @classmethod
