@@ -183,7 +183,7 @@ def test_the_run_can_be_looked_at(project):
     # Of one object of the test set all files are empty, of another one is missing.
     row = "<td>34</td><td>29</td><td>6</td><td>1</td><td>5</td>"
     text = (folder / "data.html").read_text()
-    assert f"<td>challenge part 1</td>{row}" in text
+    assert f">challenge part 1</td>{row}" in text
     assert "object_00003_g.fits" in text
 
 
