@@ -3,15 +3,16 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from stronglens.formats.artefact import check_sha256, sha256_of, write_aside
 from stronglens.formats.sidecar import Part, Sidecar
 from stronglens.running.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS, DESCRIPTION, RESULTS = "best.pt", "best.json", "results.json"
 """Names of a member's files in its folder."""
@@ -108,7 +109,7 @@ class TrainingResults(_Trained):
     """Losses, and errors by split, of estimates of lens parameters."""
 
 
-def write_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
+def write_weights(path: Path, state_dict: "Mapping[str, Tensor]") -> None:
     """Write tensors so that `torch.load(path, weights_only=True)` reads them; equal tensors give equal bytes.
 
     Parameters
@@ -118,6 +119,8 @@ def write_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
     state_dict : mapping of str to Tensor
         On any device and in any memory format; stored on the CPU, contiguous, in the mapping's order.
     """
+    import torch  # noqa: PLC0415 - those who read descriptions alone need not wait for it
+
     # Clones drop what does not belong to the values: strides, storage shared with others, autograd.
     # Written to memory first because torch puts a file's own name into its content.
     plain = {
@@ -130,7 +133,7 @@ def write_weights(path: Path, state_dict: Mapping[str, Tensor]) -> None:
         aside.write_bytes(content.getbuffer())
 
 
-def write_member(folder: Path, state_dict: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+def write_member(folder: Path, state_dict: "Mapping[str, Tensor]", description: Mapping[str, Any]) -> None:
     """Write `best.pt` and, beside it, `best.json`, which states its sha256.
 
     Parameters
@@ -147,7 +150,7 @@ def write_member(folder: Path, state_dict: Mapping[str, Tensor], description: Ma
     MemberDescription.model_validate(stated).write(folder / DESCRIPTION)
 
 
-def read_member(folder: Path) -> tuple[MemberDescription, dict[str, Tensor]]:
+def read_member(folder: Path) -> "tuple[MemberDescription, dict[str, Tensor]]":
     """Read a member: what it is, and its weights.
 
     Parameters
@@ -168,6 +171,8 @@ def read_member(folder: Path) -> tuple[MemberDescription, dict[str, Tensor]]:
         A file is missing, `best.json` is damaged or of a newer format, or `best.pt` is not the file it
         states, holds anything but tensors, or weights that are not finite.
     """
+    import torch  # noqa: PLC0415 - those who read descriptions alone need not wait for it
+
     description = MemberDescription.read(folder / DESCRIPTION)
     check_sha256(folder / WEIGHTS, description.weights_sha256, folder / DESCRIPTION)
     try:
@@ -181,7 +186,7 @@ def read_member(folder: Path) -> tuple[MemberDescription, dict[str, Tensor]]:
     return description, state_dict
 
 
-def refuse_non_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+def refuse_non_finite(path: Path, weights: "Mapping[str, Tensor]") -> None:
     """Refuse weights that would make every probability NaN.
 
     Parameters
@@ -196,6 +201,8 @@ def refuse_non_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
     InputError
         A weight is NaN, infinite, or too large for float32, in which networks compute.
     """
+    import torch  # noqa: PLC0415 - those who read descriptions alone need not wait for it
+
     bad = [str(name) for name, tensor in weights.items() if not tensor.to(torch.float32).isfinite().all()]
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
