@@ -7,7 +7,7 @@ from stronglens.settings.base import Settings
 
 class CapsuleSettings(Settings):
     """What is in a capsule beside the ensemble. Capsules are made on demand, by
-    `snakemake results/capsules/ENSEMBLE.capsule`; a change here makes them anew, nothing else.
+    `snakemake results/capsules/nano.capsule`; a change here makes them anew, nothing else.
     """
 
     pixel_scale_arcsec: float | None = Field(None, gt=0, le=60, examples=[0.2])
