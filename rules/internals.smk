@@ -3,6 +3,8 @@
 Each name here says what it gives; other files use these names. tests/test_rules.py keeps it so.
 """
 
+from collections import defaultdict
+
 from snakemake.exceptions import WorkflowError  # an error that is shown without a traceback
 from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
@@ -84,6 +86,28 @@ def given_resources():
     }
 
 
+def ask_each_job_for_its_own_reasons(dag):
+    """Mend https://github.com/snakemake/snakemake/issues/4166: a job downstream of one that runs is not asked whether
+    its own parameters, inputs or a force call for it. Where only `ancient` inputs lie between the two, nothing else
+    does either, and it would be left out without a word.
+    """
+    update, search = dag.update_needrun, dag.bfs
+
+    async def update_needrun(*arguments, **options):
+        compelling = {
+            job: {other: files for other, files in found.items() if not all(file.is_ancient for file in files)}
+            for job, found in dag.depending.items()
+        }
+        # Snakemake's search for the jobs that another compels, the only one in this function.
+        dag.bfs = lambda _, *jobs: search(defaultdict(dict, compelling), *jobs)
+        try:
+            await update(*arguments, **options)
+        finally:
+            del dag.bfs
+
+    dag.update_needrun = update_needrun
+
+
 def check_before_first_job(problems_of, forced_together):
     """Refuse a run between the building of the graph and the first job, and a dry run at its end, for any problem
     that `problems_of()` lists; force what is forced together: {rule: another}.
@@ -94,6 +118,7 @@ def check_before_first_job(problems_of, forced_together):
     problems = []
 
     def build_and_check():
+        ask_each_job_for_its_own_reasons(workflow.dag)
         build_graph()
         if not workflow.touch:
             problems.extend(problems_of())

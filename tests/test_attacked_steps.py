@@ -325,7 +325,8 @@ def test_a_worker_without_memory_ends_the_step(
     assert contents(tmp_path / "out") == {}
 
 
-def _starve(_: object) -> None:
+def _starve(prepare: Callable[[], None]) -> None:
+    prepare()
     limit = psutil.Process().memory_info().vms + 100 * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 

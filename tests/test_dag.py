@@ -845,6 +845,24 @@ def test_changed_content_reruns_what_reads_it(project, artefact, rerun, kept):
     assert not found & kept
 
 
+@pytest.mark.parametrize("change", ["settings", "forced"])
+def test_what_waits_for_a_check_keeps_its_own_reasons_to_run(project, change):
+    """The check of labelled test sets runs again. No member trains for that; each does for its own reasons."""
+    labelled = {"buckets": CONFIG["data"]["labelled"], "labelled": True}
+    config = CONFIG | {"testsets": CONFIG["testsets"] | {"mine": labelled}}
+    if change == "settings":
+        config |= {"models": CONFIG["models"] | {"nano": CONFIG["models"]["nano"] | {"train": {"lr": 1e-3}}}}
+    write_config(project, config)
+    found = jobs(project, *(["--forcerun", "train"] if change == "forced" else []))
+    trained = {where for rule, where in found if rule == "train"}
+    assert ("check_test_sets", "") in found
+    assert trained == (
+        {"model=nano, seed=1"}
+        if change == "settings"
+        else {"model=atto, seed=1", "model=atto, seed=2", "model=nano, seed=1"}
+    )
+
+
 @pytest.mark.parametrize(("name", "model"), [("challenge", "nano"), ("challenge_grizy", "grizy")])
 def test_one_config_is_loaded_and_nothing_of_the_default_survives(tmp_path, name, model):
     config = str(PROJECT / "config" / f"{name}.yaml")

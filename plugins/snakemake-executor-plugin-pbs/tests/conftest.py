@@ -2,9 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from pbs_jobs import Commands
-
-UNKNOWN = "echo 'qstat: Unknown Job Id 35.vm' >&2; exit 153"
+from pbs_jobs import UNKNOWN, Commands
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from snakemake_executor_plugin_pbs.run import Run
 
 RESOURCES: dict[str, Any] = {"gpu": 1, "mem_mb": 48000, "runtime": 4320, "tmpdir": "<TBD>"}
 OUTPUT = "results/models/nano/seed_42/best.pt"
+UNKNOWN = "echo 'qstat: Unknown Job Id 35.vm' >&2; exit 153"
 RECORDED = Path(__file__).with_name("recorded")
 
 

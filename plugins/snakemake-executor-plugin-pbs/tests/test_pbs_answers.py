@@ -4,9 +4,8 @@ import time
 from pathlib import Path
 
 import pytest
-from pbs_jobs import Commands, recorded_refusal, submitted
+from pbs_jobs import UNKNOWN, Commands, recorded_refusal, submitted
 
-from conftest import UNKNOWN
 from snakemake_executor_plugin_pbs import server
 from snakemake_executor_plugin_pbs.judging import GRACE_S, Cause, Judgement, Tracked, Verdict, explain, judge
 from snakemake_executor_plugin_pbs.request import Flavour

@@ -10,11 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pbs_jobs import OUTPUT, RESOURCES, Commands, FakeExecutor, FakeJob, recorded_refusal, run_of, submitted
+from pbs_jobs import (
+    OUTPUT,
+    RESOURCES,
+    UNKNOWN,
+    Commands,
+    FakeExecutor,
+    FakeJob,
+    recorded_refusal,
+    run_of,
+    submitted,
+)
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-from conftest import UNKNOWN
 from snakemake_executor_plugin_pbs import executor as executor_module
 from snakemake_executor_plugin_pbs import records, sidecar
 from snakemake_executor_plugin_pbs.judging import GRACE_S

@@ -92,9 +92,10 @@ def train_member(
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
+    data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
+    # Not before the data are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
     progress_file.begin()
-    data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
     settings = data.settings
     resume_folder = out_dir / RESUME
     network = make_network(data, settings, seed)
