@@ -847,7 +847,7 @@ def test_changed_content_reruns_what_reads_it(project, artefact, rerun, kept):
 
 @pytest.mark.parametrize("change", ["settings", "forced"])
 def test_what_waits_for_a_check_keeps_its_own_reasons_to_run(project, change):
-    """The check of labelled test sets runs again. No member trains for that; each does for its own reasons."""
+    """The check of labelled test sets runs again. No member trains for that, only for its own reasons."""
     labelled = {"buckets": CONFIG["data"]["labelled"], "labelled": True}
     config = CONFIG | {"testsets": CONFIG["testsets"] | {"mine": labelled}}
     if change == "settings":
