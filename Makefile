@@ -78,7 +78,7 @@ lint: $(INSTALLED)
 	$(WITHIN) ruff check
 	$(WITHIN) ruff format --check
 	$(WITHIN) snakefmt --check Snakefile rules
-	$(WITHIN) python -m pytest -q tests/test_rules.py
+	$(WITHIN) python -m pytest -q tests/project/test_rules.py
 	$(WITHIN) mypy
 	$(WITHIN) codespell
 

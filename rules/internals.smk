@@ -1,6 +1,6 @@
 """All that is used of Snakemake beyond its documented API: tried with 9.27, and below the bound in pyproject.toml.
 
-Each name here says what it gives; other files use these names. tests/test_rules.py keeps it so.
+Each name here says what it gives; other files use these names. tests/project/test_rules.py keeps it so.
 """
 
 from collections import defaultdict

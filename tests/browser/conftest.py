@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import chromium
 import pytest
+
+import chromium
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import chromium
 import pandas as pd
 import pytest
 from selenium.webdriver import Chrome
@@ -18,6 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+import chromium
 from candidate_files import THRESHOLD, data_of, make_page, write_data
 
 SLOWEST_MS = 2000

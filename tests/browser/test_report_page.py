@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import chromium
 import pytest
 import yaml
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
+import chromium
 from fits_files import write_labelled, write_test_set
 
 PROJECT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ EXEMPT = {
     "stronglens.running.threads": "sets how idle threads wait",
     "stronglens.running.worker_processes": "starts processes, and ends them with their parent",
 }
-"""Modules that change no result, and why; `tests/test_fingerprint.py` proves it of each."""
+"""Modules that change no result, and why; `tests/unit/running/test_fingerprint.py` proves it of each."""
 
 SETTINGS = f"{PACKAGE}.settings"
 """Package of classes whose values travel to a step as parameters. What its modules declare (fields, checks,

@@ -22,7 +22,7 @@ FEW_ALLOWED = 3
 """With fewer false positives allowed, the threshold that allows them is bracketed by its rank.
 
 Measured on made data (300 lenses, 300 others): percentiles of resamples hold the truth in 64 % where none is
-allowed, and in 95 % where three are (tests/test_few_counts.py).
+allowed, and in 95 % where three are (tests/unit/scoring/test_few_counts.py).
 """
 
 
