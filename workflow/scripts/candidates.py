@@ -35,6 +35,8 @@ class Candidates(Command):
     """Name of the test set, for the page and for exported grades."""
     simulated: bool = False
     """Say on the page that the data are simulated."""
+    known_lenses: Path | None = None
+    """known_lenses.csv of this ensemble and test set: such objects are marked, or left out."""
     settings: CandidatesSettings = CandidatesSettings()
     """How many objects, and how colours are made."""
 
@@ -56,6 +58,7 @@ def _make(options: Candidates) -> None:
         ensemble=options.ensemble,
         testset=options.testset,
         simulated=options.simulated,
+        known_lenses=options.known_lenses,
     )
 
 

@@ -150,6 +150,7 @@ class Viewer {
     ];
     if (label >= 0) facts.push(["In truth", label ? "lens" : "no lens"]);
     if (items.domain[item] !== "unknown") facts.push(["Domain", items.domain[item]]);
+    if (items.known[item]) facts.push(["Known lens", items.known[item]]);
     if (items.ra[item] !== null) {
       facts.push(["RA, Dec", `${items.ra[item].toFixed(6)}°, ${items.dec[item].toFixed(6)}°`]);
     }
