@@ -102,7 +102,7 @@ def n_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
             network(torch.zeros((1, *image_shape)))
     finally:
         network.train(was_training)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def compiled(
