@@ -21,6 +21,7 @@ from pathlib import Path
 import harness
 import pandas as pd
 
+from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import load_samples
 from stronglens.networks.precision import algorithms, computed_on
@@ -96,7 +97,7 @@ def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> 
         network = make_network(data, settings, seed)
         started = time.perf_counter(), time.process_time()
         # On a CPU eager: with few images compiling takes longer than it saves, and it is not what is asked.
-        way = "never" if device.type == "cpu" else "auto"
+        way: Compile = "never" if device.type == "cpu" else "auto"
         result = fit_network(network, data, settings, seed, Path(folder) / "resume", compile_choice=way)
         seconds = time.perf_counter() - started[0], time.process_time() - started[1]
         network.load_state_dict(result.best)
