@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.image import imread
 
 import check_submission
 import ensemble
@@ -17,6 +16,7 @@ import evaluate_lens_parameters
 import plot_lens_parameters
 import submission
 import threshold
+from drawn_figures import is_picture
 from lens_files import describe, write_parameters
 from made_predictions import cutouts_of, write_packed_tables, write_prediction
 from stronglens.formats.artefact import sha256_of, write_json
@@ -341,8 +341,7 @@ def test_lenses_are_compared_with_what_is_known_of_them(
         *("lens_parameters.json", "lens_parameters.csv"),
     }
     assert draw_lenses(run, tmp_path) == 0
-    assert np.ptp(imread(tmp_path / "lenses.png")) > 0.5
-    assert (tmp_path / "lenses.pdf").stat().st_size > 1000
+    assert is_picture(tmp_path / "lenses.png")
     errors = tmp_path / "out/lens_parameters.json"
     write_json(errors, {"global": {"Rein": found["global"]["Rein"]}})
     assert draw_lenses(run, tmp_path) == 1

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 import evaluate
 import plot_evaluation
+from drawn_figures import count_pixels, data_of, keep_saved_figures, labels_of, pixels_of, texts_of
 from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE
 from stronglens.scoring import bootstrap
 from stronglens.scoring.evaluation_plots import (
     PLOTS,
@@ -148,7 +148,7 @@ def test_metrics_can_lie_elsewhere(tmp_path: Path) -> None:
     assert not (tmp_path / "out/metrics.json").exists()
 
 
-def test_one_class_is_null_in_both_files(tmp_path: Path) -> None:
+def test_one_class_is_null_in_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = Scored(np.zeros(3, dtype=np.int64), np.array([0.0, 0.5, 1.0]), None)
     assert run(tmp_path, *write_npy(tmp_path, scored), "--threshold=0.5") == 0
     assert json.loads((tmp_path / "out/metrics.json").read_text())["global"]["roc_auc"] is None
@@ -156,37 +156,60 @@ def test_one_class_is_null_in_both_files(tmp_path: Path) -> None:
         assert next(csv.DictReader(text))["roc_auc"] == ""
     completeness = f"--completeness={tmp_path}/out/completeness.csv"
     options = (*write_npy(tmp_path, scored), "--threshold=0.5", completeness)
+    saved = keep_saved_figures(monkeypatch, draw=False)
     assert plot(tmp_path, *options) == PICTURES | COMPLETENESS
+    for name in ("roc", "precision_recall"):
+        assert "undefined: all samples are of one class" in texts_of(saved[name])
+    assert "not known of these objects" in texts_of(saved["completeness"])
 
 
-def test_pictures_of_a_table_are_those_of_its_numbers(tmp_path: Path) -> None:
+def test_pictures_of_a_table_are_those_of_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the two commands take is read in the same way; prevalences are those that are given."""
     scored = draw()
     options = (f"--csv={write_csv(tmp_path / 'pred.csv', scored)}", "--optimize-threshold")
     assert run(tmp_path, *options) == 0
     threshold = json.loads((tmp_path / "out/metrics.json").read_text())["global"]["threshold"]
+    saved = keep_saved_figures(monkeypatch, draw=False)
     assert plot(tmp_path, *options, "--prevalences=[0.25]") == PICTURES
+    drawn = {name: (texts_of(figure), data_of(figure)) for name, figure in saved.items()}
+    assert "1 lens in 4" in drawn["precision_recall"][0]
     save_plots(scored, threshold, tmp_path / "expected", [0.25])
-    for name in PICTURES:
-        assert (tmp_path / "pictures" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
+    assert drawn == {name: (texts_of(figure), data_of(figure)) for name, figure in saved.items()}
 
 
-@pytest.mark.parametrize("name", PLOTS)
-def test_pictures_are_drawn(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "colours"),
+    [
+        # All objects, two domains and chance.
+        ("roc", (BLUE, ORANGE, GREY)),
+        ("precision_recall", (BLUE, ORANGE, GREY)),
+        # What was found, and the threshold.
+        ("reliability", (BLUE, ORANGE)),
+        # The darkest cells of matplotlib's Blues are those of numbers in white.
+        ("confusion_matrix", ("white", "black")),
+        # Lenses, and the threshold.
+        ("score_histogram", (PURPLE, "black")),
+    ],
+)
+def test_pictures_are_drawn(name: str, colours: tuple[str, ...]) -> None:
     figure = PLOTS[name](draw(), 0.4766)
-    figure.savefig(tmp_path / "picture.png")
-    pixels = imread(tmp_path / "picture.png")
-    assert min(pixels.shape[:2]) > 300
-    assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 10
-    for axes in figure.axes:
-        assert axes.get_ylabel() or axes.get_shared_y_axes().get_siblings(axes) != [axes]
+    pixels = pixels_of(figure)
+    assert {colour: count_pixels(pixels, colour) > 20 for colour in colours} == dict.fromkeys(colours, True)
     assert any("0.4766" in text for text in texts_of(figure))
+    for axes in figure.axes:
+        assert axes.get_ylabel() or len(axes.get_shared_y_axes().get_siblings(axes)) > 1
+    # Boxes of text are up to 2 points higher than its letters.
+    whole = figure.bbox.padded(2 * figure.dpi / 72)
+    for text in labels_of(figure):
+        frame = text.get_window_extent()
+        assert whole.x0 <= frame.x0 <= frame.x1 <= whole.x1, text
+        assert whole.y0 <= frame.y0 <= frame.y1 <= whole.y1, text
 
 
-def texts_of(figure: Figure) -> list[str]:
-    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
-    of_legends = [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
-    return [*of_legends, figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
+def test_the_pictures_that_are_looked_at_are_all_there_are() -> None:
+    assert {f"{name}.png" for name in PLOTS} == {name for name in PICTURES if name.endswith("png")}
 
 
 def test_pictures_show_the_numbers() -> None:
