@@ -1,3 +1,5 @@
+"""The steps that score a table and draw its pictures: their files, and what they refuse."""
+
 import csv
 import json
 from pathlib import Path
@@ -8,20 +10,14 @@ import pytest
 
 import evaluate
 import plot_evaluation
-from drawn_figures import count_pixels, data_of, keep_saved_figures, labels_of, pixels_of, texts_of
+from drawn_figures import data_of, keep_saved_figures, texts_of
 from stronglens.formats.artefact import sha256_of, write_json
-from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE
 from stronglens.scoring import bootstrap
 from stronglens.scoring.evaluation_plots import (
-    PLOTS,
-    plot_confusion_matrix,
-    plot_reliability,
-    plot_roc,
-    plot_score_histogram,
     save_plots,
 )
 from stronglens.scoring.metrics import metrics_at, metrics_by_domain
-from stronglens.scoring.scored import Scored, read_scored_csv
+from stronglens.scoring.scored import Scored
 
 NUMBERS = {"metrics.json", "metrics.csv", "field_metrics.json", "completeness.csv"}
 PICTURES = {
@@ -99,13 +95,6 @@ def test_csv_with_domains(tmp_path: Path) -> None:
     assert [{name: float(value) for name, value in row.items()} for row in rows] == list(expected.values())
 
 
-@pytest.mark.parametrize(("second", "unit"), [("b", "objects"), ("a", "samples")])
-def test_captions_count_objects_only_where_each_row_is_one(tmp_path: Path, second: str, unit: str) -> None:
-    (tmp_path / "pred.csv").write_text(f"label,prob,object\n1,0.9,a\n0,0.2,{second}\n")
-    scored = read_scored_csv(tmp_path / "pred.csv")
-    assert f"2 {unit}" in plot_roc(scored, 0.5).get_suptitle()
-
-
 def test_the_score_of_validation_stands_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write_csv(tmp_path / "pred.csv", draw())
     options = f"--csv={table}", "--threshold=0.5"
@@ -177,49 +166,6 @@ def test_pictures_of_a_table_are_those_of_its_numbers(
     assert "1 lens in 4" in drawn["precision_recall"][0]
     save_plots(scored, threshold, tmp_path / "expected", [0.25])
     assert drawn == {name: (texts_of(figure), data_of(figure)) for name, figure in saved.items()}
-
-
-@pytest.mark.parametrize(
-    ("name", "colours"),
-    [
-        # All objects, two domains and chance.
-        ("roc", (BLUE, ORANGE, GREY)),
-        ("precision_recall", (BLUE, ORANGE, GREY)),
-        # What was found, and the threshold.
-        ("reliability", (BLUE, ORANGE)),
-        # The darkest cells of matplotlib's Blues are those of numbers in white.
-        ("confusion_matrix", ("white", "black")),
-        # Lenses, and the threshold.
-        ("score_histogram", (PURPLE, "black")),
-    ],
-)
-def test_pictures_are_drawn(name: str, colours: tuple[str, ...]) -> None:
-    figure = PLOTS[name](draw(), 0.4766)
-    pixels = pixels_of(figure)
-    assert {colour: count_pixels(pixels, colour) > 20 for colour in colours} == dict.fromkeys(colours, True)
-    assert any("0.4766" in text for text in texts_of(figure))
-    for axes in figure.axes:
-        assert axes.get_ylabel() or len(axes.get_shared_y_axes().get_siblings(axes)) > 1
-    # Boxes of text are up to 2 points higher than its letters.
-    whole = figure.bbox.padded(2 * figure.dpi / 72)
-    for text in labels_of(figure):
-        frame = text.get_window_extent()
-        assert whole.x0 <= frame.x0 <= frame.x1 <= whole.x1, text
-        assert whole.y0 <= frame.y0 <= frame.y1 <= whole.y1, text
-
-
-def test_the_pictures_that_are_looked_at_are_all_there_are() -> None:
-    assert {f"{name}.png" for name in PLOTS} == {name for name in PICTURES if name.endswith("png")}
-
-
-def test_pictures_show_the_numbers() -> None:
-    scored = draw()
-    found = metrics_at(scored.labels, scored.probs, 0.5)
-    assert f"all, AUC = {found['roc_auc']:.2f}" in texts_of(plot_roc(scored, 0.5))
-    assert f"found, ECE = {found['ece']:.2f}" in texts_of(plot_reliability(scored, 0.5))
-    cells = [text.get_text().splitlines()[0] for text in plot_confusion_matrix(scored, 0.5).axes[0].texts]
-    assert cells == [str(found[name]) for name in ("tn", "fp", "fn", "tp")]
-    assert f"lenses ({scored.labels.sum()})" in texts_of(plot_score_histogram(scored, 0.5))
 
 
 @pytest.mark.parametrize(
