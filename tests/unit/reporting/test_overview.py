@@ -307,6 +307,7 @@ def test_numbers_in_confusion_matrices_can_be_read(n_wrong: int) -> None:
     probs = np.where(np.tile(np.arange(100), 2) < n_wrong, 1 - labels, labels).astype(float)
     axes = plot_confusion_matrix(Scored(labels, probs, None), 0.5).axes[0]
     image = axes.images[0]
+    assert len(axes.texts) == 4
     for text in axes.texts:
         column, row = (int(place) for place in text.get_position())
         ground = image.cmap(image.norm(image.get_array()[row, column]))
