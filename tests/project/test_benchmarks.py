@@ -11,6 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.image import imread
+
+from drawn_figures import count_pixels
 
 from packed_files import write_packed, write_splits
 
@@ -185,4 +188,6 @@ def test_growth_keeps_what_was_measured(tmp_path: Path) -> None:
         ["submission", "100"],
     ]
     assert "| packing | 7 | 1.5 |" in told
-    assert (tmp_path / "growth.png").stat().st_size > 1000
+    # Two panels, seconds and memory, of lines in matplotlib's colours.
+    pixels = imread(tmp_path / "growth.png")[..., :3]
+    assert all(count_pixels(pixels, colour) > 20 for colour in ("C0", "C1"))

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 from stronglens.comparing.compared import Compared
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
@@ -99,7 +98,7 @@ def test_drift_is_one_overview_and_the_details_of_what_differs(n_drifting: int) 
     assert all(len(axes.lines) == 7 for axes in shown)
 
 
-def test_the_axis_of_an_auc_does_not_dramatise_noise(tmp_path) -> None:
+def test_the_axis_of_an_auc_does_not_dramatise_noise() -> None:
     epochs = pd.DataFrame(
         {"epoch": [1, 2], "val_auc": [0.984, 0.992], "val_loss": 0.1, "train_loss": 0.1, "lr": 0.1}
     )
@@ -107,8 +106,6 @@ def test_the_axis_of_an_auc_does_not_dramatise_noise(tmp_path) -> None:
     low, high = figure.axes[0].get_ylim()
     assert high - low >= SMALLEST_AUC_RANGE - 1e-9
     assert low <= 0.984 and 0.992 <= high <= 1.0
-    figure.savefig(tmp_path / "training.png")
-    assert imread(tmp_path / "training.png").size
 
 
 def test_numbers_that_cannot_be_known_are_not_printed() -> None:
