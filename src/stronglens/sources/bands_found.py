@@ -9,14 +9,13 @@ import numpy as np
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
 from stronglens.settings.reading import PRESETS, ReadSettings
-from stronglens.sources.names import FILTERS, FITS_ENDING, NO_BAND, CutoutName, NameParser, NotACutout
+from stronglens.sources.names import FILTERS, FITS_NAME, NO_BAND, CutoutName, NameParser, NotACutout
 from stronglens.sources.protocol import Entry
 
 MOST_EXAMPLES = 10
 _NAMES_SHOWN = 3
 _SHARE_ALIKE = 0.1
 _MOST_ALIKE = 1000
-_FITS_ENDING = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
 
 
 def bands_of(settings: PackSettings) -> list[str]:
@@ -210,7 +209,7 @@ class _GluedBands:
 
 def _stem(name: str) -> str:
     last = name.rpartition("/")[2]
-    ending = _FITS_ENDING.search(last)
+    ending = FITS_NAME.search(last)
     return last[: ending.start()] if ending else last
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from stronglens.sources.bands_found import MOST_EXAMPLES, BandsFound, Counted, b
 from stronglens.sources.fits_layout import card_of
 from stronglens.sources.links import LinkFollower
 from stronglens.sources.names import (
+    FITS_NAME,
     Companion,
     CutoutName,
     NameParser,
@@ -30,6 +31,8 @@ from stronglens.sources.opened import open_source
 from stronglens.sources.protocol import Entry, Source
 from stronglens.sources.rejected import Rejected
 from stronglens.sources.sky import NOWHERE, Sky
+
+_MOST_SEEN = 1000
 
 
 class FoundFile(NamedTuple):
@@ -165,6 +168,8 @@ def find_cutouts(
                     continue
                 if isinstance(why, UnknownBand | NotUnderstood):
                     bands.count_unknown(entry.name or entry.path, why)
+                if entry.name.endswith("/") and place.max_depth is None:
+                    _refuse_deep(entry.path)
                 leftovers.append(Leftover(entry.path, bucket, str(why)))
                 continue
             n_cutouts[-1] += len(names)
@@ -193,6 +198,7 @@ class _Chosen:
         self._buckets, self._part, self._n_parts = buckets, part, n_parts
         self._keys: dict[str, str] = {}  # one text an object, not one a file
         self._links = LinkFollower()
+        self._bucket_of: dict[int, int] = {}
         self.sources: list[Source] = []
         self.folders: list[set[str]] = []
         self.files: list[FoundFile] = []
@@ -202,11 +208,24 @@ class _Chosen:
         self.sources.append(source)
         self.folders.append(set())
         self._links = LinkFollower()
+        self._bucket_of = {}
 
     def take(self, entry: Entry, name: CutoutName, lines: "_WrongLines") -> None:
         """Take a cutout if it is of the part; a wrong line is left to `lines`."""
         number = len(self.sources) - 1
         bucket = self._buckets.of(number, entry)
+        if entry.label >= 0 or entry.domain:
+            other = self._bucket_of.setdefault(hash((name.object, name.survey)), bucket)
+            if other != bucket:
+                both = [
+                    f"label {one.label} in domain {one.domain}"
+                    for one in map(self._buckets.found.__getitem__, (other, bucket))
+                ]
+                raise InputError(
+                    f"{entry.path}: expected one label and domain in all rows of an object, found "
+                    f"{' and '.join(both)} for {name.object!r}; correct the rows, or give "
+                    "the objects different ids"
+                )
         key = self._buckets.key(bucket, name)
         if self._n_parts > 1 and part_of(entry.part_key or key, self._n_parts) != self._part:
             return
@@ -358,6 +377,30 @@ class _WrongLines:
                 )
 
 
+def _refuse_deep(folder: str) -> None:
+    """Refuse a folder that is too deep to be looked into, if cutouts lie in it.
+
+    Raises
+    ------
+    InputError
+        They do; whether they are meant is for the config to say.
+    """
+    if folder.rstrip("/").rpartition("/")[2].startswith("."):
+        return
+    try:
+        with os.scandir(folder) as entries:
+            found = next(
+                (one.name for one in islice(entries, _MOST_SEEN) if FITS_NAME.search(one.name)), None
+            )
+    except OSError:
+        return
+    if found is not None:
+        raise InputError(
+            f"{folder}: expected FITS files at most one folder deep, found {found!r}; write "
+            "max_depth: 2 (or more) to look into such folders, or max_depth: 1 to leave them out"
+        )
+
+
 def _refuse_empty(settings: PackSettings, n_cutouts: list[int], leftovers: list[Leftover]) -> None:
     places = places_of(settings)
     if settings.labelled is None and any(n_cutouts):
@@ -377,18 +420,25 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
     """Of paths that lead to one file only the first; two files for one band of an object are an error."""
     last: FoundFile | None = None
     clashes: list[str] = []
-    n_clashes = 0
+    n_clashes, hint = 0, ""
     for file in files:
         if last is None or (file.bucket, file.object, file.band) != (last.bucket, last.object, last.band):
             last = file
             yield file
         elif (file.real_path, file.place) != (last.real_path, last.place):
             n_clashes += 1
+            if last.path.rpartition("/")[0] != file.path.rpartition("/")[0]:
+                hint = (
+                    "; if their folders are the objects, write name_pattern: folder_per_object "
+                    "(OBJECT/BAND) or folder_per_object_and_survey (OBJECT/SURVEY_BAND)"
+                )
             if n_clashes <= MOST_EXAMPLES:
                 clashes.append(f"{last.path!r} and {file.path!r} (object {file.object})")
     if n_clashes:
         raise InputError(
-            f"expected one file for each band of an object, found {n_clashes} more: " + "; ".join(clashes)
+            f"expected one file for each band of an object, found {n_clashes} more: "
+            + "; ".join(clashes)
+            + hint
         )
 
 

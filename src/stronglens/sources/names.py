@@ -13,7 +13,7 @@ FITS_ENDING = r"\.((fits|fit|fts)(\.(gz|fz|bz2|xz|z|zip|zst))?|fz)"
 """Pattern, for any case of letters, of the end of a FITS file's name. Some of these the reader cannot unpack:
 such a file is a cutout that is rejected, not one that is never seen."""
 
-_FITS_ENDING = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
+FITS_NAME = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
 FILTERS = frozenset("ugrizy")
 """Bands that are known in names even where they are not configured."""
 
@@ -110,7 +110,7 @@ class NameParser:
             A name without such an ending.
         """
         path, name = name, name.rpartition("/")[2]
-        ending = _FITS_ENDING.search(name)
+        ending = FITS_NAME.search(name)
         if name.startswith("."):
             raise Companion("no FITS file by its name")
         if ending is None:

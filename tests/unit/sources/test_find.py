@@ -437,7 +437,9 @@ def test_leftovers_are_listed_with_reasons(tmp_path: Path) -> None:
     fill(tmp_path, [*NAMES, "_manifest.txt", ".DS_Store", "parameters.fits"])
     fill(tmp_path / "one" / "two", ["deep_g.fits"])
     fill(tmp_path / ".hidden", ["hidden_g.fits"])
-    found = find_cutouts(one(tmp_path))
+    with pytest.raises(InputError, match=r"two/: expected FITS files at most one folder deep, found 'deep_g"):
+        find_cutouts(one(tmp_path))
+    found = find_cutouts(one(tmp_path).model_copy(update={"max_depth": 1}))
     assert len(found.files) == len(NAMES)
     reasons = {left.path.removeprefix(f"{tmp_path}/"): left.reason for left in found.leftovers}
     assert set(reasons) == {
