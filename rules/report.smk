@@ -11,6 +11,12 @@ CANDIDATES = CONFIG.submission.ensemble, SUBMITTED_SET
 """The page of candidates is of what is submitted."""
 
 
+def scale_option():
+    """The side of a pixel, for those who look at pictures, where the config states it."""
+    scale = CONFIG.capsule.pixel_scale_arcsec
+    return [] if scale is None else [f"--pixel-scale-arcsec {scale}"]
+
+
 rule candidates:
     input:
         script=script_path("candidates.py"),
@@ -44,6 +50,7 @@ rule candidates:
             [
                 f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
                 settings_option(CONFIG.candidates),
+                *scale_option(),
                 *simulated_option(),
             ]
         ),
