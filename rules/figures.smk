@@ -73,7 +73,7 @@ rule plot_training:
         *code_of("plot_training.py"),
         options=lambda wildcards: repeated("members", trained_members(wildcards)),
     shell:
-        "python {input.script:q} {params.options} --out {output.training:q} --log {log:q}"
+        "python {input.script:q} {params.options} --ensemble {wildcards.ensemble} --out {output.training:q} --log {log:q}"
 
 
 def scored_title(wildcards):
@@ -142,9 +142,10 @@ rule plot_lens:
     params:
         *code_of("plot_lens_parameters.py"),
         options=scored_objects,
+        title=scored_title,
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --errors {input.errors:q} {params.options}"
-        " --out {output.lens_parameters:q} --log {log:q}"
+        " --title {params.title:q} --out {output.lens_parameters:q} --log {log:q}"
 
 
 rule plot_drift:
@@ -169,7 +170,7 @@ rule plot_drift:
         **LIGHT,
     params:
         *code_of("plot_drift.py"),
-        title="Test set {testset}",
+        title="Ensemble {ensemble}, test set {testset}",
     shell:
         "python {input.script:q} --drift {input.drift:q} --title {params.title:q} --out {output.drift:q} --log {log:q}"
 

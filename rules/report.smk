@@ -11,10 +11,17 @@ CANDIDATES = CONFIG.submission.ensemble, SUBMITTED_SET
 """The page of candidates is of what is submitted."""
 
 
-def scale_option():
-    """The side of a pixel, for those who look at pictures, where the config states it."""
+def candidates_options():
+    """The options of `candidates.py` that come from the config."""
     scale = CONFIG.capsule.pixel_scale_arcsec
-    return [] if scale is None else [f"--pixel-scale-arcsec {scale}"]
+    return " ".join(
+        [
+            f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
+            settings_option(CONFIG.candidates),
+            *([] if scale is None else [f"--pixel-scale-arcsec {scale}"]),
+            *simulated_option(),
+        ]
+    )
 
 
 rule candidates:
@@ -46,14 +53,7 @@ rule candidates:
         **LIGHT,
     params:
         *code_of("candidates.py"),
-        options=" ".join(
-            [
-                f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
-                settings_option(CONFIG.candidates),
-                *scale_option(),
-                *simulated_option(),
-            ]
-        ),
+        options=candidates_options(),
     shell:
         "python {input.script:q} --ensemble-csv {input.ensemble:q} --heldout-csv {input.heldout_ensemble:q}"
         ' --labelled "$(dirname {input.labelled:q})" {params.options}'
