@@ -76,9 +76,12 @@ rule plot_training:
         "python {input.script:q} {params.options} --ensemble {wildcards.ensemble} --out {output.training:q} --log {log:q}"
 
 
+OBJECTS = {"val": "validation", HELDOUT: "held-out"}
+
+
 def scored_title(wildcards):
     """The ensemble, and which objects it was scored on, as titles of figures name them."""
-    objects = {"val": "validation", HELDOUT: "held-out"}.get(wildcards.which, f"test set {wildcards.which}")
+    objects = OBJECTS.get(wildcards.which, f"test set {wildcards.which}")
     return f"Ensemble {wildcards.ensemble}, {objects} objects"
 
 

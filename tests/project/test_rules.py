@@ -59,7 +59,7 @@ def test_run_times_are_filed_under_the_name_of_the_rule(name: str) -> None:
     """The figure of run times takes names from these files; a rule made from another has its own."""
     text = "\n".join(RULES[name])
     path = re.search(r"benchmark:\s+f\"\{BENCHMARKS\}/(\w+)", text)
-    if path is None:  # a job of no weight, which has none at all
+    if path is None:  # a job of seconds, which has none at all
         assert "benchmark:" not in text and "use rule" not in text
     else:
         assert path[1] == name
