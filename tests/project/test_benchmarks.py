@@ -14,7 +14,6 @@ import pytest
 from matplotlib.image import imread
 
 from drawn_figures import count_pixels
-
 from packed_files import write_packed, write_splits
 
 ROOT = Path(__file__).parents[2]
