@@ -37,6 +37,8 @@ class Candidates(Command):
     """Say on the page that the data are simulated."""
     known_lenses: Path | None = None
     """known_lenses.csv of this ensemble and test set: such objects are marked, or left out."""
+    pixel_scale_arcsec: float | None = Field(None, gt=0)
+    """Side of a pixel, for the scale bar; without it the bar is in pixels."""
     settings: CandidatesSettings = CandidatesSettings()
     """How many objects, and how colours are made."""
 
@@ -59,6 +61,7 @@ def _make(options: Candidates) -> None:
         testset=options.testset,
         simulated=options.simulated,
         known_lenses=options.known_lenses,
+        pixel_scale_arcsec=options.pixel_scale_arcsec,
     )
 
 
