@@ -415,7 +415,7 @@ def _blind(results: Results) -> Iterator[str]:
     )
 
 
-def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
+def _known(files: Mapping[str, Path]) -> Iterator[str]:
     """Lenses that are known already: how many were found again, and which were not."""
     for testset, path in files.items():
         table, described = read_known(path)
