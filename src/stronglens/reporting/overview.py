@@ -441,14 +441,12 @@ def _known(files: Mapping[str, Path]) -> Iterator[str]:
                 ("known lens", "table", "object", "prob", "distance in arcsec", "outcome"),
                 [
                     (
-                        row.name,
-                        row.table,
-                        row.id,
-                        "none" if math.isnan(row.prob) else f"{row.prob:.4f} ± {row.prob_std:.4f}",
-                        f"{row.separation_arcsec:.2f}",
-                        row.outcome,
+                        *(str(row[key]) for key in ("name", "table", "id")),
+                        "none" if math.isnan(row["prob"]) else f"{row['prob']:.4f} ± {row['prob_std']:.4f}",
+                        f"{row['separation_arcsec']:.2f}",
+                        str(row["outcome"]),
                     )
-                    for row in shown.head(MOST_KNOWN).itertuples(index=False)
+                    for row in shown.head(MOST_KNOWN).to_dict("records")
                 ],
                 texts=(0, 1, 2),
             )
