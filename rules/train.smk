@@ -2,6 +2,8 @@
 
 import functools
 
+from stronglens.formats.member_files import MemberDescription
+
 
 def lens_truth(wildcards):
     """What is known of the lenses, where a member learns to estimate it; no input of any other member."""
@@ -54,8 +56,8 @@ def checkpoint_input(wildcards):
     path = checkpoint_of(wildcards)
     try:
         description = Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
-        imported = json.loads(description.read_bytes()).get("source", str(path)) == str(path)
-    except (OSError, ValueError, AttributeError):
+        imported = MemberDescription.read(description).source in (None, str(path))
+    except InputError:
         imported = False
     return ancient(str(path)) if imported or path.is_file() else []
 

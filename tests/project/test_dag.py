@@ -103,7 +103,9 @@ def finished(tmp_path_factory) -> Path:
     ):
         contents = {path: sha256((folder / path).read_bytes()).hexdigest() for path in lists}
         summary = folder / "results/buckets" / name / "summary.json"
-        summary.write_text(json.dumps({"settings": settings, "lists": contents}))
+        described = {"dataset": name, "labelled": name == "labelled", "size_px": 41, "bands": ["g"]}
+        counts = {"n_cutouts": 0, "n_objects": 0, "sha256": {"cutouts.npy": "0", "index.parquet": "0"}}
+        summary.write_text(json.dumps(described | counts | {"settings": settings, "lists": contents}))
     snakemake(folder, "--touch", "--forceall", "--cores", "1")
     assert jobs(folder) == set()
     return folder

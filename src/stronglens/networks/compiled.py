@@ -1,4 +1,4 @@
-"""Compiled networks: the same results in less time, where that pays back the time of compiling."""
+"""Compiled networks: the same results in less time, where that is worth the time of compiling."""
 
 import functools
 import logging
@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from stronglens.networks.device import check_after, compute_a_little, first_line
 from stronglens.networks.precision import autocast
 
+log = logging.getLogger(__name__)
+
 Forward = Callable[[Tensor], Tensor]
 """Takes images of shape (n, n_channels, height, width), gives outputs of shape (n, n_outputs): the logit
 first."""
 
 Compile = Literal["auto", "always", "graphs", "whole", "whole_compiled", "never"]
-"""auto: on a GPU the fastest way of all, found by measuring; on a CPU compiled where that pays. always:
-compiled. graphs: compiled, and on a GPU replayed as CUDA graphs. whole, whole_compiled: a whole step of
-training, not only the network, replayed as one CUDA graph."""
+"""auto: on a GPU the fastest way of all, found by measuring; on a CPU compiled where that is worth it.
+always: compiled. graphs: compiled, and on a GPU replayed as CUDA graphs. whole, whole_compiled: a whole step
+of training, not only the network, replayed as one CUDA graph."""
 
-PAYS_FROM_SAMPLES = 50_000
+WORTH_COMPILING_FROM = 50_000
 """So many samples through a network are worth compiling it.
 
 Measured: convnextv2_atto, rates are medians of 5. Two AVX2 cores: for learning, compiling takes 71 s and
@@ -30,9 +32,9 @@ One fixed number all the same: equal runs make equal choices and give equal byte
 """
 
 
-def pays(choice: Compile, n_samples: int) -> bool:
+def is_worth_compiling(choice: Compile, n_samples: int) -> bool:
     """Whether a network should be compiled that so many samples, epochs counted, are going to pass."""
-    return choice in ("always", "graphs") or (choice == "auto" and n_samples >= PAYS_FROM_SAMPLES)
+    return choice in ("always", "graphs") or (choice == "auto" and n_samples >= WORTH_COMPILING_FROM)
 
 
 def compiled(
@@ -157,4 +159,4 @@ def _fall_back(error: Exception, device: torch.device, probe: Callable[[torch.de
 @functools.cache
 def _say_once(message: str) -> None:
     """Training compiles for learning and for scoring: both fail for the same reason."""
-    logging.getLogger("stronglens").warning(message)
+    log.warning(message)

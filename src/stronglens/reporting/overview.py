@@ -11,10 +11,13 @@ import numpy as np
 import yaml
 
 from stronglens.ensembling.scored_set import open_scored
-from stronglens.formats.artefact import check_stated, read_json, write_text
+from stronglens.formats.artefact import check_stated, write_text
+from stronglens.formats.drift_files import Drift
+from stronglens.formats.inspection_files import InspectionSummary
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.packed import REJECTED, PackSummary
+from stronglens.formats.score_files import FieldMetrics, Metrics
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
 from stronglens.scoring.few_counts import FEW_ALLOWED
@@ -134,7 +137,7 @@ def describe_data(
     InputError
         A file is missing or malformed.
     """
-    labelled, inspected = PackSummary.read(summary), read_json(inspection)
+    labelled, inspected = PackSummary.read(summary), InspectionSummary.read(inspection)
     counts = SplitDescription.read(splits).counts
     sets = {"labelled": labelled} | {name: PackSummary.read(path) for name, path in tests.items()}
     parts = [
@@ -167,7 +170,7 @@ def describe_data(
                 (
                     bucket,
                     *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
-                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
+                    *(f"{inspected.cutouts.get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
                 )
                 for bucket, of_bucket in counts.bucket.items()
             ],
@@ -188,12 +191,12 @@ def describe_data(
                     f"{one['n_cutouts']:,}",
                     *(f"{one[key]:.4g}" for key in ("median", "noise", "max")),
                 )
-                for bucket, bands in inspected["pixels"].items()
+                for bucket, bands in inspected.pixels.items()
                 for band, one in sorted(bands.items(), key=lambda item: labelled.bands.index(item[0]))
             ],
         ),
         html.heading("Files that could not be read"),
-        *_rejects([(one["bucket"] or "", one["path"], one["reason"]) for one in inspected["bad_files"]], ""),
+        *_rejects([(one.bucket, one.path, one.reason) for one in inspected.bad_files], ""),
         *(
             part
             for name, path in tests.items()
@@ -236,8 +239,8 @@ def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]
 
 
 def _headline(results: Results) -> Iterator[str]:
-    metrics = {"validation": read_json(results.validation)} | {
-        name: read_json(path) for name, path in results.scored.items()
+    metrics = {"validation": Metrics.read(results.validation).blocks} | {
+        name: Metrics.read(path).blocks for name, path in results.scored.items()
     }
     first = next(iter(results.scored))
     stated = metrics[first]["global"]
@@ -309,7 +312,7 @@ def _headline(results: Results) -> Iterator[str]:
 
 def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
     """What counts where lenses are rare."""
-    blocks = {name: read_json(path)["global"] for name, path in field.items()}
+    blocks = {name: FieldMetrics.read(path).of_all for name, path in field.items()}
     if not blocks:
         return
     rows = []
@@ -377,19 +380,19 @@ def _blind(results: Results) -> Iterator[str]:
     for name, table in results.blind.items():
         scored = open_scored(table)
         n_lenses = int(np.count_nonzero(scored.probs >= scored.threshold))
-        drift = read_json(results.drift[name])
-        n_shared = int(drift["identical_cutouts"]["n_cutouts"])
+        drift = Drift.read(results.drift[name])
+        n_shared = drift.identical_cutouts.n_cutouts
         rows.append(
             (
                 name,
                 f"{len(scored.table):,}",
                 f"{n_lenses:,}",
                 f"{n_lenses / max(len(scored.table), 1):.2%}",
-                f"{drift['n_drifting']} of {len(drift['compared'])}",
+                f"{drift.n_drifting} of {len(drift.compared)}",
                 f"{n_shared:,}",
             )
         )
-        if drift["n_drifting"] or n_shared:
+        if drift.n_drifting or n_shared:
             warnings.append(f"{name} differs from the training set: see the pages on drift.")
     yield html.heading("Test sets without labels")
     header = (

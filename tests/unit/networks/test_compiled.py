@@ -13,7 +13,7 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 
 from stronglens.networks import compiled as module
-from stronglens.networks.compiled import compiled, pays
+from stronglens.networks.compiled import compiled, is_worth_compiling
 from stronglens.networks.device import LostDeviceError
 
 CPU = torch.device("cpu")
@@ -196,7 +196,7 @@ def test_no_room_on_the_device_is_no_reason_to_fall_back(
 
 
 def test_compiled_where_it_pays() -> None:
-    few, many = module.PAYS_FROM_SAMPLES - 1, module.PAYS_FROM_SAMPLES
+    few, many = module.WORTH_COMPILING_FROM - 1, module.WORTH_COMPILING_FROM
     choices: tuple[module.Compile, ...] = ("auto", "always", "graphs", "never")
-    assert [pays(choice, few) for choice in choices] == [False, True, True, False]
-    assert [pays(choice, many) for choice in choices] == [True, True, True, False]
+    assert [is_worth_compiling(choice, few) for choice in choices] == [False, True, True, False]
+    assert [is_worth_compiling(choice, many) for choice in choices] == [True, True, True, False]

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from stronglens.comparing.compared import Compared
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
+from stronglens.formats.drift_files import Compared
 from stronglens.reporting import html
 from stronglens.reporting.overview import _measured
 from stronglens.reporting.training_curves import SMALLEST_AUC_RANGE, Training, draw_training

@@ -14,7 +14,7 @@ from made_predictions import cutouts_of, write_packed_tables, write_prediction
 from stronglens.formats.threshold_file import read_threshold, write_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.choosing import best_threshold
-from stronglens.scoring.youden import youden_threshold
+from stronglens.scoring.operating_points import youden_threshold
 from stronglens.settings.decide import ThresholdSettings
 
 LENSES = [f"slsim_lenses/D1_L_{number:08d}" for number in range(6)]
