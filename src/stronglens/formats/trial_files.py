@@ -1,5 +1,6 @@
 """What the trials of a search leave."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -43,6 +44,11 @@ class TrialResult(Sidecar):
     same_bytes_again: bool | None = None
     """As those of `stronglens.formats.member_files.TrainingResults`."""
 
+    @property
+    def auc(self) -> float:
+        """`best_val_auc`, NaN where there is none."""
+        return math.nan if self.best_val_auc is None else self.best_val_auc
+
 
 def read_trials(paths: Sequence[Path]) -> list[TrialResult]:
     """Read trials in the order of their files.
@@ -67,4 +73,4 @@ def best_of(trials: Sequence[TrialResult]) -> TrialResult:
     if not complete:
         why = next((f": {trial.message}" for trial in trials if trial.message), "")
         raise InputError(f"none of {len(trials)} trials was trained to its end{why}")
-    return min(complete, key=lambda trial: (-(trial.best_val_auc or 0.0), trial.trial))
+    return min(complete, key=lambda trial: (-trial.auc, trial.trial))

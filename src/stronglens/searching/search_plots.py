@@ -21,6 +21,12 @@ from stronglens.settings.search import Dimension
 
 MARKS = {"complete": (BLUE, "o", "trained to the end"), "pruned": (ORANGE, "x", "given up")}
 AUC = "area under the ROC curve,\nvalidation"
+TITLES = {
+    "history": "validation AUC of each trial",
+    "learning_curves": "validation AUC by epoch",
+    "slices": "validation AUC by each key",
+    "importance": "importance of the keys",
+}
 N_FOR_IMPORTANCE = 10
 """Trials that must have been trained to their end before the importance of keys means anything."""
 
@@ -28,7 +34,9 @@ _LONGEST_NAME = 22
 _N_COLUMNS = 3
 
 
-def save_search(trials: Sequence[TrialResult], space: Mapping[str, Dimension], out_dir: Path) -> None:
+def save_search(
+    trials: Sequence[TrialResult], space: Mapping[str, Dimension], out_dir: Path, search: str = ""
+) -> None:
     """Draw all figures of a search, as PNG and PDF files.
 
     Parameters
@@ -39,6 +47,8 @@ def save_search(trials: Sequence[TrialResult], space: Mapping[str, Dimension], o
         What was tried, by key.
     out_dir : Path
         Receives history, learning_curves, slices and importance.
+    search : str
+        Its name, for the titles.
 
     Raises
     ------
@@ -52,6 +62,9 @@ def save_search(trials: Sequence[TrialResult], space: Mapping[str, Dimension], o
         ("slices", draw_slices(trials, best, space)),
         ("importance", draw_importance(trials, space)),
     ):
+        n_trials = f"{len(trials)} trial{'s' if len(trials) > 1 else ''}"
+        if search:
+            figure.suptitle(f"Search {search}: {TITLES[name]}, {n_trials}", fontsize="medium")
         save_figure(figure, out_dir / f"{name}.png")
 
 
@@ -64,7 +77,7 @@ def draw_history(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
         of_state = [trial for trial in trials if trial.state == state and trial.best_val_auc is not None]
         if of_state:
             x = [trial.trial for trial in of_state]
-            _points(axes, x, [trial.best_val_auc for trial in of_state], bottom, colour, marker, name)
+            _points(axes, x, [trial.auc for trial in of_state], bottom, colour, marker, name)
     failed = [trial.trial for trial in trials if trial.state == "failed"]
     if failed:
         place = axes.get_xaxis_transform()
@@ -72,7 +85,7 @@ def draw_history(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
         axes.plot(failed, [0.03] * len(failed), linestyle="none", color=GREY, transform=place, **style)
         axes.plot([], [], linestyle="none", color=GREY, label=f"failed ({len(failed)})", **style)
     complete = [trial for trial in trials if trial.state == "complete"]
-    so_far = np.maximum.accumulate([trial.best_val_auc for trial in complete])
+    so_far = np.maximum.accumulate([trial.auc for trial in complete])
     steps = [trial.trial for trial in complete]
     # To the last trial, whatever became of that.
     axes.plot(
@@ -85,7 +98,7 @@ def draw_history(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
         label="best so far",
     )
     _say_below(axes, trials, bottom)
-    _ring(axes, best.trial, best.best_val_auc)
+    _ring(axes, best.trial, best.auc)
     axes.set(xlabel="trial", ylabel=AUC)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -114,7 +127,7 @@ def draw_curves(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
     aucs = np.asarray(best.val_auc, dtype=np.float64)
     epochs = np.arange(1, len(aucs) + 1)
     axes.plot(epochs, aucs, color="black", linewidth=2, label=f"the best, trial {best.trial}")
-    axes.plot([best.best_epoch], [best.best_val_auc], "o", color="black", markersize=6)
+    axes.plot(best.best_epoch or 0, best.auc, "o", color="black", markersize=6)
     highest = max(max(trial.val_auc, default=0.0) for trial in trials)
     axes.set_ylim(bottom - 0.03 * (highest - bottom) - 1e-6, highest + 0.05 * (highest - bottom) + 1e-6)
     axes.set(xlabel="epoch", ylabel=AUC)
@@ -138,10 +151,10 @@ def draw_slices(trials: Sequence[TrialResult], best: TrialResult, space: Mapping
             shown = [trial for trial in trials if trial.state == state and trial.best_val_auc is not None]
             x = [places(trial) for trial in shown]
             label = name if number == 0 and shown else None
-            _points(axes, x, [trial.best_val_auc for trial in shown], bottom, colour, marker, label)
+            _points(axes, x, [trial.auc for trial in shown], bottom, colour, marker, label)
         if number == 0:
             _say_below(axes, trials, bottom)
-        _ring(axes, places(best), best.best_val_auc, label="the best" if number == 0 else None)
+        _ring(axes, places(best), best.auc, label="the best" if number == 0 else None)
         axes.set_xlabel(key)
         if ticks is not None:
             crowded = sum(map(len, ticks)) > 26
@@ -172,8 +185,7 @@ def draw_importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension
     if not shares:
         figure = Figure(figsize=(6, 2), layout="constrained")
         text = (
-            f"The importance of keys is told from {N_FOR_IMPORTANCE} trials on\n"
-            "that were trained to their end and differ."
+            f"Importance needs at least {N_FOR_IMPORTANCE} trials\nthat were trained to the end and differ."
         )
         figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
         return figure
@@ -191,7 +203,7 @@ def draw_importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension
 def importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension]) -> dict[str, float]:
     """The share of each key, the largest first; they add up to 1. Empty where there are too few trials."""
     complete = [trial for trial in trials if trial.state == "complete"]
-    values = {trial.best_val_auc for trial in complete}
+    values = {trial.auc for trial in complete}
     if len(complete) < N_FOR_IMPORTANCE or len(values) < 2:
         return {}
     distributions: dict[str, BaseDistribution] = {
@@ -203,7 +215,7 @@ def importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension]) ->
         [
             create_trial(
                 state=TrialState.COMPLETE,
-                value=trial.best_val_auc,
+                value=trial.auc,
                 params={key: written(value) for key, value in trial.params.items()},
                 distributions=distributions,
             )
@@ -259,7 +271,7 @@ def _points(
 
 def _say_below(axes: Axes, trials: Sequence[TrialResult], bottom: float) -> None:
     """Explain the arrows, if there are any."""
-    if any(trial.best_val_auc is not None and trial.best_val_auc < bottom for trial in trials):
+    if any(trial.auc < bottom for trial in trials):
         axes.plot([], [], "v", color=GREY, markerfacecolor="none", markersize=7, label="further down")
 
 
@@ -282,7 +294,7 @@ def _lowest_shown(trials: Sequence[TrialResult], *, every_epoch: bool = False) -
     if every_epoch:
         values = np.concatenate([np.asarray(trial.val_auc, dtype=np.float64) for trial in trials])
     else:
-        aucs = [trial.best_val_auc for trial in trials]
+        aucs = [trial.auc for trial in trials]
         values = np.asarray([auc for auc in aucs if auc is not None], dtype=np.float64)
     low, high = np.quantile(values, [0.25, 1.0])
     return float(max(values.min(), low - 2 * (high - low)))
