@@ -294,7 +294,6 @@ def _lowest_shown(trials: Sequence[TrialResult], *, every_epoch: bool = False) -
     if every_epoch:
         values = np.concatenate([np.asarray(trial.val_auc, dtype=np.float64) for trial in trials])
     else:
-        aucs = [trial.auc for trial in trials]
-        values = np.asarray([auc for auc in aucs if auc is not None], dtype=np.float64)
+        values = np.asarray([trial.auc for trial in trials if trial.best_val_auc is not None])
     low, high = np.quantile(values, [0.25, 1.0])
     return float(max(values.min(), low - 2 * (high - low)))
