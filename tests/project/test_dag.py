@@ -374,6 +374,38 @@ def test_what_the_page_of_candidates_shows_concerns_that_page_alone(project):
     assert rules(project) == {"candidates"}
 
 
+def test_catalogues_are_made_for_who_asks_and_known_lenses_concern_what_tells_of_them(project):
+    target = "results/catalogue/hybrid/challenge/catalogue.fits"
+    where = "ensemble=hybrid, testset=challenge"
+    assert jobs(project, target) == {("catalogue", where)}
+    make_results(project, target)
+    table = project / "data/known.csv"
+    table.write_text("ra,dec\n1,2\n")
+    config = CONFIG | {"known_lenses": {"tables": {"mine": "data/known.csv"}}}
+    write_config(project, config)
+    assert rules(project) == {"match_known_lenses", "write_overview", "candidates", "plot_run_times"}
+    assert jobs(project, target) == {("match_known_lenses", where), ("catalogue", where)}
+    shutil.rmtree(project / "results/candidates/images")
+    make_results(project, "all", target)
+    assert jobs(project) == jobs(project, target) == set()
+    os.utime(table)
+    assert jobs(project) == set()
+    write_config(project, config | {"catalogue": {"watch_radius_arcsec": 5.0}})
+    assert jobs(project, target) == {("catalogue", where)}
+    assert jobs(project) == set()
+    write_config(project, config)
+    edit(project, "stronglens/cataloguing/columns.py")
+    assert jobs(project, target) == {("catalogue", where)}
+    assert jobs(project) == set()
+    table.write_text("ra,dec\n1,3\n")
+    assert rules(project) == {"match_known_lenses", "write_overview", "candidates", "plot_run_times"}
+    (project / "results/catalogue/hybrid/challenge/known_lenses.csv").unlink()
+    table.unlink()
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
+    assert code != 0
+    assert "known.csv" in said
+
+
 def test_measuring_a_rule_is_no_reason_to_run_it(project, tmp_path):
     """Results that were made before its rule had a `benchmark:`."""
     measured = {path: path.read_text() for path in (project / "rules").iterdir()}
@@ -787,6 +819,31 @@ def test_a_changed_checkpoint_is_imported_again(project):
     found = rules(project)
     assert {"import_member", "predict_test"} <= found
     assert "train" not in found
+
+
+@pytest.mark.parametrize("start", ["init_from", "weights"])
+def test_changed_weights_to_start_from_train_that_model_again(project, start):
+    (project / "theirs").mkdir()
+    weights = project / "theirs/model.safetensors"
+    weights.write_bytes(b"x" * (MEGABYTE + 1))
+    named = {"init_from": "theirs/model.safetensors"}
+    if start == "weights":
+        named = {"network": {"name": "convnextv2_nano", "weights": "theirs"}}
+    nano = CONFIG["models"]["nano"] | named
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}})
+    trained = {where for rule, where in jobs(project) if rule == "train"}
+    assert trained == {"model=nano, seed=1"}
+    snakemake(project, "--touch", "--forceall", "--cores", "1")
+    age([weights], 3600)
+    assert jobs(project) == set()
+    weights.write_bytes(b"y" * (MEGABYTE + 1))
+    assert {where for rule, where in jobs(project) if rule == "train"} == trained
+    weights.unlink()
+    assert not [rule for rule, _ in jobs(project) if rule == "train"]
+    (project / "results/models/nano/seed_1/best.json").unlink()
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
+    assert code != 0
+    assert "theirs" in said
 
 
 @pytest.mark.parametrize("option", ["--dag", "--rulegraph"])

@@ -210,16 +210,22 @@ def _drift(path: Path) -> dict[str, Any]:
 
 
 def _licence(members: Sequence[Mapping[str, Any]]) -> str:
-    pretrained = sorted(
-        {
-            member["settings"]["network"]["name"]
-            for member in members
-            if member["settings"]["network"]["pretrained"]
-        }
-    )
-    if not pretrained:
-        return "not stated"
-    names = ", ".join(pretrained)
-    if all(name.startswith("convnextv2") for name in pretrained):
-        return f"CC BY-NC 4.0: training began with the published weights of {names}"
-    return f"that of timm's published weights of {names}, with which training began"
+    """Licences of the weights with which the training of members began."""
+    started = {
+        f"{network['weights_licence']}: training began with the weights of {network['weights']}"
+        for network in (member["settings"]["network"] for member in members)
+        if network.get("weights")
+    }
+    pretrained = {
+        network["name"]
+        for network in (member["settings"]["network"] for member in members)
+        if network["pretrained"]
+    }
+    convnext = sorted(name for name in pretrained if name.startswith("convnextv2"))
+    others = sorted(pretrained - {*convnext})
+    if convnext:
+        names = ", ".join(convnext)
+        started.add(f"CC BY-NC 4.0: training began with the published weights of {names}")
+    if others:
+        started.add(f"that of timm's published weights of {', '.join(others)}, with which training began")
+    return "; ".join(sorted(started)) or "not stated"

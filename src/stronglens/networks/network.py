@@ -38,6 +38,10 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
     InputError
         timm has no such network, or it does not take the options or the images.
     """
+    if settings.is_on_hub:
+        raise InputError(
+            f"network: {settings.name} was not looked up: training does that; give the network's name in timm"
+        )
     if not timm.is_model(settings.name):
         close = difflib.get_close_matches(settings.name, timm.list_models(), n=3)
         raise InputError(

@@ -1,6 +1,7 @@
 """The first pages of the report: the numbers that matter, and the data they come from."""
 
 import csv
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from stronglens.ensembling.scored_set import open_scored
 from stronglens.formats.artefact import check_stated, write_text
 from stronglens.formats.drift_files import Drift
 from stronglens.formats.inspection_files import InspectionSummary
+from stronglens.formats.known_lenses import KNOWN_CSV, read_known
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.packed import REJECTED, PackSummary
@@ -48,6 +50,7 @@ FEW_FALSE_ALARMS = {
 """Metrics of the field, by their keys in `field_metrics.json`; the last ones are told for each prevalence."""
 
 MOST_REJECTS = 50
+MOST_KNOWN = 50
 
 _SIMULATED = "The data are simulated: scores say that the pipeline works, not how well it finds real lenses."
 
@@ -70,6 +73,8 @@ class Results:
         Folders of the members.
     field : mapping of str to Path
         `field_metrics.json` of validation and of each labelled test set, by its name.
+    known : mapping of str to Path
+        `known_lenses.csv` of each test set in which known lenses were looked for, by its name.
     """
 
     validation: Path
@@ -78,6 +83,7 @@ class Results:
     drift: Mapping[str, Path]
     members: Sequence[Path]
     field: Mapping[str, Path]
+    known: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
 
 def write_overview(
@@ -109,6 +115,7 @@ def write_overview(
         *_few_false_alarms(results.field),
         *_members(results.members),
         *_blind(results),
+        *_known(results.known),
         *([] if citation is None else _citation(citation)),
     ]
     write_text(out, html.page(f"Overview: ensemble {ensemble}", parts))
@@ -409,6 +416,45 @@ def _blind(results: Results) -> Iterator[str]:
     yield html.paragraph(
         "The candidates, with pictures: open results/candidates/index.html in a browser.", "note"
     )
+
+
+def _known(files: Mapping[str, Path]) -> Iterator[str]:
+    """Lenses that are known already: how many were found again, and which were not."""
+    for testset, path in files.items():
+        table, described = read_known(path)
+        yield html.heading(f"Known lenses in {testset}")
+        yield html.table(
+            ("table", "recovered", "missed", "unreadable", "outside the test set"),
+            [
+                (name, *(f"{number:,}" for number in one.model_dump().values()))
+                for name, one in described.tables.items()
+            ],
+        )
+        yield html.paragraph(
+            f"Within {described.radius_arcsec:g} arcsec of one of the {described.n_positions:,} objects, of "
+            f"{described.n_objects:,}, whose place in the sky is known. All that were looked for are in "
+            f"{KNOWN_CSV}, beside the catalogue.",
+            "note",
+        )
+        inside = table[table["outcome"] != "outside"].sort_values("prob", na_position="first", kind="stable")
+        shown = inside.drop_duplicates(["table", "name", "ra", "dec"], keep="last")
+        if len(shown):
+            # The missed ones first: they are fewer, and say more.
+            yield html.table(
+                ("known lens", "table", "object", "prob", "distance in arcsec", "outcome"),
+                [
+                    (
+                        row.name,
+                        row.table,
+                        row.id,
+                        "none" if math.isnan(row.prob) else f"{row.prob:.4f} ± {row.prob_std:.4f}",
+                        f"{row.separation_arcsec:.2f}",
+                        row.outcome,
+                    )
+                    for row in shown.head(MOST_KNOWN).itertuples(index=False)
+                ],
+                texts=(0, 1, 2),
+            )
 
 
 def _citation(path: Path) -> Iterator[str]:

@@ -18,6 +18,7 @@ from stronglens.formats.trial_files import TrialResult
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import computed_on
+from stronglens.networks.starting import with_known_start
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
 from stronglens.searching.space import in_words, read, settings_with, with_values
@@ -135,6 +136,8 @@ class _Job:
         device = choose_device(device_name)
         if n_threads is not None:
             torch.set_num_threads(n_threads)
+        seed = self._settings.member_seed
+        member = with_known_start(member, seed)
         try:
             data = load_data(
                 packed_folder,
@@ -146,7 +149,6 @@ class _Job:
             )
             made_with = computed_on(device, member.train)
             patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
-            seed = self._settings.member_seed
             try:
                 network = make_network(data, member, seed)
             except InputError as error:

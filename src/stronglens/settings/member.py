@@ -12,6 +12,18 @@ from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.settings.train import TrainSettings
 
 
+class StartSettings(Settings):
+    """A trained network from which training begins. `init_from: PATH` for short."""
+
+    path: str = Field(min_length=1, examples=["/data/nano.capsule"])
+    """A capsule, or a checkpoint such as `best.pt`, of the same network and the same bands."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 that the file must have; `null` takes any. Records hold what it was."""
+    member: str | None = Field(None, min_length=1, examples=["nano seed 42"])
+    """Which network of a capsule; `null`: the one with the same seed if it fits, else one that fits, chosen
+    by the seed. Records hold which it was."""
+
+
 class MemberSettings(Settings):
     """All that decides a member's weights but its seed and its data."""
 
@@ -32,6 +44,17 @@ class MemberSettings(Settings):
     lens_parameters: LensParameterSettings | None = Field(None, exclude_if=lambda value: value is None)
     """Estimates of physical parameters of lenses beside the probability, such as the Einstein radius; `null`,
     the default: none."""
+
+    init_from: StartSettings | None = Field(
+        None, examples=["/data/nano.capsule"], exclude_if=lambda value: value is None
+    )
+    """Start from all weights of a trained network, a file; `null`: from what `network` says. A file that was
+    changed trains the member again."""
+
+    @field_validator("init_from", mode="before", json_schema_input_type=str | StartSettings | None)
+    @classmethod
+    def _path_for_short(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
     @field_validator("network", mode="before", json_schema_input_type=str | NetworkSettings)
     @classmethod
@@ -66,6 +89,13 @@ class MemberSettings(Settings):
                 f"lens_parameters: an image mixed of two has no one Einstein radius; remove lens_parameters, "
                 f"or {' and '.join(f'train.{key}' for key in mixed)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        network = self.network
+        if self.init_from is not None and (network.is_on_hub or network.weights or network.pretrained):
+            raise ValueError("init_from and network both name weights to start from; give one of them")
         return self
 
     @property

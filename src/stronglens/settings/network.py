@@ -1,6 +1,6 @@
 """Settings of a network."""
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,14 +9,33 @@ from stronglens.settings.base import Settings
 REMOVED = {"learnt_softening": None, "band_mask": False}
 """Options that lost in each measurement (docs/EXPERIMENTS.md). Files of before name them with these values
 where they were off."""
+HUB = r"hf[-_]hub:[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?"
+"""Pattern of what names a repository of the Hugging Face hub."""
 
 
 class NetworkSettings(Settings):
     """A timm network whose first output is the logit of being a lens. `network: NAME` for short."""
 
-    name: str = Field("convnextv2_atto", pattern=r"^[a-z0-9_.]+$", examples=["convnextv2_nano"])
+    name: str = Field("convnextv2_atto", pattern=rf"^({HUB}|[a-z0-9_.]+)$", examples=["convnextv2_nano"])
     """Name of a network in timm: `convnextv2_atto`, `convnextv2_nano`, `convnextv2_tiny`, or any other that
-    takes images of this size."""
+    takes images of this size. `hf_hub:OWNER/NAME`, or `hf_hub:OWNER/NAME@REVISION`: the network of that
+    repository of the Hugging Face hub, with its weights, which training downloads; see docs/encoders.md."""
+    # Not in records where they are off: a member without is the same, byte for byte, as before there were
+    # any.
+    weights: str | None = Field(
+        None, min_length=1, examples=["/data/zoobot_nano"], exclude_if=lambda value: value is None
+    )
+    """Start from weights that others have trained for the network `name`, all but the last layer: a file of
+    safetensors, a folder with `model.safetensors` and `config.json` as timm saves them, or
+    `hf_hub:OWNER/NAME`."""
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", exclude_if=lambda value: value is None
+    )
+    """SHA-256 that the file of these weights must have; `null` takes any. Records hold what it was."""
+    weights_licence: str | None = Field(
+        None, min_length=1, examples=["CC-BY-4.0"], exclude_if=lambda value: value is None
+    )
+    """Licence of these weights, for records and capsules; `null`: what their folder or repository states."""
     drop_path: float = Field(0.0, ge=0, lt=1, examples=[0.05])
     """Chance that a residual branch is skipped in training (stochastic depth), rising to this with depth."""
     head_init_scale: float = Field(1.0, gt=0, examples=[1.0])
@@ -47,3 +66,22 @@ class NetworkSettings(Settings):
         if taken:
             raise ValueError(f"set elsewhere: {', '.join(sorted(taken))}; here only other keywords of timm")
         return keywords
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        starts = {
+            "name": self.is_on_hub,
+            "weights": self.weights is not None,
+            "pretrained": self.pretrained,
+        }
+        given = [key for key, on in starts.items() if on]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)}: each names weights to start from; give one of them")
+        if not given and (self.weights_sha256 or self.weights_licence):
+            raise ValueError("weights_sha256 and weights_licence are of weights, and none are named")
+        return self
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether the name is that of a repository, which says what network it holds."""
+        return ":" in self.name

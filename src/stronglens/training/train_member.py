@@ -25,6 +25,7 @@ from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
+from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
 from stronglens.settings.member import MemberSettings
@@ -94,6 +95,7 @@ def train_member(
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
+    settings = with_known_start(settings, seed)
     data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
     # Not before the data are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
@@ -240,11 +242,12 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
     Raises
     ------
     InputError
-        There is no such network, or it does not take these images.
+        There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
     torch.manual_seed(seed)
     side = side_px(data.packed, settings)
     network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
+    start(network, settings)
     return network.to(data.device).to(memory_format=torch.channels_last)
 
 

@@ -29,6 +29,7 @@ from stronglens.networks.ways import (
 from stronglens.running.errors import InputError, StoppedError
 from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
+from stronglens.training.layer_rates import layer_groups
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.resume import StateKeeper
 from stronglens.training.schedule import Watch
@@ -146,7 +147,10 @@ class Trainer:
         self._learner = Learner(
             network,
             torch.optim.AdamW(
-                network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+                layer_groups(network, settings.layer_decay),
+                lr=settings.lr,
+                weight_decay=settings.weight_decay,
+                fused=True,
             ),
             gradient_scaler(device, dtype),
             dtype,
