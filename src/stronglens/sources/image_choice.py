@@ -148,6 +148,8 @@ def wrong_shape(shape: Sequence[int], size_px: int, fit: Fit = "refuse") -> Reje
     """The rejection of an image of another shape."""
     found = " x ".join(str(length) for length in shape) or "a single number"
     hint = "; band_axis says which axis of a cube counts its bands" if len(shape) == 3 else ""
+    if fit == "refuse" and len(shape) == 2 and min(shape) >= size_px:
+        hint = "; fit: crop takes the centre of larger ones"
     return Rejected("wrong shape", f"expected {wanted(size_px, fit)}, found {found}{hint}")
 
 

@@ -23,7 +23,7 @@ from stronglens.running.errors import InputError
 from stronglens.settings.data import located
 from stronglens.settings.reading import ReadSettings
 from stronglens.settings.tiles import TilesSettings, tile_fields
-from stronglens.sources.catalogue import column_names, names_in, numbers_in, read_catalogue
+from stronglens.sources.catalogue import names_in, numbers_in, read_catalogue
 from stronglens.sources.checked import NonFinite
 from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
@@ -246,7 +246,7 @@ class TilesSource:
             As `find_tiles`, or there is no such catalogue.
         """
         find_tiles(self._place, self._bands)
-        column_names(self._catalogue, self._columns)
+        next(read_catalogue(self._catalogue, list(dict.fromkeys(self._columns))), None)
 
     def entries(self) -> Iterator[Entry]:
         """List the objects of the catalogue, in each band in which their tile has an image.

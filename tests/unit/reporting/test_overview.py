@@ -208,7 +208,7 @@ def overview_options(tmp_path: Path) -> list[str]:
 
 def test_the_overview_says_what_matters(tmp_path: Path, overview_options: list[str]) -> None:
     assert write_overview.main([*overview_options, "--ensemble=nano <b>", "--simulated"]) == 0
-    text = (tmp_path / "overview.html").read_text()
+    text = (tmp_path / "overview.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
     heldout = scores(2)
     for name in ("global", "domain::hsc", "domain::slsim"):
         low, high = heldout[name]["intervals"]["roc_auc"]
@@ -264,7 +264,7 @@ def test_the_page_on_the_data_names_what_could_not_be_read(tmp_path: Path) -> No
     bad = json.loads((tmp_path / "inspection/summary.json").read_text())["bad_files"]
     assert len(bad) == 6
     for one in bad:
-        assert one["path"] in text
+        assert one["path"] in text.replace("<wbr>", "")
     # The test set is the same data: its files are named once more, under its name.
     assert text.count('<td class="text">') == 24
     assert text.count("<td>challenge</td><td class") == 6
