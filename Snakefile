@@ -43,6 +43,7 @@ rule all:
     input:
         TARGETS,
         rules.plot_run_times.output.run_times,
+        rules.write_index.output.page,
 
 
 # Networks that learn from simulations alone, and what they lose on the real sky.

@@ -123,7 +123,7 @@ use rule build_buckets as build_test_buckets with:
     log:
         "logs/build_buckets/{testset}_part_{part}.log",
     benchmark:
-        f"{BENCHMARKS}/build_buckets/{{testset}}_part_{{part}}.tsv"
+        f"{BENCHMARKS}/build_test_buckets/{{testset}}_part_{{part}}.tsv"
     wildcard_constraints:
         testset=one_of(CONFIG.testsets),
 

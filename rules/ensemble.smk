@@ -125,6 +125,8 @@ use rule ensemble_test as ensemble_test_labelled with:
     output:
         ensemble=f"{ENSEMBLE}/{{testset}}/test_ens_labeled.csv",
         description=f"{ENSEMBLE}/{{testset}}/test_ens.json",
+    benchmark:
+        f"{BENCHMARKS}/ensemble_test_labelled/{{ensemble}}/{{testset}}.tsv"
     wildcard_constraints:
         testset=one_of(SCORED),
     params:

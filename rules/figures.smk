@@ -73,12 +73,15 @@ rule plot_training:
         *code_of("plot_training.py"),
         options=lambda wildcards: repeated("members", trained_members(wildcards)),
     shell:
-        "python {input.script:q} {params.options} --out {output.training:q} --log {log:q}"
+        "python {input.script:q} {params.options} --ensemble {wildcards.ensemble} --out {output.training:q} --log {log:q}"
+
+
+OBJECTS = {"val": "validation", HELDOUT: "held-out"}
 
 
 def scored_title(wildcards):
     """The ensemble, and which objects it was scored on, as titles of figures name them."""
-    objects = {"val": "validation", HELDOUT: "held-out"}.get(wildcards.which, f"test set {wildcards.which}")
+    objects = OBJECTS.get(wildcards.which, f"test set {wildcards.which}")
     return f"Ensemble {wildcards.ensemble}, {objects} objects"
 
 
@@ -142,9 +145,10 @@ rule plot_lens:
     params:
         *code_of("plot_lens_parameters.py"),
         options=scored_objects,
+        title=scored_title,
     shell:
         "python {input.script:q} --csv {input.ensemble:q} --errors {input.errors:q} {params.options}"
-        " --out {output.lens_parameters:q} --log {log:q}"
+        " --title {params.title:q} --out {output.lens_parameters:q} --log {log:q}"
 
 
 rule plot_drift:
@@ -169,7 +173,7 @@ rule plot_drift:
         **LIGHT,
     params:
         *code_of("plot_drift.py"),
-        title="Test set {testset}",
+        title="Ensemble {ensemble}, test set {testset}",
     shell:
         "python {input.script:q} --drift {input.drift:q} --title {params.title:q} --out {output.drift:q} --log {log:q}"
 

@@ -80,6 +80,6 @@ use rule predict_val as predict_heldout with:
     log:
         "logs/predict_test/{model}/seed_{seed}/heldout_part_0.log",
     benchmark:
-        f"{BENCHMARKS}/predict_test/{{model}}/seed_{{seed}}/heldout_part_0.tsv"
+        f"{BENCHMARKS}/predict_heldout/{{model}}/seed_{{seed}}.tsv"
     params:
         options=predict_options("--split test"),

@@ -11,6 +11,19 @@ CANDIDATES = CONFIG.submission.ensemble, SUBMITTED_SET
 """The page of candidates is of what is submitted."""
 
 
+def candidates_options():
+    """The options of `candidates.py` that come from the config."""
+    scale = CONFIG.capsule.pixel_scale_arcsec
+    return " ".join(
+        [
+            f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
+            settings_option(CONFIG.candidates),
+            *([] if scale is None else [f"--pixel-scale-arcsec {scale}"]),
+            *simulated_option(),
+        ]
+    )
+
+
 rule candidates:
     input:
         script=script_path("candidates.py"),
@@ -40,13 +53,7 @@ rule candidates:
         **LIGHT,
     params:
         *code_of("candidates.py"),
-        options=" ".join(
-            [
-                f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
-                settings_option(CONFIG.candidates),
-                *simulated_option(),
-            ]
-        ),
+        options=candidates_options(),
     shell:
         "python {input.script:q} --ensemble-csv {input.ensemble:q} --heldout-csv {input.heldout_ensemble:q}"
         ' --labelled "$(dirname {input.labelled:q})" {params.options}'
@@ -153,6 +160,55 @@ rule write_overview:
         " {params.options} --out {output.page:q} --log {log:q}"
 
 
+SCORE_FIGURES = [name for name in rules.plot_evaluation.output.keys() if not name.endswith("_pdf")]
+
+
+def index_options():
+    """The options of `write_index.py`: all pages, and all figures by what they are about."""
+    figures = {"Data": [f"{INSPECTION}/cutouts.png", f"{INSPECTION}/histograms.png"]}
+    for ensemble in ENSEMBLES:
+        name = f"Ensemble {ensemble}"
+        scores, report = (path.format(ensemble=ensemble) for path in [EVALUATION, REPORT])
+        figures[f"{name}: training"] = [f"{report}/training.png"]
+        for which in [*SCORED, "val"]:
+            stems = SCORE_FIGURES + ["lens_parameters"] * (ensemble in ESTIMATING)
+            figures[f"{name}: {OBJECTS.get(which, which)} objects"] = [
+                f"{scores}/{which}/{stem}.png" for stem in stems
+            ]
+        figures[f"{name}: test sets against the training set"] = expand(
+            f"{DRIFT}/drift.png", ensemble=ensemble, testset=CONFIG.testsets
+        )
+    figures["Run"] = ["results/report/run_times.png"]
+    figures = {title: [at(path) for path in paths] for title, paths in figures.items()}
+    overviews = {name: f"{REPORT}/overview.html".format(ensemble=name) for name in ENSEMBLES}
+    return " ".join([named("overviews", overviews), settings_option(figures, "figures"), *simulated_option()])
+
+
+# All but its own code and what it links to is of no concern to it.
+rule write_index:
+    input:
+        script=script_path("write_index.py"),
+        data=ancient(rules.describe_data.output.page),
+        candidates=ancient(rules.candidates.output.page),
+        others=ancient(TARGETS),
+        run_times=ancient(rules.plot_run_times.output.run_times),
+    output:
+        page="results/report/index.html",
+    log:
+        "logs/write_index.log",
+    conda:
+        ENVIRONMENT
+    threads: 2
+    resources:
+        **LIGHT,
+    params:
+        *code_of("write_index.py"),
+        options=index_options(),
+    shell:
+        "python {input.script:q} --data {input.data:q} --candidates {input.candidates:q} {params.options}"
+        " --out {output.page:q} --log {log:q}"
+
+
 def made_here(*paths):
     """Those that this run made or needed: another's submission is no result of it."""
     needed = needed_outputs()
@@ -171,7 +227,7 @@ onsuccess:
             f"{ENSEMBLE}/{HELDOUT}/metrics_test_ens.json".format(ensemble=CANDIDATES[0])
         ),
         "candidates": made_here("results/candidates/index.html"),
-        "report": made_here(*expand(f"{REPORT}/overview.html", ensemble=CANDIDATES[0])),
+        "report": made_here("results/report/index.html"),
         "rejected": made_here(*packed),
     }
     for line in ending_lines(made):

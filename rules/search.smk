@@ -121,7 +121,8 @@ rule plot_search:
         *code_of("plot_search.py"),
         options=plot_search_options,
     shell:
-        'python {input.script:q} {params.options} --out-dir "$(dirname {output.search_history:q})" --log {log:q}'
+        "python {input.script:q} {params.options} --search {wildcards.search}"
+        ' --out-dir "$(dirname {output.search_history:q})" --log {log:q}'
 
 
 for search in CONFIG.searches:

@@ -52,6 +52,12 @@ def resize(driver: webdriver.Chrome, size: tuple[int, int]) -> None:
     )
 
 
+def prefer(driver: webdriver.Chrome, scheme: str) -> None:
+    """Prefer light or dark pages, from now on."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
 def requests_of(driver: webdriver.Chrome) -> list[str]:
     """Addresses that were asked for since this was called last, but for data in the page itself."""
     addresses: list[str] = []

@@ -1,6 +1,7 @@
 """The page of candidates, used as a person uses it."""
 
 import csv
+import io
 import os
 import sys
 import time
@@ -8,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -223,7 +226,7 @@ def test_a_close_look(opened: Page, data: dict[str, Any]) -> None:
     assert opened["viewer-id"].text == "hsc_lenses/D_00000003"
     facts = opened["facts"].text
     prob, std = data["items"]["prob"][place], data["items"]["std"][place]
-    assert f"{prob:.4f} ± {std:.4f}" in facts
+    assert f"{prob:.3f} ± {std:.3f}" in facts
     assert ("no lens" in facts) == (prob < THRESHOLD)
     assert "Missing bands\ni, z" in facts
     buttons = {one.text: one for one in opened["viewer-bands"].find_elements(By.TAG_NAME, "button")}
@@ -307,7 +310,7 @@ def test_grading_in_the_close_look(opened: Page, data: dict[str, Any]) -> None:
     assert opened["viewer-id"].text == best[1]
     assert opened["position"].text == "2 of 90"
     opened["previous"].click()
-    grades = {one.text: one for one in opened["viewer-grades"].find_elements(By.TAG_NAME, "button")}
+    grades = {one.text[:1]: one for one in opened["viewer-grades"].find_elements(By.TAG_NAME, "button")}
     assert [grade for grade, one in grades.items() if one.get_attribute("aria-pressed") == "true"] == ["A"]
     grades["C"].click()
     assert opened.grade_of(best[0]) == "C"
@@ -350,7 +353,7 @@ def test_grades_are_exported_join_and_come_back(
     opened.browser.refresh()
     assert opened.grade_of(best[0]) == ""
     opened["import-file"].send_keys(str(path))
-    wait_for(lambda: "3 grades taken" in opened["message"].text)
+    wait_for(lambda: "3 grades imported" in opened["message"].text)
     assert opened.grade_of(best[1]) == "X"
     again = exported(opened, downloads)
     assert pd.read_csv(again).equals(table)
@@ -364,7 +367,7 @@ def test_odd_ids_survive_and_wrong_files_change_nothing(
     with (tmp_path / "own.csv").open("w", newline="") as text:
         csv.writer(text).writerows(rows)
     opened["import-file"].send_keys(str(tmp_path / "own.csv"))
-    wait_for(lambda: "2 grades taken" in opened["message"].text)
+    wait_for(lambda: "2 grades imported" in opened["message"].text)
     table = pd.read_csv(exported(opened, downloads))
     assert dict(zip(table["id"], table["grade"], strict=True)) == {odd: "B", "not on this page": "A"}
     best = names(data, of_view(data, 0))
@@ -377,7 +380,7 @@ def test_odd_ids_survive_and_wrong_files_change_nothing(
         (tmp_path / "wrong.csv").write_text(content)
         opened["import-file"].send_keys(str(tmp_path / "wrong.csv"))
         wait_for(lambda message=message: message in opened["message"].text)
-        assert "No grade was taken" in opened["message"].text
+        assert "No grade was imported" in opened["message"].text
         assert opened.grade_of(best[0]) == ""
 
 
@@ -386,6 +389,197 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def picture_filter(opened: Page) -> str:
+    """The CSS filter of the first picture in the list."""
+    return str(opened.grid.find_element(By.CLASS_NAME, "thumb").value_of_css_property("filter"))
+
+
+def shown_colours(opened: Page, element: WebElement) -> np.ndarray:
+    """What the screen shows of an element: shape (height, width, 3)."""
+    return np.asarray(Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")).astype(float)
+
+
+def test_ids_on_tiles_on_demand(opened: Page, data: dict[str, Any]) -> None:
+    def ids() -> list[str]:
+        lines = opened.grid.find_elements(By.CLASS_NAME, "id")
+        return [line.get_property("textContent") for line in lines][:3]
+
+    first = names(data, of_view(data, 0))[:3]
+    assert ids() == []
+    opened.press("i")
+    assert ids() == first and opened["ids"].is_selected()
+    opened["ids"].click()
+    assert ids() == []
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(0.2, "arcsec"), (None, "px")])
+def test_scale_bars_are_as_long_as_they_say(
+    browser: Chrome, tmp_path: Path, scale: float | None, unit: str
+) -> None:
+    options = write_data(tmp_path, n_per_bucket=3)
+    more = [] if scale is None else [f"--pixel-scale-arcsec={scale}"]
+    opened = Page(browser, make_page(tmp_path, [*options, *more]), chromium.DESKTOP)
+    opened.press(Keys.ENTER)
+    for bar, picture in (
+        ("scale-bar", opened["picture"]),
+        ("list-scale", opened.grid.find_element(By.CLASS_NAME, "thumb")),
+    ):
+        length, found = (opened[bar].get_property("textContent") or "").split()
+        assert found == unit
+        size_px = browser.execute_script("return CANDIDATES.sizePx")
+        line = opened[bar].find_element(By.TAG_NAME, "i")
+        expected = float(length) / (scale or 1) / size_px * picture.size["width"]
+        assert line.size["width"] == pytest.approx(expected, abs=1)
+
+
+def test_stretch_contrast_and_brightness_change_what_is_seen(opened: Page) -> None:
+    thumb = opened.grid.find_element(By.CLASS_NAME, "thumb")
+    drawn = shown_colours(opened, thumb)
+    assert picture_filter(opened) == "none"
+    opened["tone-details"].find_element(By.TAG_NAME, "summary").click()
+    panel = opened["tone-panel"]
+    stretch = panel.find_element(By.NAME, "stretch")
+    seen = {}
+    for name in ("faint", "bright", "inverted"):
+        Select(stretch).select_by_value(name)
+        seen[name] = shown_colours(opened, opened.grid.find_element(By.CLASS_NAME, "thumb"))
+    assert seen["bright"].mean() < drawn.mean() < seen["faint"].mean()
+    # Which is dark in one is bright in the other.
+    assert np.corrcoef(seen["inverted"].ravel(), drawn.ravel())[0, 1] < -0.8
+    panel.find_element(By.TAG_NAME, "button").click()
+    assert picture_filter(opened) == "none"
+    opened.grid.click()
+    opened.press(Keys.ESCAPE)
+    opened.press("s")
+    assert Select(stretch).first_selected_option.text == "faint arcs"
+    opened.press("s", "s", "s")
+    for name in ("contrast", "brightness"):
+        panel.find_element(By.NAME, name).send_keys(Keys.ARROW_RIGHT * 4)
+        changed = shown_colours(opened, opened.grid.find_element(By.CLASS_NAME, "thumb"))
+        assert (changed.mean() > drawn.mean()) if name == "brightness" else (changed.std() > drawn.std())
+        panel.find_element(By.TAG_NAME, "button").click()
+
+
+def test_each_object_is_grey_with_that_balance(browser: Chrome, tmp_path: Path) -> None:
+    """An object twice as red as usual is shown red, or by choice grey."""
+    page = make_page(tmp_path, write_data(tmp_path, n_per_bucket=4))
+    script = page.with_name("data.js")
+    assert '"red":[' in script.read_text()
+    opened = Page(browser, page, chromium.DESKTOP)
+    opened.browser.execute_script("CANDIDATES.items.red.fill(2); CANDIDATES.items.blue.fill(1)")
+    opened.browser.execute_script("app.tone.set({balance: 'each'})")
+    thumb = opened.grid.find_element(By.CLASS_NAME, "thumb")
+    red, green, blue = shown_colours(opened, thumb).mean(axis=(0, 1))
+    assert green == pytest.approx(blue, rel=0.15) and red < 0.8 * green
+    opened.browser.execute_script("app.tone.set({balance: 'counts'})")
+    assert picture_filter(opened).startswith("url")
+
+
+def test_undo_restores_one_grade_after_the_other_and_an_import_at_once(
+    opened: Page, data: dict[str, Any], tmp_path: Path
+) -> None:
+    best = names(data, of_view(data, 0))
+    assert not opened["undo"].is_enabled()
+    opened.press("a", Keys.HOME, "b", "x")
+    assert [opened.grade_of(name) for name in best[:2]] == ["B", "X"]
+    opened.press("z")
+    assert [opened.grade_of(name) for name in best[:2]] == ["B", ""]
+    assert opened.chosen().startswith(best[1])
+    opened["undo"].click()
+    assert opened.grade_of(best[0]) == "A"
+    (tmp_path / "own.csv").write_text("id,grade\n" + "".join(f"{name},C\n" for name in best[:3]))
+    opened["import-file"].send_keys(str(tmp_path / "own.csv"))
+    wait_for(lambda: "3 grades imported" in opened["message"].text)
+    opened["undo"].click()
+    assert [opened.grade_of(name) for name in best[:3]] == ["A", "", ""]
+    opened["undo"].click()
+    assert opened.grade_of(best[0]) == "" and not opened["undo"].is_enabled()
+    opened.browser.refresh()
+    assert opened.grade_of(best[0]) == ""
+
+
+def test_grades_are_explained_where_they_are_pressed(opened: Page, data: dict[str, Any]) -> None:
+    expected = {"A": "certainly a lens", "B": "probably a lens", "C": "possibly a lens", "X": "no lens"}
+    best = names(data, of_view(data, 0))
+    buttons = opened["grade-keys"].find_elements(By.TAG_NAME, "button")
+    assert [one.text for one in buttons] == [f"{grade} {text}" for grade, text in expected.items()]
+    buttons[1].click()
+    assert opened.grade_of(best[0]) == "B"
+    assert opened.browser.switch_to.active_element == opened.grid
+    opened.press(Keys.ENTER)
+    texts = [one.text.split("\n") for one in opened["viewer-grades"].find_elements(By.TAG_NAME, "button")]
+    assert texts == [list(pair) for pair in expected.items()]
+
+
+def test_progress_of_grading(opened: Page) -> None:
+    def progress() -> tuple[float, float, str]:
+        bar = opened["progress"]
+        return bar.get_property("value"), bar.get_property("max"), bar.get_attribute("title") or ""
+
+    assert progress() == (0, 90, "A: 0, B: 0, C: 0, X: 0")
+    opened.press("a", "x", "x")
+    assert progress() == (3, 90, "A: 1, B: 0, C: 0, X: 2")
+
+
+def test_all_bands_side_by_side(opened: Page, data: dict[str, Any]) -> None:
+    opened["search"].send_keys("hsc_lenses/D_00000003")
+    opened.grid.find_element(By.CLASS_NAME, "card").click()
+    opened["side"].click()
+    assert not opened["picture"].is_displayed()
+    figures = opened["side-by-side"].find_elements(By.TAG_NAME, "figure")
+    assert [figure.text for figure in figures] == ["colour", *data["bands"]]
+    pictures = [figure.find_element(By.CLASS_NAME, "band-picture") for figure in figures]
+    assert {one.size["width"] for one in pictures} == {one.size["height"] for one in pictures}
+    assert min(one.size["width"] for one in pictures) >= 200
+    for picture in pictures:
+        right = picture.rect["x"] + picture.rect["width"]
+        assert right <= chromium.DESKTOP[0] and picture.rect["y"] + picture.rect["height"] <= 900
+    assert pictures[3].get_attribute("aria-label") == "no band i"
+    opened.press("v")
+    assert opened["picture"].is_displayed()
+
+
+def test_blinking_shows_two_stretches_in_turn(opened: Page) -> None:
+    opened.press(Keys.ENTER)
+    opened["blink"].click()
+    shown = set()
+    wait_for(lambda: shown.add(opened["stretch-shown"].text) or {"as drawn", "faint arcs"} <= shown)
+    opened["blink"].click()
+    assert opened["picture"].value_of_css_property("filter") == "none"
+    opened.press("k", Keys.ESCAPE)
+    assert not opened.browser.execute_script("return Boolean(app.viewer.blinking)")
+
+
+def test_positions_lead_to_sky_atlases_on_a_click_only(browser: Chrome, tmp_path: Path) -> None:
+    page = make_page(tmp_path, write_data(tmp_path, n_per_bucket=3))
+    opened = Page(browser, page, chromium.DESKTOP)
+    opened.press(Keys.ENTER)
+    assert opened["facts"].find_elements(By.TAG_NAME, "a") == []
+    opened.browser.execute_script(
+        "CANDIDATES.items.ra.fill(150.125); CANDIDATES.items.dec.fill(-2.5); app.viewer.draw()"
+    )
+    links = opened["facts"].find_elements(By.TAG_NAME, "a")
+    assert [link.text for link in links] == ["Legacy Survey", "ESASky", "SIMBAD"]
+    for link in links:
+        address = link.get_attribute("href") or ""
+        assert address.startswith("https://") and "150.125" in address and "-2.5" in address
+        assert link.get_attribute("rel") == "noopener noreferrer"
+        assert link.get_attribute("target") == "_blank"
+
+
+def test_tabs_fit_a_phone(phone: Page) -> None:
+    for button in phone["views"].find_elements(By.TAG_NAME, "button"):
+        assert button.rect["x"] >= 0 and button.rect["x"] + button.rect["width"] <= chromium.PHONE[0]
+    assert phone["views"].get_property("scrollWidth") <= phone["views"].get_property("clientWidth")
+
+
+def test_the_focus_is_seen_at_the_chosen_picture(opened: Page) -> None:
+    opened.press(Keys.ARROW_RIGHT)
+    assert opened.grid.value_of_css_property("outline-style") == "none"
+    (chosen,) = opened.grid.find_elements(By.CSS_SELECTOR, ".card.chosen")
+    assert chosen.value_of_css_property("box-shadow").endswith("0px 0px 0px 4px")
 
 
 def test_help_tells_the_keys(opened: Page) -> None:
@@ -424,16 +618,20 @@ def test_a_phone_on_its_side(browser: Chrome, page: Path) -> None:
         assert rect["y"] >= 0 and rect["y"] + rect["height"] <= chromium.PHONE_ON_ITS_SIDE[1], name
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [chromium.DESKTOP, chromium.PHONE, chromium.PHONE_ON_ITS_SIDE])
 def test_no_serious_fault_of_accessibility(
-    browser: Chrome, page: Path, axe: str, size: tuple[int, int]
+    browser: Chrome, page: Path, axe: str, size: tuple[int, int], scheme: str
 ) -> None:
+    chromium.prefer(browser, scheme)
     opened = Page(browser, page, size)
     opened.press("a", "b")
     assert chromium.faults(browser, axe) == []
     opened.browser.execute_script("document.getElementById('filters').open = true")
     assert chromium.faults(browser, axe) == []
     opened.press(Keys.ENTER)
+    assert chromium.faults(browser, axe) == []
+    opened.press("v")
     assert chromium.faults(browser, axe) == []
     opened.press(Keys.ESCAPE)
     opened["help-button"].click()

@@ -54,6 +54,17 @@ def test_directives_have_one_order(name: str) -> None:
     assert found == sorted(found, key=ORDER.index)
 
 
+@pytest.mark.parametrize("name", sorted(name for name in RULES if name))
+def test_run_times_are_filed_under_the_name_of_the_rule(name: str) -> None:
+    """The figure of run times takes names from these files; a rule made from another has its own."""
+    text = "\n".join(RULES[name])
+    path = re.search(r"benchmark:\s+f\"\{BENCHMARKS\}/(\w+)", text)
+    if path is None:  # a job of seconds, which has none at all
+        assert "benchmark:" not in text and "use rule" not in text
+    else:
+        assert path[1] == name
+
+
 def test_rules_are_short() -> None:
     lengths = {name: len(lines) for name, lines in RULES.items()}
     assert {name: n for name, n in lengths.items() if n > MOST_LINES} == {}

@@ -35,6 +35,8 @@ class Candidates(Command):
     """Name of the test set, for the page and for exported grades."""
     simulated: bool = False
     """Say on the page that the data are simulated."""
+    pixel_scale_arcsec: float | None = Field(None, gt=0)
+    """Side of a pixel, for the scale bar; without it the bar is in pixels."""
     settings: CandidatesSettings = CandidatesSettings()
     """How many objects, and how colours are made."""
 
@@ -56,6 +58,7 @@ def _make(options: Candidates) -> None:
         ensemble=options.ensemble,
         testset=options.testset,
         simulated=options.simulated,
+        pixel_scale_arcsec=options.pixel_scale_arcsec,
     )
 
 

@@ -13,6 +13,8 @@ class PlotLensParameters(EstimatesOptions):
 
     errors: Path
     """lens_parameters.json, from evaluate_lens_parameters.py: bias and scatter appear above the panels."""
+    title: str = ""
+    """The ensemble and the set, for the title."""
     out: Path
     """PNG file; a PDF file of the same name is written beside it."""
 
@@ -28,7 +30,7 @@ def _plot(options: PlotLensParameters) -> None:
     from stronglens.scoring.lens_plots import plot_estimates  # noqa: PLC0415
 
     found = options.read()
-    save_figure(plot_estimates(found, read_errors(options.errors, found.names)), options.out)
+    save_figure(plot_estimates(found, read_errors(options.errors, found.names), options.title), options.out)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ class PlotSearch(Command):
     """JSON file of a trial, from run_trial; give it once for each."""
     space: dict[str, Dimension] = Field(default_factory=dict)
     """What was tried."""
+    search: str = ""
+    """Name of the search, for the titles."""
     out_dir: Path
     """Folder for the pictures."""
 
@@ -33,7 +35,7 @@ def _plot(options: PlotSearch) -> None:
     from stronglens.searching.search_plots import save_search  # noqa: PLC0415
     from stronglens.searching.trials import read_trials  # noqa: PLC0415
 
-    save_search(read_trials(options.trials), options.space, options.out_dir)
+    save_search(read_trials(options.trials), options.space, options.out_dir, options.search)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ class PlotTraining(Command):
 
     members: list[Path] = Field(default_factory=list)
     """Folder of a member, from train; give it once for each. None draws a figure that says so."""
+    ensemble: str = ""
+    """Name of the ensemble, for the title."""
     out: Path
     """PNG file; a PDF file of the same name is written beside it."""
 
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _plot(options: PlotTraining) -> None:
     from stronglens.reporting.training_curves import plot_training  # noqa: PLC0415 - --help need not wait for pandas
 
-    plot_training(options.members, options.out)
+    plot_training(options.members, options.out, options.ensemble)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,8 @@ class Predict(Command):
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
     compile: Literal["auto", "always", "graphs", "never"] = "auto"
-    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays; graphs:
-    with CUDA graphs on a GPU, which has not been measured."""
+    """Whether to compile the network: about twice as fast, after a minute. auto: where that saves time,
+    estimated on a CPU, measured on a GPU; graphs: with CUDA graphs on a GPU, which has not been measured."""
     settings: PredictSettings = PredictSettings()
     """How the member is applied."""
 

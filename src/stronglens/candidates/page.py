@@ -17,8 +17,10 @@ from stronglens.candidates.pictures import (
     BANDS,
     COLOUR,
     Pixels,
+    balances,
     band_pictures,
     colour_composites,
+    light_ratios,
     save_sheet,
     side_by_side,
     usual_flux,
@@ -85,6 +87,7 @@ def make_page(
     ensemble: str,
     testset: str,
     simulated: bool = False,
+    pixel_scale_arcsec: float | None = None,
 ) -> None:
     """Write the page of candidates: `index.html`, what it loads, `data.js`, and pictures in `images/`.
 
@@ -104,6 +107,8 @@ def make_page(
         Their names, for the page.
     simulated : bool
         Whether the page says that the data are simulated.
+    pixel_scale_arcsec : float, optional
+        Side of a pixel, for the scale bar, which is in pixels without it.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def make_page(
         _shown("heldout", heldout, mistakes(heldout, settings.n_mistakes), [labelled]),
     ]
     bands = list(labelled.summary.bands)
-    masks = _write_images(out_dir / IMAGES, shown, bands, settings)
+    drawn = _write_images(out_dir / IMAGES, shown, bands, settings)
     for path in sorted(_FILES.iterdir()):
         if path.name != PAGE:
             write_text(out_dir / path.name, path.read_text(encoding="utf-8"))
@@ -132,17 +137,19 @@ def make_page(
                 "threshold": test.threshold,
                 "members": [str(member) for member in test.ensemble.description.members],
                 "sizePx": int(labelled.cutouts.shape[1]),
+                "pixelScaleArcsec": pixel_scale_arcsec,
+                "balances": drawn.balances,
                 "bands": bands,
                 "colours": settings.colours(bands),
                 "sheets": {
                     sheet.name: {"across": sheet.n_across, "each": sheet.n_each} for sheet in (COLOUR, BANDS)
                 },
-                **_items(shown, masks),
+                **_items(shown, drawn.columns),
             }
         ),
     )
     write_text(out_dir / PAGE, (_FILES / PAGE).read_text(encoding="utf-8"))
-    log.info("%s: %d objects", out_dir / PAGE, len(masks))
+    log.info("%s: %d objects", out_dir / PAGE, len(drawn.columns["bands"]))
 
 
 def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence[PackedSet]) -> Shown:
@@ -184,9 +191,9 @@ def _coordinates(objects: Sequence[str], packed: Sequence[PackedSet]) -> dict[st
     }
 
 
-def _items(shown: Sequence[Shown], masks: Sequence[int]) -> dict[str, Any]:
-    """All objects, column by column, and the views of them."""
-    items: dict[str, list[Any]] = {"id": [], "set": [], "bands": list(masks)}
+def _items(shown: Sequence[Shown], drawn: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """All objects, column by column, with columns learnt in drawing them; and the views of them."""
+    items: dict[str, list[Any]] = {"id": [], "set": [], **drawn}
     views = []
     for number, one in enumerate(shown):
         start = len(items["id"])
@@ -208,24 +215,44 @@ def _as_script(content: Mapping[str, Any]) -> str:
     return f"const CANDIDATES = {text};\n"
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What drawing the pictures found.
+
+    Attributes
+    ----------
+    balances : dict of str to list of float
+        Factors of red, green and blue, by the balance that they give.
+    columns : dict of str to list
+        For each object: `bands`, which it has, as a number with a bit a band; `red` and `blue`, the light in
+        these relative to green.
+    """
+
+    balances: dict[str, list[float]]
+    columns: dict[str, list[Any]]
+
+
 def _write_images(
     folder: Path, shown: Sequence[Shown], bands: Sequence[str], settings: CandidatesSettings
-) -> list[int]:
-    """Write all sheets of pictures; for each object, which bands it has, as a number with a bit a band."""
+) -> Drawn:
+    """Write all sheets of pictures."""
     places = [bands.index(band) for band in settings.colours(list(bands))]
     n_objects = sum(len(one.objects) for one in shown)
-    usual = usual_flux(np.concatenate([_sample(one, bands) for one in shown]))
-    masks: list[int] = []
+    sample = np.concatenate([_sample(one, bands) for one in shown])
+    usual = usual_flux(sample)
+    columns: dict[str, list[Any]] = {"bands": [], "red": [], "blue": []}
     with write_folder_aside(folder) as aside:
         colour, grey = _Filler(aside, COLOUR.name), _Filler(aside, BANDS.name)
         for cutouts in progress(_blocks(shown, bands), -(-n_objects // BANDS.n_each), "pictures", "blocks"):
             there = ~np.isnan(cutouts[:, :, 0, 0])
-            masks += (there @ (1 << np.arange(len(bands)))).tolist()
+            columns["bands"] += (there @ (1 << np.arange(len(bands)))).tolist()
+            for name, ratios in zip(("red", "blue"), light_ratios(cutouts, places, usual).T, strict=True):
+                columns[name] += np.round(ratios, 2).tolist()
             colour.add(colour_composites(cutouts, places, usual, settings.stretch, settings.softening))
             grey.add(side_by_side(band_pictures(cutouts)))
         colour.end()
         grey.end()
-    return masks
+    return Drawn(balances(sample, places, usual), columns)
 
 
 class _Filler:

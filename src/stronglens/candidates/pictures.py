@@ -15,6 +15,9 @@ from stronglens.inspecting.cutout_statistics import flux, frame_noise, frame_sky
 DARKEST_NOISE = 2.0
 """Single bands: what lies so far below the sky, in units of its noise, is black."""
 
+CENTRE = 0.12
+"""Radius of the middle of a picture, where the lens galaxy is, as a fraction of its side."""
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -78,19 +81,80 @@ def colour_composites(
     divided by the usual flux: the same for all objects, so that their colours can be compared, while the
     red bands, brighter for every galaxy, do not outshine blue arcs.
     """
-    n_objects, n_bands, size_px, _ = cutouts.shape
+    n_objects, _, size_px, _ = cutouts.shape
     there = ~np.isnan(cutouts[:, :, 0, 0])
-    flat = np.nan_to_num(cutouts).reshape(-1, size_px, size_px)
-    above = (flat - frame_sky(flat)[:, None, None]).reshape(cutouts.shape) / usual[:, None, None]
-    own = frame_noise(flat).reshape(n_objects, n_bands) / usual
+    own = _noise(cutouts) / usual
     common = np.array([_middle(row[has]) for row, has in zip(own, there, strict=True)])
-    chosen = np.stack([_nearest(there, place) for place in places], axis=1)
-    scaled = above[np.arange(n_objects)[:, None], chosen] / common[:, None, None, None]
+    scaled = _shown_light(cutouts, places, usual) / common[:, None, None, None]
     # Composing is done pixel by pixel, so all objects make one tall picture.
     red, green, blue = scaled.transpose(1, 0, 2, 3).reshape(3, n_objects * size_px, size_px)
     with np.errstate(invalid="ignore"):  # 0/0, which it replaces, where there is no light at all
         picture: Pixels = make_lupton_rgb(red, green, blue, stretch=stretch, Q=softening)
     return picture.reshape(n_objects, size_px, size_px, 3)[:, ::-1]
+
+
+def _shown_light(
+    cutouts: npt.NDArray[np.float32], places: Sequence[int], usual: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Light above the sky in units of the usual flux: shape (n_objects, 3, size_px, size_px), axes (object,
+    colour, y, x).
+    """
+    n_objects, _, size_px, _ = cutouts.shape
+    there = ~np.isnan(cutouts[:, :, 0, 0])
+    flat = np.nan_to_num(cutouts).reshape(-1, size_px, size_px)
+    above = (flat - frame_sky(flat)[:, None, None]).reshape(cutouts.shape) / usual[:, None, None]
+    chosen = np.stack([_nearest(there, place) for place in places], axis=1)
+    light: npt.NDArray[np.float64] = above[np.arange(n_objects)[:, None], chosen]
+    return light
+
+
+def light_ratios(
+    cutouts: npt.NDArray[np.float32], places: Sequence[int], usual: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Red and blue light of each object relative to its green, in the middle of the picture.
+
+    Parameters
+    ----------
+    cutouts, places, usual
+        As of `colour_composites`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_objects, 2)
+        From 1/8 to 8; 1 where there is no light in one of them.
+    """
+    light = _shown_light(cutouts, places, usual)
+    size_px = light.shape[2]
+    y, x = np.mgrid[:size_px, :size_px] - (size_px - 1) / 2
+    central = light[:, :, np.hypot(x, y) <= CENTRE * size_px].sum(axis=2)
+    has_light = (central > 0).all(axis=1)
+    central[~has_light] = 1
+    ratios: npt.NDArray[np.float64] = np.clip(central[:, [0, 2]] / central[:, [1]], 1 / 8, 8)
+    return ratios
+
+
+def balances(
+    cutouts: npt.NDArray[np.float32], places: Sequence[int], usual: npt.NDArray[np.float64]
+) -> dict[str, list[float]]:
+    """Factors of red, green and blue that turn the colours of `colour_composites`, which takes the same, into
+    others: `noise`, where the noise of the sky is grey, and `counts`, where equal counts are. Their geometric
+    mean is 1.
+
+    Lupton's stretch keeps ratios of colours, so a factor applied after it gives the hue that it would have
+    given before.
+    """
+    usual_noise = np.array([_middle(band) for band in _noise(cutouts).T])
+    found = {"noise": (usual / usual_noise)[list(places)], "counts": usual[list(places)]}
+    return {
+        name: np.round(factors / np.exp(np.log(factors).mean()), 4).tolist()
+        for name, factors in found.items()
+    }
+
+
+def _noise(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Noise of the sky, shape (n_objects, n_bands), in counts; 0 where a band is missing."""
+    flat = np.nan_to_num(cutouts).reshape(-1, *cutouts.shape[2:])
+    return frame_noise(flat).reshape(cutouts.shape[:2])
 
 
 def usual_flux(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -8,15 +8,15 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stronglens.formats.figures import save_figure
+from stronglens.formats.figures import BLUE, GREEN, ORANGE, PURPLE, save_figure
 from stronglens.inspecting.inspected import ContactSheet, Histogram, Histograms
 
 BAND_STYLES = (
-    ("#0072B2", "-"),
-    ("#009E73", "--"),
+    (BLUE, "-"),
+    (GREEN, "--"),
     ("#E69F00", "-."),
-    ("#D55E00", ":"),
-    ("#CC79A7", (0, (4, 1, 1, 1, 1, 1))),
+    (ORANGE, ":"),
+    (PURPLE, (0, (4, 1, 1, 1, 1, 1))),
 )
 """Colours that people with any colour vision can tell apart (Okabe & Ito 2008), and dashes for grey print."""
 
@@ -42,7 +42,7 @@ def save_contact_sheet(sheet: ContactSheet, path: Path) -> None:
     n_down = -(-len(sheet.objects) // n_across)
     width, height = 0.9 * len(bands) + 1.2, 0.9 * sheet.n_most + 0.5
     figure = Figure(figsize=(max(width * n_across, 4), height * n_down + 0.4), layout="constrained")
-    figure.suptitle(f"{sheet.dataset}: {sheet.n_cutouts} cutouts of {sheet.n_objects} objects")
+    figure.suptitle(f"{sheet.dataset}: {sheet.n_cutouts:,} cutouts of {sheet.n_objects:,} objects")
     panels = figure.subplots(n_down, n_across, squeeze=False)
     for axes, (bucket, objects) in zip(panels.flat, sheet.objects.items(), strict=False):
         picture = arrange_cutouts(sheet, objects, bands)
@@ -116,6 +116,8 @@ def save_histograms(counted: Histograms, path: Path) -> None:
     for axes, bucket in zip(panels.flat, buckets, strict=False):
         _draw_histograms(axes, by_bucket.get(bucket, []), counted)
         axes.set_title(bucket, fontsize="medium")
+    n_cutouts = sum(histogram.n_cutouts for histogram in counted.histograms)
+    figure.suptitle(f"Pixel values of {n_cutouts:,} cutouts")
     for axes in panels[-1]:
         axes.set_xlabel("pixel value (counts)")
     for axes in panels[:, 0]:

@@ -17,7 +17,7 @@ from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, open_packed
 from stronglens.formats.packed_pieces import PackedPieces, open_pieces
 from stronglens.formats.prediction_files import prediction_files
 from stronglens.formats.split_table import open_splits
-from stronglens.networks.compiled import Compile, Forward, compiled, pays
+from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
@@ -29,7 +29,7 @@ from stronglens.networks.samples import Samples, report_unseen
 from stronglens.networks.streamed import stream_samples
 from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
 from stronglens.networks.ways import ChoiceFile, card_of
-from stronglens.prediction.batch import BATCH_SIZE, fastest_batch
+from stronglens.prediction.batch import BATCH_SIZE, BATCH_SIZES, fastest_batch
 from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.running.errors import InputError
@@ -94,7 +94,7 @@ def predict_member(
     max_samples : int, optional
         Predict only the first so many samples, for quick looks.
     compile_choice : {"auto", "always", "graphs", "never"}
-        Whether the network is compiled; auto: where that pays.
+        Whether the network is compiled; auto: where that saves time, estimated on a CPU, measured on a GPU.
     predict_settings : PredictSettings, optional
         How the member is applied; the defaults if not given.
     choices : Path, optional
@@ -155,20 +155,24 @@ def predict_member(
         n_shown = n_views * count.n_samples * packed.summary.parts
         dtype = autocast_dtype(device, settings.train.precision)
         image_shape = (settings.in_chans, side, side)
-        if device.type == "cpu" or batch_size is not None or settings.train.deterministic:
+        demanded = batch_size is not None and compile_choice != "auto"
+        if device.type == "cpu" or demanded or settings.train.deterministic:
             batch_size = batch_size or BATCH_SIZE
-            if pays(compile_choice, n_shown):
+            if worth_compiling(compile_choice, network, image_shape, n_shown, learn=False):
                 shape, graphs = (batch_size, *image_shape), compile_choice == "graphs"
                 forward = compiled(network, shape, device, dtype, learn=False, graphs=graphs)
         else:
+            sizes = BATCH_SIZES if batch_size is None else (batch_size,)
             kept = ChoiceFile(
                 choices,
                 card_of(device)
                 | {"work": "prediction", "dtype": str(dtype), "shape": list(image_shape)}
-                | {"network": settings.network.model_dump(mode="json"), "compile": compile_choice},
+                | {"network": settings.network.model_dump(mode="json"), "compile": compile_choice}
+                | {"sizes": list(sizes)},
             )
+            may_compile = compile_choice != "never"
             batch_size, forward = fastest_batch(
-                network, image_shape, device, dtype, n_shown, kept, may_compile=compile_choice != "never"
+                network, image_shape, device, dtype, n_shown, kept, sizes, may_compile=may_compile
             )
         with (
             prediction_files(out_dir, which, count.n_samples, origin, names) as files,

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from pydantic import ValidationError
+
 from stronglens.configuring.config import Config
 from stronglens.formats.artefact import read_json
 from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
+from stronglens.settings.member import MemberSettings
 
-HELDOUT = "heldout"
+HELDOUT, TRAIN_LOG = "heldout", "train.log"
 
 SILENT_S = 180.0
 """A step that has written nothing for so long, to its log or to `progress.json`, is taken to be cut off."""
@@ -20,11 +23,15 @@ SILENT_S = 180.0
 
 @dataclass(frozen=True)
 class Parts:
-    """Predictions of one member for one set of objects: how many parts are there, run, and will be in all."""
+    """Predictions of one member for one set of objects: how many parts are up to date, are running, and will
+    be there in all; how many are older than the member's weights, and how many ended with an error.
+    """
 
     n_done: int
     n_running: int
     n_all: int
+    n_old: int = 0
+    n_failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class MemberStatus:
     name : str
         Model and seed.
     state : str
-        done, runs, cut off, or waits.
+        done, out of date (trained with other settings than the config's), runs, failed, cut off, or to do.
     says : str
         More of it, in words.
     auc : float or None
@@ -64,7 +71,7 @@ def member_status(
     """How far one member is; `now_s` is the time, in seconds since 1970."""
     member = Path(model, f"seed_{seed}")
     folder = results / "models" / member
-    predictions = _predictions(config, results / "predictions" / member, logs, member, now_s)
+    predictions = _predictions(config, results, logs, member, now_s)
     name = f"{model} seed {seed}"
     try:
         training, written_s = read_progress(folder)
@@ -78,9 +85,15 @@ def member_status(
         results = folder / RESULTS
         n_epochs = TrainingResults.read(results).n_epochs if results.is_file() else "?"
         says = f"best epoch {best.best_epoch} of {n_epochs}"
-        return MemberStatus(name, "done", says, best.val_auc, None, predictions, training)
+        state = "done"
+        if not _has_settings(best, config.member_settings(model, seed)):
+            state, says = "out of date", "trained with other settings"
+        return MemberStatus(name, state, says, best.val_auc, None, predictions, training)
+    error = last_error(folder / TRAIN_LOG)
+    if error:
+        return MemberStatus(name, "failed", error, training.best_auc, None, predictions, training)
     if silent_s is None:
-        return MemberStatus(name, "waits", "", None, None, predictions)
+        return MemberStatus(name, "to do", "", None, None, predictions)
     done, auc = len(training.epochs), training.best_auc
     says = f"epoch {done} of {training.n_epochs}" if done else "before the end of its first epoch"
     if silent_s > SILENT_S:
@@ -91,6 +104,26 @@ def member_status(
         begun = training.step / training.n_steps if training.n_steps else 0.0
         left_s = max(0.0, (training.n_epochs - done - begun) * training.epoch_s)
     return MemberStatus(name, "runs", says, auc, left_s, predictions, training)
+
+
+def _has_settings(best: MemberDescription, settings: MemberSettings) -> bool:
+    """Whether a member was trained with these settings; what it does not state had its default."""
+    try:
+        return MemberSettings.model_validate(best.settings) == settings
+    except ValidationError:  # of another version, with keys that are none any more
+        return False
+
+
+def last_error(log: Path) -> str:
+    """The error that ended a step, from its log; empty if it did not end with one.
+
+    A log begins anew with each try.
+    """
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(" ERROR ")[2] for line in reversed(lines) if " ERROR " in line), "")
 
 
 def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -> dict[int, MemberStatus]:
@@ -105,7 +138,7 @@ def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -
     found = {}
     for seed, one in members.items():
         n_left = config.member_settings(model, seed).train.epochs - len(one.training.epochs)
-        asked = one.state != "done" and one.left_s is None
+        asked = one.state not in ("done", "out of date", "failed") and one.left_s is None
         found[seed] = replace(one, left_s=n_left * median(known)) if asked else one
     return found
 
@@ -140,23 +173,34 @@ def status_lines(
         states = {seed: member_status(config, model, seed, results, logs, now_s) for seed in seeds}
         members += estimated(config, model, states).values()
     lines = [f"packed     {_packed(config, results)}", "", *_member_table(members), ""]
-    lines += [_ensemble(results, name) for name in config.ensembles]
-    lines.append(f"submission {submission} {'is there' if submission.is_file() else 'is not there yet'}")
+    for name in config.ensembles:
+        folders = [Path(model, f"seed_{seed}") for model, seed in config.members(name)]
+        predictions = [results / "predictions" / folder / "val/pred_val.json" for folder in folders]
+        lines.append(_ensemble(results, name, predictions))
+    lines.append(f"submission {submission} {_submission_state(config, results, submission)}")
     counts = {state: sum(member.state == state for member in members) for state in _STATES}
     text = ", ".join(f"{n} {_STATES[state]}" for state, n in counts.items() if n)
-    lines += ["", f"{len(members)} members: {text}"]
+    lines += ["", f"{len(members)} member{'s' if len(members) > 1 else ''}: {text}"]
     parts = [one for member in members for one in member.predictions.values()]
-    n_done, n_running, n_all = (
-        sum(getattr(one, name) for one in parts) for name in ("n_done", "n_running", "n_all")
-    )
-    lines.append(
-        f"{n_all} predictions: {n_done} done, {n_running} running, {n_all - n_done - n_running} waiting"
-    )
+    names = {"done": "n_done", "out of date": "n_old", "failed": "n_failed", "running": "n_running"}
+    n_all = sum(one.n_all for one in parts)
+    states = {state: sum(getattr(one, name) for one in parts) for state, name in names.items()}
+    states["to do"] = n_all - sum(states.values())
+    text = ", ".join(f"{n} {state}" for state, n in states.items() if n)
+    lines.append(f"{n_all} predictions: {text}")
     return [*lines, *_time_left(members)]
 
 
+def _submission_state(config: Config, results: Path, submission: Path) -> str:
+    if not submission.is_file():
+        return "is not there yet"
+    folder = results / "ensemble" / config.submission.ensemble / config.submission.testset
+    tables = [path for path in (folder / "test_ens.csv", folder / "test_ens_labeled.csv") if path.is_file()]
+    return "is out of date" if any(is_older(submission, path) for path in tables) else "is there"
+
+
 def _time_left(members: Sequence[MemberStatus]) -> list[str]:
-    unfinished = [member for member in members if member.state != "done"]
+    unfinished = [member for member in members if member.state not in ("done", "out of date", "failed")]
     left = [member.left_s for member in unfinished if member.left_s is not None]
     if not left:
         return []
@@ -171,8 +215,10 @@ def _time_left(members: Sequence[MemberStatus]) -> list[str]:
 _STATES = {
     "done": "trained",
     "runs": "training",
-    "cut off": "cut off, go on when run again",
-    "waits": "waiting",
+    "out of date": "out of date",
+    "failed": "failed",
+    "cut off": "cut off (the next run resumes them)",
+    "to do": "to do",
 }
 
 
@@ -188,8 +234,9 @@ def duration(seconds: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def _predictions(config: Config, folder: Path, logs: Path, member: Path, now_s: float) -> dict[str, Parts]:
-    """Each part is described by a file once it is there; before, its log tells whether it runs."""
+def _predictions(config: Config, results: Path, logs: Path, member: Path, now_s: float) -> dict[str, Parts]:
+    """Each part is described by a file once it is there; before, its log shows whether it runs."""
+    folder = results / "predictions" / member
     n_parts = {HELDOUT: 1} | {name: testset.parts for name, testset in config.testsets.items()}
     wanted = {"val": [(folder / "val/pred_val.json", logs / "predict_val" / f"{member}.log")]} | {
         name: [
@@ -201,19 +248,27 @@ def _predictions(config: Config, folder: Path, logs: Path, member: Path, now_s: 
         ]
         for name, n in n_parts.items()
     }
+    weights = results / "models" / member / DESCRIPTION
     found = {}
     for name, files in wanted.items():
-        logs_of_rest = [log for description, log in files if not description.is_file()]
-        n_running = sum(_runs(log, now_s) for log in logs_of_rest)
-        found[name] = Parts(len(files) - len(logs_of_rest), n_running, len(files))
+        there = [description for description, _ in files if description.is_file()]
+        rest = [log for description, log in files if not description.is_file()]
+        n_old = sum(is_older(path, weights) for path in there)
+        n_failed = sum(bool(last_error(log)) for log in rest)
+        n_running = sum(_runs(log, now_s) for log in rest)
+        found[name] = Parts(len(there) - n_old, n_running, len(files), n_old, n_failed)
     return found
+
+
+def is_older(path: Path, than: Path) -> bool:
+    """Whether a file was written before another, both of which are there."""
+    return than.is_file() and path.stat().st_mtime < than.stat().st_mtime
 
 
 def _runs(log: Path, now_s: float) -> bool:
     """Whether a step that has not ended well has spoken lately, and not of an error."""
     try:
-        fresh = now_s - log.stat().st_mtime <= SILENT_S
-        return fresh and " ERROR " not in log.read_text(encoding="utf-8", errors="replace")
+        return now_s - log.stat().st_mtime <= SILENT_S and not last_error(log)
     except OSError:
         return False
 
@@ -248,8 +303,11 @@ def _left(member: MemberStatus) -> str:
 def _progress(parts: Parts) -> str:
     if parts.n_all == 1 and parts.n_running:
         return "runs"
-    text = _share(parts.n_done, parts.n_all)
-    return f"{text}, {parts.n_running} run" if parts.n_running else text
+    if parts.n_all == 1 and parts.n_old + parts.n_failed:
+        return "out of date" if parts.n_old else "failed"
+    more = {"run": parts.n_running, "out of date": parts.n_old, "failed": parts.n_failed}
+    said = [f"{n} {state}" for state, n in more.items() if n]
+    return ", ".join([_share(parts.n_done, parts.n_all), *said])
 
 
 def _share(n_done: int, n_all: int) -> str:
@@ -269,10 +327,15 @@ def _packed(config: Config, results: Path) -> str:
     return ", ".join(texts)
 
 
-def _ensemble(results: Path, name: str) -> str:
+def _ensemble(results: Path, name: str, predictions: Sequence[Path]) -> str:
+    """An ensemble, of which these are its members' predictions for validation."""
     folder = results / "ensemble" / name
+    path = folder / "val/threshold.txt"
+    newer = [one for one in predictions if one.is_file() and path.is_file() and is_older(path, one)]
+    if newer:
+        return f"ensemble   {name}: out of date (older than {newer[0].parent})"
     try:
-        threshold = (folder / "val/threshold.txt").read_text(encoding="utf-8").strip()
+        threshold = path.read_text(encoding="utf-8").strip()
     except OSError:
         return f"ensemble   {name}: no t* yet"
     text = f"ensemble   {name}: t* = {float(threshold):.4f}"

@@ -24,7 +24,8 @@ PANELS = (
 )
 """Columns of `training_log.csv` that are drawn, and what they are."""
 
-SMALLEST_AUC_RANGE = 0.1
+SMALLEST_AUC_RANGE, SMALLEST_LOSS_RANGE = 0.1, 0.1
+"""Of an axis: smaller differences between epochs are noise, and look like it."""
 
 DASHES = ("-", "--", "-.", ":")
 
@@ -76,7 +77,7 @@ def read_training(folder: Path) -> Training:
     return Training(results.model, results.seed, epochs, results.best.epoch)
 
 
-def plot_training(members: Sequence[Path], path: Path) -> None:
+def plot_training(members: Sequence[Path], path: Path, ensemble: str = "") -> None:
     """Draw the learning curves of members.
 
     Parameters
@@ -85,11 +86,13 @@ def plot_training(members: Sequence[Path], path: Path) -> None:
         Their folders; none if no member was trained here, which the figure then says.
     path : Path
         A PNG file; a PDF file is written beside it.
+    ensemble : str
+        Its name, for the title.
     """
-    save_figure(draw_training([read_training(folder) for folder in members]), path)
+    save_figure(draw_training([read_training(folder) for folder in members], ensemble), path)
 
 
-def draw_training(trainings: Sequence[Training]) -> Figure:
+def draw_training(trainings: Sequence[Training], ensemble: str = "") -> Figure:
     """A panel for each of `PANELS`: colour by seed, dashes by model, a dot at each best epoch."""
     if not trainings:
         return _nothing("No member of this ensemble was trained here.")
@@ -113,22 +116,26 @@ def draw_training(trainings: Sequence[Training]) -> Figure:
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if column == "val_auc":
-            _at_least(axes, SMALLEST_AUC_RANGE)
+            _at_least(axes, SMALLEST_AUC_RANGE, most=1.0)
+        if column.endswith("loss"):
+            _at_least(axes, SMALLEST_LOSS_RANGE)
         if column == "lr" and all((one.epochs["lr"] > 0).all() for one in trainings):
             axes.set_yscale("log")
     for axes in figure.axes[2:]:
         axes.set_xlabel("epoch")
-    figure.suptitle(f"Training of {len(trainings)} members (dot: the epoch that was kept)")
+    of = f"Ensemble {ensemble}: training" if ensemble else "Training"
+    n_members = f"{len(trainings)} member{'s' if len(trainings) > 1 else ''}"
+    figure.suptitle(f"{of} of {n_members} (dot: the epoch that was kept)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)), fontsize="small")
     return figure
 
 
-def _at_least(axes: Axes, span: float) -> None:
-    """Widen the vertical range, so that noise does not fill the panel; an AUC is not above 1."""
+def _at_least(axes: Axes, span: float, most: float = np.inf) -> None:
+    """Widen the vertical range, so that noise does not fill the panel; values are not above `most`."""
     low, high = axes.get_ylim()
     lack = max(0.0, span - (high - low)) / 2
-    top = min(high + lack, max(high, 1.0))
+    top = min(high + lack, max(high, most))
     axes.set_ylim(min(low, top - span), top)
 
 

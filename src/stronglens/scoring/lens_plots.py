@@ -15,7 +15,7 @@ from stronglens.settings.lens_parameters import LENS_PARAMETERS
 N_COLUMNS = 4
 
 
-def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]]) -> Figure:
+def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure:
     """Estimates against true values, a panel for each parameter; bias and scatter of all lenses above it.
 
     Parameters
@@ -24,6 +24,8 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]]) ->
         Estimates and truth.
     errors : mapping
         Of all lenses, by parameter (see `stronglens.scoring.lens_errors.errors_of`).
+    title : str
+        The ensemble and the set.
     """
     n_columns = min(N_COLUMNS, len(found.names))
     n_rows = math.ceil(len(found.names) / n_columns)
@@ -69,5 +71,6 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]]) ->
         axes.set_axis_off()
     figure.axes[0].legend(loc="upper left", markerscale=2)
     n = len(np.unique(found.objects))
-    figure.suptitle(f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values")
+    about = f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values"
+    figure.suptitle("\n".join(filter(None, (title, about))))
     return figure

@@ -21,6 +21,12 @@ from stronglens.settings.search import Dimension
 
 MARKS = {"complete": (BLUE, "o", "trained to the end"), "pruned": (ORANGE, "x", "given up")}
 AUC = "area under the ROC curve,\nvalidation"
+TITLES = {
+    "history": "validation AUC of each trial",
+    "learning_curves": "validation AUC by epoch",
+    "slices": "validation AUC by each key",
+    "importance": "importance of the keys",
+}
 N_FOR_IMPORTANCE = 10
 """Trials that must have been trained to their end before the importance of keys means anything."""
 
@@ -30,7 +36,9 @@ _N_COLUMNS = 3
 Trial = Mapping[str, Any]
 
 
-def save_search(trials: Sequence[dict[str, Any]], space: Mapping[str, Dimension], out_dir: Path) -> None:
+def save_search(
+    trials: Sequence[dict[str, Any]], space: Mapping[str, Dimension], out_dir: Path, search: str = ""
+) -> None:
     """Draw all figures of a search, as PNG and PDF files.
 
     Parameters
@@ -41,6 +49,8 @@ def save_search(trials: Sequence[dict[str, Any]], space: Mapping[str, Dimension]
         What was tried, by key.
     out_dir : Path
         Receives history, learning_curves, slices and importance.
+    search : str
+        Its name, for the titles.
 
     Raises
     ------
@@ -54,6 +64,9 @@ def save_search(trials: Sequence[dict[str, Any]], space: Mapping[str, Dimension]
         ("slices", draw_slices(trials, best, space)),
         ("importance", draw_importance(trials, space)),
     ):
+        n_trials = f"{len(trials)} trial{'s' if len(trials) > 1 else ''}"
+        if search:
+            figure.suptitle(f"Search {search}: {TITLES[name]}, {n_trials}", fontsize="medium")
         save_figure(figure, out_dir / f"{name}.png")
 
 
@@ -178,8 +191,7 @@ def draw_importance(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> 
     if not shares:
         figure = Figure(figsize=(6, 2), layout="constrained")
         text = (
-            f"The importance of keys is told from {N_FOR_IMPORTANCE} trials on\n"
-            "that were trained to their end and differ."
+            f"Importance needs at least {N_FOR_IMPORTANCE} trials\nthat were trained to the end and differ."
         )
         figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
         return figure

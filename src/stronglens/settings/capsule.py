@@ -7,11 +7,13 @@ from stronglens.settings.base import Settings
 
 class CapsuleSettings(Settings):
     """What is in a capsule beside the ensemble. Capsules are made on demand, by
-    `snakemake results/capsules/nano.capsule`; a change here makes them anew, nothing else.
+    `snakemake results/capsules/nano.capsule`; a change here makes them
+    anew, and with `pixel_scale_arcsec` the candidates page; nothing else.
     """
 
     pixel_scale_arcsec: float | None = Field(None, gt=0, le=60, examples=[0.2])
-    """Side of a pixel of the training data, for whoever uses the capsule; `null`: not stated."""
+    """Side of a pixel of the data, for whoever uses the capsule and for the scale bar of the candidates page;
+    `null`: not stated, and the bar is in pixels."""
     licence: str | None = Field(None, min_length=1, examples=["CC-BY-4.0"])
     """Licence of the weights. `null`: "not stated", or CC BY-NC 4.0 where a member starts from timm's
     published weights of ConvNeXt V2."""

@@ -16,8 +16,10 @@ from stronglens.candidates.pictures import (
     BANDS,
     COLOUR,
     Sheet,
+    balances,
     band_pictures,
     colour_composites,
+    light_ratios,
     save_sheet,
     side_by_side,
     usual_flux,
@@ -257,3 +259,21 @@ def test_probabilities_without_cutouts_are_refused(
 )
 def test_colour_bands(bands: list[str], given: list[str] | None, expected: list[str]) -> None:
     assert CandidatesSettings(colour_bands=given).colours(bands) == expected
+
+
+def test_light_in_the_middle_relative_to_green() -> None:
+    cutouts = np.zeros((3, 3, SIZE, SIZE), np.float32)
+    middle = slice(SIZE // 2 - 1, SIZE // 2 + 2)
+    cutouts[0, :, middle, middle] = np.array([1, 2, 8])[:, None, None]
+    cutouts[1, :, middle, middle] = np.array([1, 1, 100])[:, None, None]
+    found = light_ratios(cutouts, [2, 1, 0], np.array([1.0, 1.0, 2.0]))
+    assert found == pytest.approx(np.array([[2, 0.5], [8, 1], [1, 1]]))  # at most 8; no light, no colour
+
+
+def test_factors_of_the_balances() -> None:
+    rng = np.random.default_rng(2)
+    noise = np.array([1.0, 2.0, 4.0])
+    cutouts = rng.normal(0, noise[None, :, None, None], (200, 3, SIZE, SIZE)).astype(np.float32)
+    found = balances(cutouts, [2, 1, 0], np.array([1.0, 1.0, 8.0]))
+    assert found["counts"] == pytest.approx([4, 0.5, 0.5], rel=1e-3)
+    assert found["noise"] == pytest.approx([2, 0.5, 1], rel=0.05)

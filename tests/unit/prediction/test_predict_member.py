@@ -12,6 +12,7 @@ from stronglens.formats import packed_pieces
 from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.formats.member_files import read_member
 from stronglens.networks.symmetries import seen_as
+from stronglens.networks.ways import Measured
 from stronglens.prediction import predict_member
 from train import main as train_main
 
@@ -240,7 +241,8 @@ def test_parts_choose_whether_to_compile_as_the_whole_set_would(
     summary = json.loads((part / "summary.json").read_text())
     write_json(part / "summary.json", summary | {"parts": n_parts})
     compiled = []
-    monkeypatch.setattr("stronglens.networks.compiled.PAYS_FROM_SAMPLES", 60)  # 40 here, 80 in two parts
+    costs = {"eager": Measured(0, 1), "compiled": Measured(30, 0.5)}  # 40 samples here, 80 in two parts
+    monkeypatch.setattr("stronglens.networks.compiled.estimated", lambda *_, **__: costs)
     monkeypatch.setattr(
         predict_member, "compiled", lambda network, *_, **__: compiled.append(network) or network
     )

@@ -6,13 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 from stronglens.comparing.compared import Compared
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
 from stronglens.reporting import html
 from stronglens.reporting.overview import _measured
-from stronglens.reporting.training_curves import SMALLEST_AUC_RANGE, Training, draw_training
+from stronglens.reporting.training_curves import (
+    SMALLEST_AUC_RANGE,
+    SMALLEST_LOSS_RANGE,
+    Training,
+    draw_training,
+)
 from stronglens.scoring.completeness_plot import plot_completeness
 from stronglens.scoring.evaluation_plots import PLOTS, plot_confusion_matrix, plot_roc
 from stronglens.scoring.scored import Scored
@@ -99,7 +103,7 @@ def test_drift_is_one_overview_and_the_details_of_what_differs(n_drifting: int) 
     assert all(len(axes.lines) == 7 for axes in shown)
 
 
-def test_the_axis_of_an_auc_does_not_dramatise_noise(tmp_path) -> None:
+def test_the_axis_of_an_auc_does_not_dramatise_noise() -> None:
     epochs = pd.DataFrame(
         {"epoch": [1, 2], "val_auc": [0.984, 0.992], "val_loss": 0.1, "train_loss": 0.1, "lr": 0.1}
     )
@@ -107,8 +111,18 @@ def test_the_axis_of_an_auc_does_not_dramatise_noise(tmp_path) -> None:
     low, high = figure.axes[0].get_ylim()
     assert high - low >= SMALLEST_AUC_RANGE - 1e-9
     assert low <= 0.984 and 0.992 <= high <= 1.0
-    figure.savefig(tmp_path / "training.png")
-    assert imread(tmp_path / "training.png").size
+
+
+def test_the_axis_of_a_loss_does_not_dramatise_noise() -> None:
+    epochs = pd.DataFrame(
+        {"epoch": [1, 2], "val_auc": 0.9, "val_loss": [0.100, 0.108], "train_loss": [1.0, 2.0], "lr": 0.1}
+    )
+    figure = draw_training([Training("nano", 42, epochs, 2)], "mixed")
+    assert figure.get_suptitle() == "Ensemble mixed: training of 1 member (dot: the epoch that was kept)"
+    low, high = figure.axes[1].get_ylim()
+    assert high - low >= SMALLEST_LOSS_RANGE - 1e-9 and low <= 0.100 and high >= 0.108
+    low, high = figure.axes[2].get_ylim()
+    assert low < 1 and high > 2
 
 
 def test_numbers_that_cannot_be_known_are_not_printed() -> None:

@@ -68,7 +68,7 @@ def test_each_state(config: Config, tmp_path: Path) -> None:
         1: "runs",
         2: "cut off",
         3: "runs",
-        4: "waits",
+        4: "to do",
     }
     assert (states[1].auc, states[1].left_s, states[1].says) == (0.75, 5.5 * 20, "epoch 3 of 9")
     assert states[2].says == "epoch 1 of 9, silent for 12 min"
@@ -107,17 +107,52 @@ def test_the_whole_run(config: Config, tmp_path: Path) -> None:
     text = "\n".join(lines)
     assert lines[0].split() == ["packed", "labelled", "done,", "challenge", "2", "of", "3"]
     rows = {line.split()[2]: " ".join(line.split()[3:]) for line in lines if line.startswith("nano seed")}
-    assert rows["1"] == "done best epoch 5 of 8 0.9123 done - 2 of 3, 1 run"
+    assert rows["1"] == "done best epoch 5 of 8 0.9123 done failed 2 of 3, 1 run"
     assert rows["2"] == "runs epoch 1 of 3 0.7000 ≤ 2 h 00 min - - 0 of 3"
     assert rows["3"] == "done trained elsewhere runs - 0 of 3"
-    assert rows["4"] == "waits ≈ 20 h 00 min - - 0 of 3"  # 20 epochs, as long as those of seed 2
+    assert rows["4"] == "to do ≈ 20 h 00 min - - 0 of 3"  # 20 epochs, as long as those of seed 2
     assert "nano: t* = 0.4322, held-out AUC 0.9500 [0.9400, 0.9600]" in text
     assert "submission.csv is not there yet" in text
     assert lines[-3:] == [
-        "4 members: 2 trained, 1 training, 1 waiting",
-        "20 predictions: 3 done, 2 running, 15 waiting",
+        "4 members: 2 trained, 1 training, 1 to do",
+        "20 predictions: 3 done, 1 failed, 2 running, 14 to do",
         "trainings need about 22 h 00 min more, 1 at once",
     ]
+
+
+def test_what_failed_and_what_is_out_of_date(config: Config, tmp_path: Path) -> None:
+    described: dict[str, Any] = {"model": "nano", "weights_sha256": "0" * 64, "size_px": 41, "in_chans": 1}
+    best = {"best_epoch": 5, "val_auc": 0.9}
+    other = {"train": {"lr": 0.5}}
+    for seed, settings in ((1, {}), (2, other), (3, {"no_key_any_more": 1})):
+        description = described | best | {"seed": seed, "settings": settings}
+        write_json(tmp_path / f"models/nano/seed_{seed}/best.json", description)
+        prediction = tmp_path / f"predictions/nano/seed_{seed}/val/pred_val.json"
+        write_json(prediction, {})
+    os.utime(tmp_path / "predictions/nano/seed_1/val/pred_val.json", (1000, 1000))
+    log = tmp_path / "models/nano/seed_4/train.log"
+    log.parent.mkdir()
+    log.write_text(
+        "2026-11-24T03:00:00Z INFO begins\n2026-11-24T03:00:01Z ERROR cutouts.npy: expected 5 bands\n"
+    )
+    (tmp_path / "ensemble/nano/val").mkdir(parents=True)
+    (tmp_path / "ensemble/nano/val/threshold.txt").write_text("0.4\n")
+    os.utime(tmp_path / "ensemble/nano/val/threshold.txt", (2000, 2000))
+    submission = tmp_path / "submission.csv"
+    submission.write_text("id,preds\n")
+    os.utime(submission, (2000, 2000))
+    (tmp_path / "ensemble/nano/challenge").mkdir()
+    (tmp_path / "ensemble/nano/challenge/test_ens.csv").write_text("")
+    lines = status_lines(config, tmp_path, submission, tmp_path / "logs", now_s=1000)
+    rows = {line.split()[2]: " ".join(line.split()[3:]) for line in lines if line.startswith("nano seed")}
+    assert rows["1"].startswith("done best epoch 5 of ? 0.9000 out of date")
+    assert rows["2"].startswith("out of date trained with other settings 0.9000 done")
+    assert rows["3"].startswith("out of date trained with other settings")
+    assert rows["4"].startswith("failed cutouts.npy: expected 5 bands")
+    text = "\n".join(lines)
+    assert "nano: out of date (older than" in text and "submission.csv is out of date" in text
+    assert "4 members: 1 trained, 2 out of date, 1 failed" in text
+    assert "waiting" not in text
 
 
 def test_time_left_of_those_of_which_little_is_known(config: Config, tmp_path: Path) -> None:
@@ -141,10 +176,10 @@ def test_the_command_line_takes_the_config_of_the_run(
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(CONFIG))
     assert show_status.main([]) == 0
     said = capsys.readouterr().out
-    assert "config     config/config.yaml" in said and "4 members: 4 waiting\n20 predictions: 0 done" in said
+    assert "config     config/config.yaml" in said and "4 members: 4 to do\n20 predictions: 20 to do" in said
     (tmp_path / "config/local.yaml").write_text(yaml.safe_dump(CONFIG | {"models": {"nano": {"seeds": [1]}}}))
     assert show_status.main([]) == 0
-    assert "1 members: 1 waiting" in capsys.readouterr().out
+    assert "1 member: 1 to do" in capsys.readouterr().out
     assert not (tmp_path / "results").exists()
 
 

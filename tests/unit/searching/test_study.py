@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.image import imread
 
 import conclude_search
 import plot_search
 import run_trial
+from drawn_figures import is_picture
 from packed_files import write_packed, write_splits
 from small_configs import only_problem, problems, small
 from stronglens.configuring.config import check_config
@@ -537,8 +537,7 @@ def test_the_best_setting_is_a_block_of_the_config(tmp_path: Path, raw_config: d
     assert not list(tmp_path.glob("*.p*"))
     assert draw(tmp_path, SPACE) == 0
     for name in ("history", "slices", "learning_curves", "importance"):
-        assert imread(tmp_path / f"{name}.png").std() > 0.02
-        assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
+        assert is_picture(tmp_path / f"{name}.png"), name
 
 
 def test_the_best_is_trained_to_its_end_and_of_equals_the_first() -> None:

@@ -16,17 +16,21 @@ class App {
       () => this.viewer.open(),
       () => this.viewer.dialog.open && this.viewer.draw(),
     );
+    this.tone = new Tone(byId("tones"), () => this.redraw());
     this.viewer = new Viewer(this);
     this.introduce();
+    this.tone.addPanel(byId("tone-panel"));
+    this.tone.addPanel(byId("viewer-tone"));
+    byId("grade-keys").append(...gradeButtons((grade) => this.gradeAndFocus(grade)));
     this.makeViews();
     this.makeFilters();
     this.listen();
-    byId("filters").open = !isSmall();
+    byId("filters").open = byId("viewer-tone-details").open = !isSmall();
     this.setZoom(isSmall() ? 1 : 2);
     this.setView(0);
     this.grid.element.focus();
     if (!this.grades.keeps) {
-      this.tell("This browser keeps no data for pages from disk: export your grades before you close the page.");
+      this.tell("This browser stores nothing for pages opened from disk: export your grades before you close this page.");
     }
   }
 
@@ -35,14 +39,17 @@ class App {
     const n = members.length;
     byId("about").textContent =
       `${simulated ? "Simulated data · " : ""}test set ${testset} · ensemble ${ensemble}, ` +
-      `${n} member${n === 1 ? "" : "s"} · t* = ${threshold.toFixed(4)}`;
+      `${n} member${n === 1 ? "" : "s"} · t* = ${threshold.toFixed(3)}`;
     byId("help-about").textContent =
-      `Objects of the test set ${testset} and of the held-out split, with the mean probability of ` +
-      `${members.join(", ")}, and its spread (the standard deviation over members).`;
+      `Objects of the test set ${testset} and of the held-out split. Each shows the mean probability over ` +
+      `${members.join(", ")}; the spread is the standard deviation over members.`;
     byId("help-pictures").textContent =
-      `Colours show ${colours.join(", ")} as red, green and blue with the stretch of Lupton et al. (2004), scaled ` +
-      "so that a usual object is grey; a missing band is replaced by its neighbour. Single bands are stretched " +
-      "each by itself. Up is up in the FITS file.";
+      `Colour pictures show ${colours.join(", ")} as red, green and blue with the stretch of Lupton et al. (2004), ` +
+      "scaled so that an object of median colours is grey; a neighbouring band replaces a missing one. Single " +
+      "bands are each stretched by themselves. Up is up in the FITS file. Stretch, contrast, brightness and " +
+      "colour balance change only what you see here, for all pictures at once; to blink is to show the chosen " +
+      "stretch and another in turn. With “each object grey” an arc bluer than its lens stands out." +
+      (CANDIDATES.pixelScaleArcsec ? "" : " The scale is in pixels: the config's capsule.pixel_scale_arcsec sets it.");
     byId("grade-list").append(
       ...Object.entries(GRADES).map(([grade, meaning]) => {
         const line = document.createElement("li");
@@ -84,7 +91,7 @@ class App {
       if (event.target.id === "zoom") this.setZoom(Number(event.target.value));
       else this.refresh();
     });
-    // Aids that fill forms in tell of a choice by this event alone.
+    // Form fillers report a choice by this event alone.
     form.addEventListener("change", (event) => event.target.matches("select") && this.refresh());
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => {
@@ -92,9 +99,12 @@ class App {
       byId("direction").setAttribute("aria-pressed", "false");
       setTimeout(() => {
         byId("zoom").value = this.zoom;
+        byId("ids").checked = this.grid.showsIds;
         this.refresh();
       });
     });
+    byId("ids").addEventListener("change", (event) => this.showIds(event.target.checked));
+    byId("undo").addEventListener("click", () => this.undo());
     byId("direction").addEventListener("click", (event) => {
       this.reversed = !this.reversed;
       event.target.setAttribute("aria-pressed", String(this.reversed));
@@ -121,6 +131,7 @@ class App {
       prob,
       grade: this.gradeOf(item),
       note: items.pred[item] ? "above" : "below",
+      filter: this.tone.filter(item),
     };
   }
 
@@ -135,7 +146,31 @@ class App {
     this.grades.give(this.items.set[item], this.items.id[item], grade);
     this.grid.choose(this.grid.chosen + by);
     this.count();
-    if (!this.grades.keeps) this.tell("This grade could not be kept in the browser: export the grades.");
+    if (!this.grades.keeps) this.tell("The browser could not store this grade: export the grades.");
+  }
+
+  gradeAndFocus(grade) {
+    this.grade(grade, 1);
+    this.grid.element.focus();
+  }
+
+  /** Take back the last grade, and go to its object if it is listed. */
+  undo() {
+    const [change] = this.grades.undo();
+    if (change) {
+      const { items, grid } = this;
+      const place = grid.items.findIndex((item) => items.set[item] === change.set && items.id[item] === change.id);
+      if (place >= 0) grid.choose(place);
+    }
+    this.redraw();
+  }
+
+  showIds(shown) {
+    this.grid.showsIds = shown;
+    byId("ids").checked = shown;
+    this.grid.lay();
+    this.grid.reveal();
+    this.grid.draw();
   }
 
   step(by) {
@@ -161,6 +196,7 @@ class App {
     this.zoom = Math.max(0, Math.min(ZOOMS.length - 1, zoom));
     byId("zoom").value = this.zoom;
     this.grid.scale = ZOOMS[this.zoom];
+    drawScaleBar(byId("list-scale"), this.grid.scale);
     this.grid.lay();
     this.grid.reveal();
   }
@@ -217,13 +253,24 @@ class App {
 
   count() {
     const shown = this.grid.items;
-    const graded = shown.filter((item) => this.gradeOf(item)).length;
+    const tally = Object.fromEntries(Object.keys(GRADES).map((grade) => [grade, 0]));
+    for (const item of shown) {
+      const grade = this.gradeOf(item);
+      if (grade) tally[grade] += 1;
+    }
+    const graded = Object.values(tally).reduce((sum, n) => sum + n, 0);
     const number = (n) => n.toLocaleString("en");
     byId("status").textContent =
       `${number(shown.length)} of ${number(this.view.items.length)} shown, ${number(graded)} graded`;
+    const progress = byId("progress");
+    progress.max = Math.max(1, shown.length);
+    progress.value = graded;
+    progress.title = Object.entries(tally).map(([grade, n]) => `${grade}: ${number(n)}`).join(", ");
+    byId("undo").disabled = !this.grades.done.length;
   }
 
   redraw() {
+    if (!this.viewer) return; // nothing is shown yet
     this.grid.draw();
     this.count();
     if (this.viewer.dialog.open) this.viewer.draw();
@@ -249,7 +296,7 @@ class App {
     link.download = `grades_${CANDIDATES.testset}.csv`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    this.tell(`${rows.length - 1} grades written to ${link.download}.`);
+    this.tell(`${rows.length - 1} grades exported to ${link.download}.`);
   }
 
   async importGrades(input) {
@@ -257,20 +304,26 @@ class App {
     if (!file) return;
     try {
       const taken = this.grades.take(Csv.parse(await file.text()));
-      this.tell(`${taken} grades taken from ${file.name}.`);
+      this.tell(`${taken} grades imported from ${file.name}.`);
       this.redraw();
     } catch (error) {
-      this.tell(`${file.name}: ${error.message}. No grade was taken.`);
+      this.tell(`${file.name}: ${error.message}. No grade was imported.`);
     }
     input.value = "";
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+    if (byId("help").open) return;
     const { target } = event;
+    const isText = target.matches("input:not([type=range]):not([type=checkbox]), textarea");
+    if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z" && !isText) {
+      event.preventDefault();
+      this.undo();
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const looking = this.viewer.dialog.open;
     if (target.matches("input, select, textarea")) {
-      if (event.key !== "Escape" || looking) return;
+      if (event.key !== "Escape" || looking) return; // Escape closes the close look by itself
       if (target.id === "search") {
         target.value = "";
         this.refresh();
@@ -324,6 +377,11 @@ class App {
       "+": zoom(1),
       "=": zoom(1),
       "-": zoom(-1),
+      Z: { do: () => this.undo() },
+      I: { do: () => !looking && this.showIds(!this.grid.showsIds) },
+      S: { do: () => this.tone.next() },
+      K: { do: () => looking && this.viewer.toggleBlink() },
+      V: { do: () => looking && this.viewer.toggleSide() },
       P: { inGrid: true, do: () => document.body.classList.toggle("smooth") },
       "?": help,
       "/": {

@@ -18,6 +18,7 @@ class Grades {
   constructor(sets) {
     this.sets = sets;
     this.keeps = true;
+    this.done = []; // what was given, and what it replaced, the last at the end
     this.load();
   }
 
@@ -42,9 +43,31 @@ class Grades {
 
   /** Give a grade, or take it back with "". */
   give(set, id, grade) {
-    if (grade) this.given[set].set(id, { grade, at: new Date().toISOString() });
-    else this.given[set].delete(id);
-    this.save(set);
+    this.replace([{ set, id, value: grade ? { grade, at: new Date().toISOString() } : undefined }]);
+  }
+
+  /** Give several at once, which are undone at once. */
+  replace(changes) {
+    this.done.push(this.apply(changes));
+  }
+
+  /** Take back what was done last; returns the changes made, none if nothing is left to undo. */
+  undo() {
+    const changes = this.done.pop() ?? [];
+    this.apply(changes);
+    return changes;
+  }
+
+  /** Make changes, the first first; returns those that restore what was there. */
+  apply(changes) {
+    const before = changes.map(({ set, id, value }) => {
+      const was = this.given[set].get(id);
+      if (value) this.given[set].set(id, value);
+      else this.given[set].delete(id);
+      return { set, id, value: was };
+    });
+    new Set(changes.map(({ set }) => set)).forEach((set) => this.save(set));
+    return before.reverse();
   }
 
   save(set) {
@@ -86,8 +109,7 @@ class Grades {
       return { set, id, grade, at };
     });
     const given = taken.filter(({ grade }) => grade);
-    for (const { set, id, grade, at } of given) this.given[set].set(id, { grade, at });
-    this.sets.forEach((_, set) => this.save(set));
+    if (given.length) this.replace(given.map(({ set, id, grade, at }) => ({ set, id, value: { grade, at } })));
     return given.length;
   }
 }

@@ -1,7 +1,7 @@
 "use strict";
 
-/** Show a picture of a sheet in an element: `tile` counts pictures of one band's width. */
-function showPicture(element, sheet, number, scale, tile = 0, tilesEach = 1) {
+/** Show a picture of a sheet in an element: `tile` counts pictures of one band's width; `filter` is CSS. */
+function showPicture(element, sheet, number, scale, filter, tile = 0, tilesEach = 1) {
   const { across, each } = CANDIDATES.sheets[sheet];
   const side = CANDIDATES.sizePx * scale;
   const inFile = number % each;
@@ -12,11 +12,12 @@ function showPicture(element, sheet, number, scale, tile = 0, tilesEach = 1) {
   element.style.backgroundImage = `url("images/${sheet}_${Math.floor(number / each)}.png")`;
   element.style.backgroundSize = `${across * tilesEach * side}px auto`;
   element.style.backgroundPosition = `-${left}px -${top}px`;
+  element.style.filter = filter;
 }
 
 /**
  * A grid of pictures, of which only those in sight exist as elements: ten thousand are as quick as ten.
- * `describe(item)` gives {id, prob, grade, note} of an item; `open(item)` is called for the chosen one.
+ * `describe(item)` gives {id, prob, grade, note, filter} of an item; `open(item)` is called for the chosen one.
  */
 class Grid {
   constructor(element, space, describe, open, move) {
@@ -28,6 +29,7 @@ class Grid {
     this.items = [];
     this.chosen = 0;
     this.scale = 2;
+    this.showsIds = false;
     element.addEventListener("scroll", () => this.draw(), { passive: true });
     element.addEventListener("click", (event) => {
       const card = event.target.closest(".card");
@@ -65,7 +67,7 @@ class Grid {
     const style = getComputedStyle(this.element);
     const room = this.element.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     this.cardWidth = side + 8;
-    this.cardHeight = side + 32;
+    this.cardHeight = side + (this.showsIds ? 50 : 32);
     this.columns = Math.max(1, Math.floor(room / this.cardWidth));
     this.indent = Math.max(0, Math.floor((room - this.columns * this.cardWidth) / 2));
     this.space.style.height = `${Math.ceil(this.items.length / this.columns) * this.cardHeight}px`;
@@ -98,7 +100,7 @@ class Grid {
 
   card(place) {
     const item = this.items[place];
-    const { id, prob, grade, note } = this.describe(item);
+    const { id, prob, grade, note, filter } = this.describe(item);
     const card = document.createElement("div");
     card.className = place === this.chosen ? "card chosen" : "card";
     card.id = `item-${item}`;
@@ -115,7 +117,7 @@ class Grid {
     card.style.height = `${this.cardHeight - 4}px`;
     const picture = document.createElement("div");
     picture.className = "thumb";
-    showPicture(picture, "colour", item, this.scale);
+    showPicture(picture, "colour", item, this.scale, filter);
     const line = document.createElement("div");
     line.className = "line";
     const text = document.createElement("span");
@@ -124,7 +126,20 @@ class Grid {
     line.append(unseen(`${id}, probability `), text, unseen(grade ? ", grade " : ", not graded"));
     if (grade) line.append(gradeBadge(grade));
     card.append(picture, line);
+    if (this.showsIds) card.append(this.idLine(id));
+    card.title = id;
     return card;
+  }
+
+  /** The end of an id, which tells objects of one folder apart; a screen reader has it already. */
+  idLine(id) {
+    const line = document.createElement("div");
+    line.className = "id";
+    line.setAttribute("aria-hidden", "true");
+    const text = document.createElement("bdi");
+    text.textContent = id;
+    line.append(text);
+    return line;
   }
 }
 

@@ -4,6 +4,16 @@
 const isUpright = () => window.innerWidth < 700;
 const isSmall = () => isUpright() || window.innerHeight < 500;
 
+const BLINK_MS = 700; // slower than what may harm people sensitive to flashes
+
+/** Pages about a position on the sky, given in degrees; opened on a click, never before. */
+const LOOK_UP = {
+  "Legacy Survey": (ra, dec) => `https://www.legacysurvey.org/viewer?ra=${ra}&dec=${dec}&mark=${ra},${dec}&zoom=16`,
+  ESASky: (ra, dec) => `https://sky.esa.int/esasky/?target=${ra}%20${dec}&fov=0.02&cooframe=J2000`,
+  SIMBAD: (ra, dec) =>
+    `https://simbad.cds.unistra.fr/simbad/sim-coo?Coord=${ra}d${dec < 0 ? "" : "%2B"}${dec}d&Radius=10&Radius.unit=arcsec`,
+};
+
 /** One object closely: large, band by band, with what is known of it. */
 class Viewer {
   constructor(app) {
@@ -11,17 +21,28 @@ class Viewer {
     this.dialog = document.getElementById("viewer");
     this.picture = document.getElementById("picture");
     this.frame = document.getElementById("picture-frame");
+    this.all = document.getElementById("side-by-side");
+    this.bar = document.getElementById("scale-bar");
     this.band = -1; // the colour composite
     this.scale = 0; // as large as there is room
+    this.isSideBySide = false;
+    this.blinking = 0;
+    this.isOther = false;
     const on = (id, act) => document.getElementById(id).addEventListener("click", act);
     on("viewer-close", () => this.dialog.close());
     on("smaller", () => this.zoom(-1));
     on("larger", () => this.zoom(1));
     on("previous", () => app.step(-1));
     on("next", () => app.step(1));
+    on("side", () => this.toggleSide());
+    on("blink", () => this.toggleBlink());
+    on("viewer-undo", () => app.undo());
     this.makeBands();
     this.makeGrades();
-    this.dialog.addEventListener("close", () => app.grid.element.focus());
+    this.dialog.addEventListener("close", () => {
+      this.stopBlinking();
+      app.grid.element.focus();
+    });
     window.addEventListener("resize", () => this.dialog.open && this.draw());
   }
 
@@ -40,33 +61,55 @@ class Viewer {
       button.type = "button";
       button.addEventListener("click", () => {
         this.band = place - 1;
+        this.isSideBySide = false;
         this.draw();
       });
-      const picture = document.createElement("span");
-      picture.className = "band-picture";
-      const text = document.createElement("span");
-      text.textContent = name;
-      button.append(picture, text);
+      button.append(...pictured(name));
       return button;
     });
     document.getElementById("viewer-bands").append(...this.bandButtons);
+    this.figures = names.map((name) => {
+      const figure = document.createElement("figure");
+      const caption = document.createElement("figcaption");
+      const [picture] = pictured("");
+      picture.setAttribute("role", "img");
+      caption.textContent = name;
+      figure.append(picture, caption);
+      return figure;
+    });
+    this.all.append(...this.figures);
   }
 
   makeGrades() {
-    this.gradeButtons = Object.entries(GRADES).map(([grade, meaning]) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = `grade-${grade}`;
-      button.textContent = grade;
-      button.title = meaning;
-      button.setAttribute("aria-label", `${grade}, ${meaning}`);
-      button.addEventListener("click", () => {
-        const given = this.app.gradeOf(this.app.grid.item) === grade;
-        this.app.grade(given ? "" : grade, 0);
-      });
-      return button;
+    this.gradeButtons = gradeButtons((grade) => {
+      const given = this.app.gradeOf(this.app.grid.item) === grade;
+      this.app.grade(given ? "" : grade, 0);
     });
     document.getElementById("viewer-grades").append(...this.gradeButtons);
+  }
+
+  toggleSide() {
+    this.isSideBySide = !this.isSideBySide;
+    this.scale = 0;
+    this.draw();
+  }
+
+  /** Show two stretches in turn. */
+  toggleBlink() {
+    if (this.blinking) this.stopBlinking();
+    else {
+      this.blinking = setInterval(() => {
+        this.isOther = !this.isOther;
+        this.draw();
+      }, BLINK_MS);
+    }
+    this.draw();
+  }
+
+  stopBlinking() {
+    clearInterval(this.blinking);
+    this.blinking = 0;
+    this.isOther = false;
   }
 
   /** Larger or smaller around what is in the middle now, which at first is the middle of the object. */
@@ -87,12 +130,33 @@ class Viewer {
     this.frame.scrollBy(right * by, down * by);
   }
 
-  /** The largest whole scale at which the picture fits its frame. */
-  fitting() {
+  /** Width and height of what pictures may fill, in CSS pixels. */
+  room() {
     const { innerWidth: width, innerHeight: height } = window;
-    let room = Math.min(width * 0.5, height - 240, 560);
-    if (isUpright()) room = Math.min(width - 32, height * 0.42);
-    else if (isSmall()) room = Math.min(width * 0.5, height - 150);
+    if (isUpright()) return [width - 32, height * 0.36];
+    if (isSmall()) return [width * 0.5, height - 150];
+    if (this.isSideBySide) return [Math.min(width * 0.96, 1440) - 400, height - 300];
+    const side = Math.min(width * 0.5, height - 320, 560);
+    return [side, side];
+  }
+
+  /** How many pictures are side by side, across and down, for them to be largest. */
+  arrangement() {
+    if (!this.isSideBySide) return [1, 1];
+    const n = this.figures.length;
+    const [width, height] = this.room();
+    const size = (across) => Math.min(width / across, height / Math.ceil(n / across));
+    const counts = Array.from({ length: n }, (_, place) => place + 1);
+    const across = counts.reduce((best, count) => (size(count) > size(best) ? count : best));
+    return [across, Math.ceil(n / across)];
+  }
+
+  /** The largest whole scale at which all that is shown fits. */
+  fitting() {
+    const [width, height] = this.room();
+    const [across, down] = this.arrangement();
+    const gaps = this.isSideBySide ? [8 * (across - 1), 26 * down] : [0, 0];
+    const room = Math.min((width - gaps[0]) / across, (height - gaps[1]) / down);
     return Math.max(1, Math.floor(room / CANDIDATES.sizePx));
   }
 
@@ -104,28 +168,60 @@ class Viewer {
       return;
     }
     const { items, bands } = CANDIDATES;
-    const has = (band) => Boolean(items.bands[item] & (1 << band));
-    if (this.band >= 0 && !has(this.band)) this.band = -1;
+    const has = (band) => band < 0 || Boolean(items.bands[item] & (1 << band));
+    if (!has(this.band)) this.band = -1;
     const fitting = this.fitting();
-    this.frame.style.width = this.frame.style.height = `${fitting * CANDIDATES.sizePx}px`;
-    this.show(this.picture, item, this.band, this.scale || fitting);
+    const scale = this.scale || fitting;
+    this.picture.hidden = this.isSideBySide;
+    this.all.hidden = !this.isSideBySide;
+    this.dialog.classList.toggle("wide", this.isSideBySide);
+    if (this.isSideBySide) this.drawSide(item, scale, has);
+    else {
+      this.frame.style.width = this.frame.style.height = `${fitting * CANDIDATES.sizePx}px`;
+      this.show(this.picture, item, this.band, scale);
+    }
     const shown = this.band < 0 ? `colour composite of ${CANDIDATES.colours.join(", ")}` : `band ${bands[this.band]}`;
     this.picture.setAttribute("aria-label", `${items.id[item]}, ${shown}`);
+    drawScaleBar(this.bar, scale);
     document.getElementById("viewer-id").textContent = items.id[item];
     this.bandButtons.forEach((button, place) => {
-      const missing = place > 0 && !has(place - 1);
+      const missing = !has(place - 1);
       button.disabled = missing;
-      button.setAttribute("aria-pressed", String(place - 1 === this.band));
+      button.setAttribute("aria-pressed", String(place - 1 === this.band && !this.isSideBySide));
       button.setAttribute("aria-label", missing ? `no band ${bands[place - 1]}` : button.textContent);
       const small = button.firstElementChild;
       small.classList.toggle("missing", missing);
       this.show(small, item, place - 1, isSmall() ? 1 : 2);
     });
     this.drawFacts(item);
+    this.drawButtons(item);
+  }
+
+  drawSide(item, scale, has) {
+    const [across] = this.arrangement();
+    this.frame.style.width = this.frame.style.height = "auto";
+    this.all.style.gridTemplateColumns = `repeat(${across}, max-content)`;
+    this.figures.forEach((figure, place) => {
+      const picture = figure.firstElementChild;
+      this.show(picture, item, place - 1, scale);
+      picture.classList.toggle("missing", !has(place - 1));
+      const name = figure.lastElementChild.textContent;
+      picture.setAttribute("aria-label", has(place - 1) ? name : `no band ${name}`);
+    });
+  }
+
+  drawButtons(item) {
+    const { app } = this;
     const grade = app.gradeOf(item);
     this.gradeButtons.forEach((button) =>
-      button.setAttribute("aria-pressed", String(button.textContent === grade)),
+      button.setAttribute("aria-pressed", String(button.dataset.grade === grade)),
     );
+    const press = (id, pressed) => document.getElementById(id).setAttribute("aria-pressed", String(pressed));
+    press("side", this.isSideBySide);
+    press("blink", Boolean(this.blinking));
+    const stretch = this.isOther ? app.tone.other : app.tone.stretch;
+    document.getElementById("stretch-shown").textContent = this.blinking ? STRETCHES[stretch].name : "";
+    document.getElementById("viewer-undo").disabled = !app.grades.done.length;
     const { chosen, items: all } = app.grid;
     document.getElementById("position").textContent = `${chosen + 1} of ${all.length}`;
     document.getElementById("previous").disabled = chosen === 0;
@@ -133,8 +229,10 @@ class Viewer {
   }
 
   show(element, item, band, scale) {
-    if (band < 0) showPicture(element, "colour", item, scale);
-    else showPicture(element, "bands", item, scale, band, CANDIDATES.bands.length);
+    const { tone } = this.app;
+    const stretch = this.isOther ? tone.other : tone.stretch;
+    if (band < 0) showPicture(element, "colour", item, scale, tone.filter(item, stretch));
+    else showPicture(element, "bands", item, scale, tone.filter(undefined, stretch), band, CANDIDATES.bands.length);
   }
 
   drawFacts(item) {
@@ -142,23 +240,25 @@ class Viewer {
     const prob = items.prob[item];
     const std = items.std[item];
     const label = items.label[item];
+    const [ra, dec] = [items.ra[item], items.dec[item]];
     const missing = bands.filter((_, band) => !(items.bands[item] & (1 << band)));
     const facts = [
-      ["Probability", `${prob.toFixed(4)} ± ${std.toFixed(4)}`],
-      ["Answer at t*", `${items.pred[item] ? "lens" : "no lens"} (t* = ${threshold.toFixed(4)})`],
-      ["Data set", sets[items.set[item]].name],
+      ["Probability", `${prob.toFixed(3)} ± ${std.toFixed(3)}`],
+      ["Answer at t*", `${items.pred[item] ? "lens" : "no lens"} (t* = ${threshold.toFixed(3)})`],
+      ["Data set", nameOfSet(sets[items.set[item]].name)],
     ];
-    if (label >= 0) facts.push(["In truth", label ? "lens" : "no lens"]);
+    if (label >= 0) facts.push(["True class", label ? "lens" : "no lens"]);
     if (items.domain[item] !== "unknown") facts.push(["Domain", items.domain[item]]);
-    if (items.ra[item] !== null) {
-      facts.push(["RA, Dec", `${items.ra[item].toFixed(6)}°, ${items.dec[item].toFixed(6)}°`]);
+    if (ra !== null) {
+      facts.push(["RA, Dec", `${ra.toFixed(6)}°, ${dec.toFixed(6)}°`]);
+      facts.push(["Look up", ...Object.entries(LOOK_UP).map(([name, address]) => skyLink(name, address(ra, dec)))]);
     }
     if (missing.length) facts.push(["Missing bands", missing.join(", ")]);
-    const rows = facts.flatMap(([name, value]) => {
+    const rows = facts.flatMap(([name, ...values]) => {
       const term = document.createElement("dt");
       term.textContent = name;
       const text = document.createElement("dd");
-      text.textContent = value;
+      text.append(...values);
       return [term, text];
     });
     document.getElementById("facts").replaceChildren(...rows);
@@ -172,4 +272,53 @@ class Viewer {
     mark.style.left = percent(prob);
     text.style.left = percent(threshold);
   }
+}
+
+/** A picture to be filled, and its name. */
+function pictured(name) {
+  const picture = document.createElement("span");
+  picture.className = "band-picture";
+  const text = document.createElement("span");
+  text.textContent = name;
+  return [picture, text];
+}
+
+/** A link that tells the other page nothing of this one. */
+function skyLink(name, address) {
+  const link = document.createElement("a");
+  link.textContent = name;
+  link.href = address;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
+  return link;
+}
+
+const nameOfSet = (name) => (name === "heldout" ? "held-out" : name);
+
+/** A bar of a round length, at most 40 % of a picture: in arcsec, or in pixels if their size is not known. */
+function drawScaleBar(element, scale) {
+  const perPixel = CANDIDATES.pixelScaleArcsec ?? 1;
+  const most = 0.4 * CANDIDATES.sizePx * perPixel;
+  const power = 10 ** Math.floor(Math.log10(most));
+  const length = power * [5, 2, 1].find((one) => one * power <= most);
+  const [line, text] = element.children;
+  line.style.width = `${(length / perPixel) * scale}px`;
+  text.textContent = CANDIDATES.pixelScaleArcsec ? `${length} arcsec` : `${length} px`;
+}
+
+/** A button for each grade, which says what the grade means. */
+function gradeButtons(act) {
+  return Object.entries(GRADES).map(([grade, meaning]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = `grade-${grade}`;
+    button.dataset.grade = grade;
+    const letter = document.createElement("b");
+    letter.textContent = grade;
+    const text = document.createElement("span");
+    text.textContent = meaning;
+    button.append(letter, " ", text);
+    button.addEventListener("click", () => act(grade));
+    return button;
+  });
 }
