@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from stronglens.comparing.compared import Compared
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
+from stronglens.formats.drift_files import Compared
 from stronglens.reporting import html
 from stronglens.reporting.overview import _measured
 from stronglens.reporting.training_curves import (
