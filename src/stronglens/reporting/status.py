@@ -23,7 +23,7 @@ SILENT_S = 180.0
 
 @dataclass(frozen=True)
 class Parts:
-    """Predictions of one member for one set of objects: how many parts are up to date, are running, and will be
+    """Predictions of one member for one set of objects: how many parts are up to date, run, and will be
     there in all; how many are older than the member's weights, and how many ended with an error.
     """
 
