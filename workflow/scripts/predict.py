@@ -38,7 +38,7 @@ class Predict(Command):
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
     compile: Literal["auto", "always", "graphs", "never"] = "auto"
-    """Whether to compile the network: about twice as fast, after a minute. auto: where that pays; graphs:
+    """Whether to compile the network: about twice as fast, after a minute. auto: if it saves time; graphs:
     with CUDA graphs on a GPU, which has not been measured."""
     settings: PredictSettings = PredictSettings()
     """How the member is applied."""
