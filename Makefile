@@ -30,7 +30,7 @@ help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
 	@echo "make report       put the results of a finished run into one file, report.html"
 	@echo "make status       say how far a run is: members, best AUC, time left"
-	@echo "make test         make lint, then the tests"
+	@echo "make test         make lint, then the tests, and how much of each package they ran"
 	@echo "make torture      every step attacked: killed, on full disks, with changed files; some 20 minutes"
 	@echo "make test-browser the report and the page of candidates in Debian's chromium"
 	@echo "make test-system  these, and the profiles and the whole pipeline on a real scheduler, which it starts and stops"
@@ -56,7 +56,8 @@ status: $(INSTALLED)
 	@$(WITHIN) python workflow/scripts/show_status.py $(if $(CONFIG),--configfile $(CONFIG))
 
 test: lint
-	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4
+	$(WITHIN) OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --cov --cov-report=
+	$(WITHIN) python tests/helpers/package_coverage.py
 
 # As root it mounts small disks and fills them; else it leaves that out and says so. One process: kills are timed.
 torture: $(INSTALLED)
@@ -83,7 +84,7 @@ lint: $(INSTALLED)
 	$(WITHIN) codespell
 
 # A stage alone, or with more items: python benchmarks/inference.py --full
-BENCHMARKS := packing tiles preprocessing training_step training_epoch inference dry_run ensembling start_up shared_device
+BENCHMARKS := packing archives tiles preprocessing training_step training_epoch inference dry_run ensembling start_up shared_device
 
 bench: $(INSTALLED)
 	@set -e; for stage in $(BENCHMARKS); do $(WITHIN) python benchmarks/$$stage.py; echo; done

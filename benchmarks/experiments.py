@@ -16,7 +16,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "workflow" / "scripts"))
+sys.path.insert(1, str(ROOT / "workflow" / "scripts"))
 
 from stronglens.scoring.operating_points import operating_points  # noqa: E402 - lies in a folder not known before
 

@@ -1,4 +1,8 @@
-"""Whether the pipeline is right on a GPU, and how fast: a table of checks and one of rates.
+"""Whether the pipeline is right on a GPU, and how fast: a table of checks, one of rates, and goals.
+
+`python benchmarks/gpu.py` ends in 8 minutes. It needs Python 3.11 or later, a tree, no Snakemake, and beside
+torch and torchvision these packages with what they need: timm, pydantic, pydantic-settings, pandas, pyarrow,
+astropy.
 
 Each section is a process of its own with a time cap, so that one that fails or hangs takes nothing with it.
 What is compiled for the sections that are timed is compiled before them, beside those that are not. `--smoke`
@@ -27,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from gpu_goals import BATCH, MEMBER_IMAGES, goals, shares_of_peak
 
 KINDS = ("nano", "atto")
 SECTIONS = {  # seconds at most
@@ -43,8 +48,10 @@ SECTIONS = {  # seconds at most
 }
 UNTIMED = ("equal", "resume", "train", "auc")
 """Sections in which nothing is timed: they run side by side."""
-MEMBER_IMAGES = 700_000 * 80
 SIDE_PX = 41
+PRECISION = "bf16"
+"""Of all that is timed."""
+SMOKE_BATCH = 8
 
 
 class Book:
@@ -53,8 +60,19 @@ class Book:
     def __init__(self, path: Path, section: str) -> None:
         self._path, self._section = path, section
 
-    def add(self, name: str, value: object, unit: str = "", ok: bool | None = None, note: str = "") -> None:
-        """Note a result; `ok` says whether it is as it has to be, None where nothing is demanded."""
+    def add(
+        self,
+        name: str,
+        value: object,
+        unit: str = "",
+        ok: bool | None = None,
+        note: str = "",
+        of: dict[str, Any] | None = None,
+    ) -> None:
+        """Note a result; `ok` says whether it is as it has to be, None where nothing is demanded.
+
+        `of` says of what, for `gpu_goals`.
+        """
         record = {
             "section": self._section,
             "name": name,
@@ -62,6 +80,7 @@ class Book:
             "unit": unit,
             "ok": ok,
             "note": note,
+            "of": of,
         }
         with self._path.open("a") as stream:
             stream.write(json.dumps(record, default=str) + "\n")
@@ -110,7 +129,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work, (options.out / "log.txt").open("wb") as log:
         options.work = Path(work)
         _Parent(options, log).run()
-    return _summary(options.out)
+    return _summary(options.out, smoke=options.smoke)
 
 
 class _Parent:
@@ -193,17 +212,31 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _summary(out: Path) -> int:
-    records = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+def _summary(out: Path, *, smoke: bool) -> int:
+    path = out / "results.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    book = Book(path, "goals")
+    for row in (
+        *goals(records, SMOKE_BATCH if smoke else BATCH, demanded=not smoke),
+        *shares_of_peak(records, PRECISION),
+    ):
+        book.add(**row)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
     (out / "results.json").write_text(json.dumps(records, indent=1))
     order = list(SECTIONS)
     records.sort(key=lambda one: order.index(one["section"]) if one["section"] in order else -1)
-    for title, chosen in (("right", [True, False]), ("fast", [None])):
+    for title in ("right", "fast", "goals"):
         print(f"\n## {title}\n")
-        print("\n".join(in_words(one) for one in records if one["ok"] in chosen))
+        print("\n".join(in_words(one) for one in records if _table_of(one) == title))
     n_bad = sum(one["ok"] is False for one in records)
     print(f"\n{len(records)} results, {n_bad} bad; {out / 'results.json'}, {out / 'log.txt'}")
     return int(n_bad > 0)
+
+
+def _table_of(record: dict[str, Any]) -> str:
+    if record["section"] == "goals":
+        return "goals"
+    return "fast" if record["ok"] is None else "right"
 
 
 # --- what sections work with
@@ -238,7 +271,7 @@ class Here:
         self.ways = [name for name in options.ways.split(",") if name]
         self.gpu = torch.cuda.is_available() and not options.smoke
         self.device = torch.device("cuda" if self.gpu else "cpu")
-        self.dtype = torch.bfloat16
+        self.dtype, self.batch = torch.bfloat16, self.pick(SMOKE_BATCH, BATCH)
         self.book = Book(options.out / "results.jsonl", options.section)
         logging.basicConfig(level=logging.INFO)
 
@@ -337,7 +370,8 @@ def env(here: Here) -> None:
     add("cores", len(os.sched_getaffinity(0)))
     if here.gpu:
         free, total = (n / 2**30 for n in torch.cuda.mem_get_info())
-        add("card", torch.cuda.get_device_name(), note=f"{free:.0f} of {total:.0f} GiB free")
+        note = f"{free:.0f} of {total:.0f} GiB free"
+        add("card", torch.cuda.get_device_name(), note=note, of={"what": "card"})
     add("a GPU", str(here.gpu), ok=here.gpu or here.smoke)
 
 
@@ -347,7 +381,7 @@ def equal(here: Here) -> None:
 
     from stronglens.networks.forward import logits_of
     from stronglens.networks.precision import algorithms
-    from stronglens.networks.preprocess import known_of, preprocess_all
+    from stronglens.networks.preprocess import context_of, preprocess_all
     from stronglens.networks.resident import load_resident
     from stronglens.networks.streamed import stream_samples
     from stronglens.settings.preprocess import PreprocessSettings
@@ -370,7 +404,7 @@ def equal(here: Here) -> None:
     for name, given in variants.items():
         with guard(f"preprocessing {name}"):
             settings = PreprocessSettings(**given)
-            known, rows = known_of(packed, settings), samples.rows[:, 0]
+            known, rows = context_of(packed, settings), samples.rows[:, 0]
             ours, theirs = (preprocess_all(packed.cutouts, rows, settings, known, at) for at in (device, cpu))
             off = gap(ours, theirs)
             add(f"preprocessing {name}, against a CPU", off, "apart", ok=off < 1e-3)
@@ -609,7 +643,7 @@ def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
     from stronglens.settings.train import TrainSettings
     from stronglens.training.trainer import Trainer
 
-    own = TrainSettings(batch_size=batch, epochs=80, precision="bf16", **more)
+    own = TrainSettings(batch_size=batch, epochs=80, precision=PRECISION, **more)
     samples = here.random_samples(n)
     return Trainer(
         here.network(kind, drop_path=0.1),
@@ -637,6 +671,7 @@ def ways(here: Here, kind: str) -> None:
     """Each way to take a step, against the eager one and against the steps of one batch in memory."""
     import torch
 
+    from stronglens.networks.compiled import n_operations
     from stronglens.networks.ways import FURTHEST
     from stronglens.training import trainer as module
 
@@ -646,22 +681,30 @@ def ways(here: Here, kind: str) -> None:
     if here.ways:
         module.WAYS = tuple(one for one in module.WAYS if one.name in here.ways)
     names = [one.name for one in module.WAYS]
-    for batch in here.pick([8], list(map(int, here.options.batches.split(",")))):
+    add(
+        f"{kind}: operations to learn from an image",
+        3 * n_operations(here.network(kind, device="cpu"), (1, SIDE_PX, SIDE_PX)),
+        "FLOP",
+        note="of convolutions and products, backward twice forward",
+        of={"what": "work", "kind": kind},
+    )
+    for batch in here.pick([SMOKE_BATCH], list(map(int, here.options.batches.split(",")))):
         reference: list[float] = []
-        chosen = names if batch in (8, 128) else ["eager", "whole"]
+        chosen = names if batch == here.batch else ["eager", "whole"]
         for way in chosen:
             with here.book.guard(f"{kind}, batch {batch}, {way}"):
                 module.N_TIMED = here.pick(2, 40 if way in ("eager", "compiled") else 300)
-                one = _trainer(here, kind, batch, batch * here.pick(3, 300 if batch == 128 else 40))
+                one = _trainer(here, kind, batch, batch * here.pick(3, 300 if batch == BATCH else 40))
                 found, steps = one.measure(way)
                 del one, steps
                 reference = reference or list(found.losses)
                 off = max(abs(a - b) for a, b in zip(found.losses, reference, strict=True))
+                agrees = off < FURTHEST
                 add(
                     f"{kind}, batch {batch}, {way}: losses of {len(reference)} steps",
                     off,
                     "apart",
-                    ok=off < FURTHEST,
+                    ok=agrees,
                 )
                 add(
                     f"{kind}, batch {batch}, {way}",
@@ -669,19 +712,21 @@ def ways(here: Here, kind: str) -> None:
                     "images/s",
                     note=f"{found.step_s * 1e3:.2f} ms a step, set up in {found.setup_s:.1f} s, a member of "
                     f"700,000 x 80 in {MEMBER_IMAGES / batch * found.step_s / 60:.0f} min",
+                    of={"what": "way", "kind": kind, "batch": batch, "way": way, "agrees": agrees}
+                    | {"setup_s": found.setup_s, "step_s": found.step_s},
                 )
             module.N_TIMED = n_timed
             if here.gpu:
                 torch.cuda.empty_cache()
     with here.book.guard(f"{kind}, one batch in memory"):
-        rate = _limit(here, kind, here.pick(8, 128))
         add(
-            f"{kind}, batch {here.pick(8, 128)}, limit: steps on one batch, as fast as these ways go",
-            rate,
+            f"{kind}, batch {here.batch}, limit: steps on one batch, as fast as these ways go",
+            _limit(here, kind, here.batch),
             "images/s",
+            of={"what": "limit", "kind": kind, "batch": here.batch},
         )
     with here.book.guard(f"{kind}, auto"):
-        batch = here.pick(8, 128)
+        batch = here.batch
         one = _trainer(here, kind, batch, batch * here.pick(3, 800))
         started = time.monotonic()
         way, steps = one._measured()
@@ -689,6 +734,7 @@ def ways(here: Here, kind: str) -> None:
             f"{kind}, batch {batch}, chosen by measuring",
             way,
             note=f"{time.monotonic() - started:.0f} s; {kind} compiled from a cache",
+            of={"what": "chosen", "kind": kind, "batch": batch},
         )
         del steps
         own = one.settings.model_copy(update={"epochs": 2})
@@ -776,7 +822,11 @@ def stream(here: Here) -> None:
     from stronglens.networks.resident import load_resident
     from stronglens.networks.streamed import stream_samples
     from stronglens.settings.preprocess import PreprocessSettings
+    from stronglens.settings.train import TrainSettings
+    from stronglens.training import trainer as module
+    from stronglens.training.trainer import Trainer
 
+    module.N_TIMED = here.pick(2, module.N_TIMED)
     packed, samples_of = here.packed(here.pick(8, 1000))
     settings, samples = PreprocessSettings(smoothing="gaussian"), samples_of()
     order = torch.randperm(len(samples), device=here.device)
@@ -797,6 +847,12 @@ def stream(here: Here) -> None:
 
             rate = here.rate(through, len(samples))
             here.book.add(f"images of an epoch, {name}, batches of {batch}", rate, "images/s")
+            with here.book.guard(f"steps on {name} images, batch {batch}"):
+                own = TrainSettings(batch_size=min(batch, len(samples)), epochs=80, precision=PRECISION)
+                network = here.network("atto", drop_path=0.1)
+                found, _ = Trainer(network, loaded, resident, own, 1).measure("whole")
+                rate = own.batch_size / found.step_s
+                here.book.add(f"atto, whole steps on {name} images, batch {batch}", rate, "images/s")
 
 
 def shared(here: Here) -> None:
@@ -823,11 +879,11 @@ def worker(here: Here, start: str) -> None:
     from stronglens.training import trainer as module
 
     module.N_TIMED = here.pick(2, 1000)
-    one = _trainer(here, "atto", here.pick(8, 128), here.pick(24, 128 * 500))
+    one = _trainer(here, "atto", here.batch, here.pick(24, 128 * 500))
     one.measure("whole")
     time.sleep(max(0.0, float(start) - time.monotonic()))
     found, _ = one.measure("whole")
-    print(f"RATE {here.pick(8, 128) / found.step_s}", flush=True)
+    print(f"RATE {here.batch / found.step_s}", flush=True)
 
 
 def naive(here: Here) -> None:
@@ -858,7 +914,8 @@ def naive(here: Here) -> None:
     epoch()
     here.sync()
     rate = len(files) / (time.perf_counter() - started)
-    here.book.add("atto, data loader on FITS files, eager", rate, "images/s")
+    of = {"what": "naive", "kind": "atto"}
+    here.book.add("atto, data loader on FITS files, eager", rate, "images/s", of=of)
 
 
 if __name__ == "__main__":

@@ -207,6 +207,40 @@ def test_the_first_try_is_a_config_of_the_challenge_with_lists() -> None:
     assert config.models["atto"].seeds == [42, 101]
 
 
+# Tests
+
+
+def named_tests(page: Path) -> list[tuple[str, str, str]]:
+    """Folder, file and function of every test that a page names, in any block or line."""
+    found = re.findall(r"((?:[\w-]+/)*)(test_\w+\.py)(?:::(test_\w+))?", page.read_text())
+    return [(folder, name, function) for folder, name, function in found]
+
+
+@cache
+def functions_of(test: Path) -> set[str]:
+    return {node.name for node in ast.walk(ast.parse(test.read_text())) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tests_on_the_pages_exist(page: Path) -> None:
+    """The file once, in the folder that is named, and the function in it."""
+    tests = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "plugins").rglob("test_*.py")]
+    wrong = []
+    for folder, name, function in named_tests(page):
+        files = [test for test in tests if str(test).endswith(f"/{folder}{name}")]
+        if len(files) != 1 or (function and function not in functions_of(files[0])):
+            wrong.append(f"{folder}{name}::{function}: in {len(files)} files")
+    assert not wrong
+
+
+def test_the_page_of_attacks_names_a_test_in_every_line() -> None:
+    page = (ROOT / "docs" / "RELIABILITY.md").read_text()
+    tables = re.findall(r"^\| fault .*\n\|[-|]+\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
+    lines = [line for table in tables for line in table.splitlines()]
+    assert len(lines) > 60
+    assert [line for line in lines if "test_" not in line.rpartition(" | ")[2]] == []
+
+
 # Messages
 
 

@@ -1,4 +1,6 @@
-"""The library's packages import one another in one direction, in the order of the architecture page."""
+"""The library's packages import one another in one direction, in the order of the architecture page, and unit
+tests lie as they do.
+"""
 
 import ast
 import re
@@ -6,6 +8,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "src" / "stronglens"
+TESTS = ROOT / "tests"
+
+SUBJECTS = {
+    "finder/test_capsule.py": "making, checking and opening capsules",
+    "packing/test_packed_tiles.py": "packing from tiles",
+    "reporting/test_figures.py": "what the figures of all packages share",
+    "sources/test_broken_sources.py": "sources with faults, of all kinds",
+    "sources/test_kinds_of_source.py": "one set from every kind of source",
+    "training/test_round_trips.py": "trips between GPU and CPU in a training",
+}
+"""Unit tests of no single module. Whatever else is tested with the whole workflow lies in tests/project."""
 
 
 def imports() -> dict[str, set[str]]:
@@ -44,3 +57,65 @@ def test_a_package_imports_only_those_above_it() -> None:
 def test_every_package_says_what_it_is_for() -> None:
     for package in documented():
         assert ast.get_docstring(ast.parse((LIBRARY / package / "__init__.py").read_text())), package
+
+
+def test_each_module_logs_under_its_own_name() -> None:
+    """`log = logging.getLogger(__name__)` and no other way; handlers belong to the whole library."""
+    wrong = []
+    for path in LIBRARY.rglob("*.py"):
+        name = path.relative_to(LIBRARY).as_posix()
+        allowed = {"__name__"} | (
+            {"'stronglens'"} if name in {"running/cli.py", "running/progress.py"} else set()
+        )
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) == "logging.Logger":
+                wrong.append(f"{name}: passes a logger on")
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "logging.getLogger":
+                named = ast.unparse(node.args[0])
+                if named not in allowed and named.startswith("'stronglens"):
+                    wrong.append(f"{name}: {ast.unparse(node)}")
+            if isinstance(node, ast.Assign) and "getLogger(__name__)" in ast.unparse(node.value):
+                wrong += [f"{name}: {ast.unparse(node)}"] if ast.unparse(node.targets[0]) != "log" else []
+    assert not wrong
+
+
+def test_what_makes_a_deviation_a_sigma_is_one_constant() -> None:
+    found = [
+        path.name
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and round(node.value, 3) == 1.483
+    ]
+    assert found == ["cutout_statistics.py"]
+
+
+def test_names_that_other_libraries_keep_to_themselves_are_not_used() -> None:
+    """Of Optuna and PyTorch; those of Snakemake have a file of their own (test_rules.py)."""
+    private = re.compile(r"\b(torch|optuna)(\.\w+)*\._(?!_)\w+|\._trial_id\b|\bstudy\._\w+")
+    files = [path for folder in ("src", "benchmarks", "plugins") for path in (ROOT / folder).rglob("*.py")]
+    assert not {str(path): found.group() for path in files if (found := private.search(path.read_text()))}
+
+
+def test_unit_tests_lie_as_the_library_does() -> None:
+    """tests/unit/PACKAGE/test_MODULE.py: so one finds the tests of a module by its name."""
+    strays = []
+    for test in (TESTS / "unit").rglob("*.py"):
+        name = str(test.relative_to(TESTS / "unit"))
+        module = LIBRARY / test.parent.relative_to(TESTS / "unit") / test.name.removeprefix("test_")
+        if not (module.exists() or name in SUBJECTS):
+            strays.append(name)
+    assert strays == []
+
+
+def test_every_package_has_tests() -> None:
+    """But for the settings: each is tested where it is used, and all together as the config."""
+    tested = {test.parent.name for test in (TESTS / "unit").glob("*/test_*.py")}
+    assert set(documented()) - tested == {"settings"}
+
+
+def test_what_helps_tests_has_names_of_its_own() -> None:
+    """Helpers, modules of the library and steps are imported side by side."""
+    helpers = {path.stem for folder in ("helpers", "browser") for path in (TESTS / folder).glob("*.py")}
+    steps = {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
+    modules = {path.stem for path in LIBRARY.rglob("*.py")} | {path.name for path in LIBRARY.iterdir()}
+    assert helpers & (steps | modules) == set()

@@ -8,7 +8,7 @@ from typing import Literal
 from stronglens.running.cli import Command, run
 from stronglens.running.gpu_lock import claim_gpu
 from stronglens.running.threads import spin_briefly
-from stronglens.settings.predict import PredictSettings
+from stronglens.settings.member import PredictSettings
 
 
 class Predict(Command):
@@ -38,8 +38,8 @@ class Predict(Command):
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
     compile: Literal["auto", "always", "graphs", "never"] = "auto"
-    """Whether to compile the network: about twice as fast, after a minute. auto: if it saves time; graphs:
-    with CUDA graphs on a GPU, which has not been measured."""
+    """Whether to compile the network: about twice as fast, after a minute. auto: where that saves time,
+    estimated on a CPU, measured on a GPU; graphs: with CUDA graphs on a GPU, which has not been measured."""
     settings: PredictSettings = PredictSettings()
     """How the member is applied."""
 

@@ -33,8 +33,8 @@ class Train(Command):
     """Threads on a CPU; all cores if not given."""
     compile: Literal["auto", "always", "graphs", "whole", "whole_compiled", "never"] = "auto"
     """How steps are taken. auto: on a GPU the fastest way, found by measuring; on a CPU compiled, about twice
-    as fast after a minute, if it saves time. always: compiled; graphs: compiled, with CUDA graphs on a GPU;
-    whole, whole_compiled: the whole step as one CUDA graph there."""
+    as fast after a minute, where that saves time by estimate. always: compiled; graphs: compiled, with CUDA
+    graphs on a GPU; whole, whole_compiled: the whole step as one CUDA graph there."""
     resident: Literal["auto", "always", "never"] = "auto"
     """Whether the samples live on the device, instead of being streamed to it. auto: where they fit."""
     choices: Path | None = None

@@ -1,38 +1,110 @@
-"""Compiled networks: the same results in less time, where that pays back the time of compiling."""
+"""Compiled networks: the same results in less time, where that is worth the time of compiling."""
 
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from stronglens.networks.device import check_after, compute_a_little, first_line
 from stronglens.networks.precision import autocast
+from stronglens.networks.ways import Candidate, Measured, choose
+
+log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
 """Takes images of shape (n, n_channels, height, width), gives outputs of shape (n, n_outputs): the logit
 first."""
 
 Compile = Literal["auto", "always", "graphs", "whole", "whole_compiled", "never"]
-"""auto: on a GPU the fastest way of all, found by measuring; on a CPU compiled where that pays. always:
+"""auto: on a GPU the fastest way of all, found by measuring; on a CPU compiled where that saves time, by
+estimate. always:
 compiled. graphs: compiled, and on a GPU replayed as CUDA graphs. whole, whole_compiled: a whole step of
 training, not only the network, replayed as one CUDA graph."""
 
-PAYS_FROM_SAMPLES = 50_000
-"""So many samples through a network are worth compiling it.
-
-Measured: convnextv2_atto, rates are medians of 5. Two AVX2 cores: for learning, compiling takes 71 s and
-gives 244 images/s instead of 170, paid back by 40,000 images; for prediction 35 s, and 1,086 instead of 629,
-by 52,000. Two AVX-512 cores: 44 s, 769 and 540, by 81,000; 21 s, 3,172 and 1,074, by 35,000.
-One fixed number all the same: equal runs make equal choices and give equal bytes.
-"""
+EAGER, COMPILED = Candidate("eager", "eager"), Candidate("compiled", "compiled")
+"""Ways to run a network on a CPU."""
 
 
-def pays(choice: Compile, n_samples: int) -> bool:
-    """Whether a network should be compiled that so many samples, epochs counted, are going to pass."""
-    return choice in ("always", "graphs") or (choice == "auto" and n_samples >= PAYS_FROM_SAMPLES)
+@dataclass(frozen=True)
+class Rates:
+    """Of convnextv2_atto on two threads: seconds to compile it, images/s eager and compiled."""
+
+    compile_s: float
+    eager: float
+    compiled: float
+
+
+LEARNING, LOOKING = Rates(56.0, 303.0, 433.0), Rates(27.0, 822.0, 1856.0)
+"""Measured: geometric means over two machines, medians of 5. Two AVX2 cores: learning 71 s, 170 and 244;
+prediction 35 s, 629 and 1,086. Two AVX-512 cores: 44 s, 540 and 769; 21 s, 1,074 and 3,172."""
+_ATTO_FLOP, _ATTO_LAYERS, _THREADS = 26.2e6, 137, 2
+"""What these were measured with: operations for an image of 41 pixels, layers, threads."""
+
+
+def estimated(
+    network: nn.Module, image_shape: tuple[int, int, int], *, learn: bool, n_threads: int
+) -> dict[str, Measured]:
+    """What `EAGER` and `COMPILED` are thought to cost on a CPU: seconds of set-up, and seconds an image.
+
+    Parameters
+    ----------
+    network : Module
+        It is shown one empty image, and stays as it is.
+    image_shape : tuple of int
+        (n_channels, height, width).
+    learn : bool
+        Whether it is to learn; else it only predicts.
+    n_threads : int
+        Threads that compute.
+
+    Notes
+    -----
+    Estimated, and not measured as on a GPU: by the clock equal runs would make unequal choices, and a CPU
+    is to give equal bytes again. Time for an image is taken to grow with its operations (of convolutions and
+    products), time to compile with the number of layers.
+    """
+    rates = LEARNING if learn else LOOKING
+    layers = sum(not list(module.children()) for module in network.modules())
+    atto_images = n_operations(network, image_shape) / _ATTO_FLOP * _THREADS / n_threads
+    return {
+        EAGER.name: Measured(0.0, atto_images / rates.eager),
+        COMPILED.name: Measured(rates.compile_s * layers / _ATTO_LAYERS, atto_images / rates.compiled),
+    }
+
+
+def worth_compiling(
+    choice: Compile, network: nn.Module, image_shape: tuple[int, int, int], n_images: int, *, learn: bool
+) -> bool:
+    """Whether to compile a network for so many images, epochs counted: by demand, or on a CPU by estimate.
+
+    On a GPU by demand alone: what is fastest there is measured. For the other parameters see `estimated`.
+    """
+    if choice != "auto":
+        return choice in ("always", "graphs")
+    if next(network.parameters()).device.type != "cpu":
+        return False
+    costs = estimated(network, image_shape, learn=learn, n_threads=torch.get_num_threads())
+    return choose((EAGER, COMPILED), costs.__getitem__, n_images).name == COMPILED.name
+
+
+def n_operations(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Additions and multiplications of a network's convolutions and products for one image; runs it on a CPU.
+
+    `image_shape` is (n_channels, height, width).
+    """
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros((1, *image_shape)))
+    finally:
+        network.train(was_training)
+    return int(counter.get_total_flops())
 
 
 def compiled(
@@ -157,4 +229,4 @@ def _fall_back(error: Exception, device: torch.device, probe: Callable[[torch.de
 @functools.cache
 def _say_once(message: str) -> None:
     """Training compiles for learning and for scoring: both fail for the same reason."""
-    logging.getLogger("stronglens").warning(message)
+    log.warning(message)

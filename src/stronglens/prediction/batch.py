@@ -2,13 +2,17 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from stronglens.networks.compiled import Forward, compiled
+from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.precision import autocast
 from stronglens.networks.ways import Candidate, ChoiceFile, Measured, choose, in_words
+
+log = logging.getLogger(__name__)
 
 BATCH_SIZE = 512
 """On a CPU, and where equal bytes are asked for."""
@@ -29,8 +33,10 @@ def fastest_batch(
     dtype: torch.dtype | None,
     n_images: int,
     kept: ChoiceFile,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
     *,
     may_compile: bool = True,
+    probe: Callable[[torch.device], None] = compute_a_little,
 ) -> tuple[int, Forward | None]:
     """Find the batch that is predicted fastest, and whether it is worth compiling the network for it.
 
@@ -43,13 +49,17 @@ def fastest_batch(
     device : torch.device
         Where it runs.
     dtype : torch.dtype or None
-        See `stronglens.networks.device.autocast`.
+        See `stronglens.networks.precision.autocast`.
     n_images : int
         How many are going to be predicted.
     kept : ChoiceFile
         Where jobs share their choice.
+    batch_sizes : sequence of int
+        What is tried.
     may_compile : bool
         Whether compiling is tried.
+    probe : callable
+        Shows after a failure whether the device still works.
 
     Returns
     -------
@@ -57,10 +67,15 @@ def fastest_batch(
         Samples at once.
     forward : callable or None
         The network compiled for them, or None.
+
+    Raises
+    ------
+    LostDeviceError
+        The GPU does not answer any more.
     """
     network.eval()
     generator = torch.Generator(device).manual_seed(1)
-    sizes = {str(size): size for size in BATCH_SIZES}
+    sizes = {str(size): size for size in batch_sizes}
     candidates = [Candidate(name, f"batches of {name}") for name in sizes]
     if may_compile:
         # Measured: H100, slow CPU cores: 20 to 45 s.
@@ -73,6 +88,13 @@ def fastest_batch(
         return size, compiled(network, shape, device, dtype, learn=False) if how else network
 
     def measure(name: str) -> Measured:
+        try:
+            return tried(name)
+        except Exception as error:
+            check_after(error, device, probe)
+            raise
+
+    def tried(name: str) -> Measured:
         started = time.monotonic()
         size, forward = made(name)
         if "compiled" in name and forward is network:
@@ -80,7 +102,7 @@ def fastest_batch(
         generator.manual_seed(1)
         images = torch.randn((size, *image_shape), generator=generator, device=device)
         with torch.inference_mode(), autocast(device, dtype):
-            probs = torch.sigmoid(forward(images)[: BATCH_SIZES[0], 0].float()).tolist()
+            probs = torch.sigmoid(forward(images)[: min(batch_sizes), 0].float()).tolist()
             setup_s, started = time.monotonic() - started, time.monotonic()
             for _ in range(N_TIMED):
                 outputs = forward(images)
@@ -91,7 +113,7 @@ def fastest_batch(
     name = kept.read()
     if name is None or name.split()[0] not in sizes:
         choice = choose(candidates, measure, n_images, FURTHEST)
-        logging.getLogger("stronglens").info("%s", in_words(choice, candidates, "images", 1))
+        log.info("%s", in_words(choice, candidates, "images", 1))
         name = kept.keep(choice)
     size, forward = (sizes[name.split()[0]], forwards[name]) if name in forwards else made(name)
     return size, None if forward is network else forward

@@ -9,8 +9,8 @@ from statistics import median
 from pydantic import ValidationError
 
 from stronglens.configuring.config import Config
-from stronglens.formats.artefact import read_json
 from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescription, TrainingResults
+from stronglens.formats.score_files import Metrics
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
@@ -23,8 +23,8 @@ SILENT_S = 180.0
 
 @dataclass(frozen=True)
 class Parts:
-    """Predictions of one member for one set of objects: how many parts are up to date, run, and will be
-    there in all; how many are older than the member's weights, and how many ended with an error.
+    """Predictions of one member for one set of objects: how many parts are up to date, are running, and will
+    be there in all; how many are older than the member's weights, and how many ended with an error.
     """
 
     n_done: int
@@ -340,7 +340,7 @@ def _ensemble(results: Path, name: str, predictions: Sequence[Path]) -> str:
         return f"ensemble   {name}: no t* yet"
     text = f"ensemble   {name}: t* = {float(threshold):.4f}"
     try:
-        scores = read_json(folder / HELDOUT / "metrics_test_ens.json")["global"]
+        scores = Metrics.read(folder / HELDOUT / "metrics_test_ens.json").of_all
     except InputError:
         return text
     auc, interval = scores["roc_auc"], scores.get("intervals", {}).get("roc_auc")

@@ -34,7 +34,7 @@ class Shape(Protocol):
 
     @property
     def reach_arcsec(self) -> float:
-        """Distance from the centre beyond which there is next to no light."""
+        """Half side of the box around the centre that is drawn."""
 
     def brightness(self, x: Floats, y: Floats) -> Floats:
         """Surface brightness per square arcsec at points in arcsec, of a total flux of 1."""
@@ -72,6 +72,7 @@ class Sersic:
 
     @property
     def reach_arcsec(self) -> float:
+        """Beyond it, not drawn, a disc has none of its light, index 2.5 has 2 % and index 4 has 6 %."""
         return 8 * self.half_light_arcsec
 
     def brightness(self, x: Floats, y: Floats) -> Floats:
@@ -215,6 +216,12 @@ def render(lights: Iterable[Light]) -> Floats:
     -------
     ndarray of float64, shape (5, N_FINE, N_FINE)
         Axes (band, y, x), counts in each fine pixel. What lies outside the grid is lost.
+
+    Notes
+    -----
+    A fine pixel has the brightness of its centre. For a steep core that is exact in the mean alone: with
+    the place of the core in its pixel the flux of a de Vaucouleurs profile of 0.5 arcsec scatters by 2.6 %,
+    of 0.8 arcsec by 1.8 %, that of a disc by less than 0.1 %. Lenses and non-lenses share these cores.
     """
     image = np.zeros((N_BANDS, N_FINE, N_FINE))
     axis = fine_axis()

@@ -14,7 +14,6 @@ import lzma
 import os
 import shutil
 import struct
-import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from stronglens.sources.files import FileReader
 from stronglens.sources.fits_image import LARGEST_FILE, unpacked
 from stronglens.sources.protocol import Entry
 from stronglens.sources.rejected import Rejected
+from stronglens.sources.tar_members import HEADER, NO_FILE, FromFile, FromStream, members_of, size_in
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 ENDINGS = (*TAR_ENDINGS, ".zip")
@@ -37,13 +37,13 @@ BETWEEN = "::"
 
 _Opener = Callable[[IO[bytes]], Any]
 _OPENERS: dict[bytes, _Opener] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-_BROKEN = (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, ValueError)
+_BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, struct.error, ValueError)
 _FIRST_READ = 24_576  # holds an ordinary member
-_TAR_HEADER = 512
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _LOCAL = struct.Struct("<4s5H3I2H")
 _STORED, _DEFLATED = 0, 8
 _IN_64_BITS = 0xFFFFFFFF
+_MOST_COUNTED = 2**16
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ArchiveSource:
                     for name, place in _zip_members(file):
                         yield Entry(address + name, name, place=place)
                 elif self._unpacked == self.path:
-                    yield from _tar_entries(file, address)
+                    yield from _tar_entries(FromFile(file.fileno()), address)
                 else:
                     yield from self._unpack(file, address)
         except FileNotFoundError as error:
@@ -117,13 +117,13 @@ class ArchiveSource:
     def _unpack(self, file: IO[bytes], address: str) -> Iterator[Entry]:
         with _OPENERS[self._program](file) as stream:
             if self.scratch is None:
-                yield from _tar_entries(io.BufferedReader(stream, 2**20), address, seekable=False)
+                yield from _tar_entries(FromStream(io.BufferedReader(stream, 2**20)), address)
                 return
             self.scratch.mkdir(parents=True, exist_ok=True)
             with self._unpacked.open("wb") as copy:
                 shutil.copyfileobj(stream, copy, 2**22)
         with self._unpacked.open("rb") as copy:
-            yield from _tar_entries(copy, address)
+            yield from _tar_entries(FromFile(copy.fileno()), address)
 
     @cached_property
     def _descriptor(self) -> int:
@@ -134,9 +134,11 @@ class ArchiveSource:
         return {key: value for key, value in self.__dict__.items() if key != "_descriptor"}
 
     def _tar_member(self, place: int) -> bytes:
-        content = os.pread(self._descriptor, _FIRST_READ, place - _TAR_HEADER)
-        size = tarfile.TarInfo.frombuf(content[:_TAR_HEADER], "utf-8", "surrogateescape").size
-        return self._rest(content[_TAR_HEADER : _TAR_HEADER + size], place, size)
+        if place < 0:
+            raise Rejected("unreadable", NO_FILE[place])
+        content = os.pread(self._descriptor, _FIRST_READ, place - HEADER)
+        size = size_in(content)
+        return self._rest(content[HEADER : HEADER + size], place, size)
 
     def _rest(self, start: bytes, place: int, size: int) -> bytes:
         if size > LARGEST_FILE:
@@ -198,20 +200,18 @@ class ArchiveSource:
         return b"".join(pieces), int.from_bytes(checksum, "little")
 
 
-def _tar_entries(file: IO[bytes], address: str, *, seekable: bool = True) -> Iterator[Entry]:
-    with tarfile.open(fileobj=file, mode="r:" if seekable else "r|", errorlevel=1) as members:
-        for member in members:
-            if not member.isdir():
-                name = member.name if member.isreg() and not member.issparse() else f"{member.name}/"
-                yield Entry(address + name, name, place=member.offset_data)
-            vars(members)["members"] = []  # it would keep a million
+def _tar_entries(tar: FromFile | FromStream, address: str) -> Iterator[Entry]:
+    for name, place in members_of(tar):
+        yield Entry(address + name, name, "", "", place)
 
 
 def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
     """Names and places of members, from the directory at the end of a zip file, of which no more is kept."""
-    n_members, start = _zip_directory(file)
+    n_members, start, n_bytes = _zip_directory(file)
     file.seek(start)
-    for _ in range(n_members):
+    n_found = 0
+    while file.tell() < start + n_bytes:
+        n_found += 1
         fields = _CENTRAL.unpack(file.read(_CENTRAL.size))
         if fields[0] != b"PK\1\2":
             raise ValueError("a broken directory of the zip file")
@@ -225,6 +225,8 @@ def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
             yield name, place
         elif size:
             raise ValueError(f"a folder with content, {name!r}")
+    if n_found % _MOST_COUNTED != n_members % _MOST_COUNTED:  # old writers count 65,536 as 0
+        raise ValueError(f"{n_found} members in its directory, which states {n_members}")
 
 
 def _place_in_64_bits(extra: bytes, sizes: tuple[int, int]) -> int:
@@ -237,8 +239,8 @@ def _place_in_64_bits(extra: bytes, sizes: tuple[int, int]) -> int:
     raise ValueError("a directory of the zip file without a place")
 
 
-def _zip_directory(file: IO[bytes]) -> tuple[int, int]:
-    """Number of members, and where their directory begins."""
+def _zip_directory(file: IO[bytes]) -> tuple[int, int, int]:
+    """Number of members, where their directory begins, and its bytes."""
     end = file.seek(0, io.SEEK_END)
     tail_at = max(0, end - 65_557 - 20)
     file.seek(tail_at)
@@ -246,10 +248,10 @@ def _zip_directory(file: IO[bytes]) -> tuple[int, int]:
     at = tail.rfind(b"PK\5\6")
     if at < 0:
         raise ValueError("no directory at its end: no zip file, or a truncated one")
-    *_, n_members, _, start, _ = struct.unpack_from("<4s4H2IH", tail, at)
+    *_, n_members, n_bytes, start, _ = struct.unpack_from("<4s4H2IH", tail, at)
     locator = at - 20
     if locator >= 0 and tail[locator : locator + 4] == b"PK\6\7":
         file.seek(struct.unpack_from("<Q", tail, locator + 8)[0])
         record = struct.unpack("<4sQ2H2I4Q", file.read(56))
-        n_members, start = record[7], record[9]
-    return n_members, start
+        n_members, n_bytes, start = record[7:10]
+    return n_members, start, n_bytes

@@ -11,11 +11,13 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from stronglens.running.errors import InputError
+from stronglens.sources.columns import text_of
 
 BATCH_ROWS = 2**18
 """Rows that are held at once: names and positions of as many objects take some 50 MB."""
 
 _CSV_BYTES = 2**26
+_CSV_START = 2**20
 
 
 def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -45,15 +47,17 @@ def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         yield from _READERS[kind](path, columns)
 
 
-def column_names(path: Path, wanted: Sequence[str]) -> None:
-    """See whether a catalogue has columns, without reading it.
+def columns_in(path: Path) -> list[str]:
+    """The names of a table's columns, without reading its rows (but for VOTable).
 
     Raises
     ------
     InputError
-        As `read_catalogue`.
+        The file is missing or no such table.
     """
-    next(read_catalogue(path, wanted), None)
+    kind = _kind_of(path)
+    with _reading(path, kind):
+        return _NAMES[kind](path)
 
 
 def _kind_of(path: Path) -> str:
@@ -89,6 +93,11 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
 
 
 def _refuse_missing(path: Path, columns: Sequence[str], found: Sequence[str]) -> None:
+    twice = [name for name in columns if found.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"{path}: expected one column {twice[0]}, found {found.count(twice[0])}; rename the others"
+        )
     missing = [name for name in columns if name not in found]
     if missing:
         raise InputError(
@@ -109,6 +118,15 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield from _pieces(pa.Table.from_batches([batch]).select(list(columns)))
 
 
+def _csv_names(path: Path) -> list[str]:
+    with csv.open_csv(path, read_options=csv.ReadOptions(block_size=_CSV_START)) as reader:
+        return list(reader.schema.names)
+
+
+def _parquet_names(path: Path) -> list[str]:
+    return list(parquet.read_schema(path).names)
+
+
 def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     with parquet.ParquetFile(path, pre_buffer=False) as file:
         _refuse_missing(path, columns, file.schema_arrow.names)
@@ -116,42 +134,71 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch]).select(list(columns))
 
 
-def _read_fits(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+@contextmanager
+def _fits_table(path: Path) -> Iterator[Any]:
     from astropy.io import fits  # noqa: PLC0415 - takes long to load
 
     with fits.open(path, memmap=not path.name.lower().endswith(".gz")) as hdus:
         table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
         if table is None:
             raise InputError(f"{path}: expected a FITS table, found none in {len(hdus)} HDUs")
+        yield table
+
+
+def _fits_names(path: Path) -> list[str]:
+    with _fits_table(path) as table:
+        return list(table.columns.names)
+
+
+def _read_fits(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    with _fits_table(path) as table:
         _refuse_missing(path, columns, table.columns.names)
         for start in range(0, len(table.data), BATCH_ROWS):
             rows = table.data[start : start + BATCH_ROWS]
-            yield pa.table({name: _column(rows[name], table.columns[name].unit) for name in columns})
+            yield pa.table({name: _fits_column(rows, table.columns[name]) for name in columns})
+
+
+def _fits_column(rows: Any, column: Any) -> pa.Array:
+    values = rows[column.name]
+    stored = rows.view(np.ndarray)[column.name]
+    undefined = None
+    if column.null is not None and stored.dtype.kind in "iu":
+        undefined = np.asarray(stored == column.null)
+    return _column(values, column.unit, undefined)
+
+
+def _votable(path: Path) -> Any:
+    from astropy.table import Table  # noqa: PLC0415 - takes long to load
+
+    return Table.read(path, format="votable", table_id=0, use_names_over_ids=True)
+
+
+def _votable_names(path: Path) -> list[str]:
+    return list(_votable(path).colnames)
 
 
 def _read_votable(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    from astropy.table import Table  # noqa: PLC0415 - takes long to load
-
-    table = Table.read(path, format="votable", table_id=0, use_names_over_ids=True)
+    table = _votable(path)
     _refuse_missing(path, columns, table.colnames)
-    whole = pa.table({name: _column(_with_nan(table[name]), table[name].unit) for name in columns})
-    yield from _pieces(whole)
+    whole = {
+        name: _column(np.ma.getdata(table[name]), table[name].unit, getattr(table[name], "mask", None))
+        for name in columns
+    }
+    yield from _pieces(pa.table(whole))
 
 
-def _with_nan(column: Any) -> Any:
-    """A column without a mask: NaN or "" where nothing is given."""
-    if getattr(column, "mask", None) is None or column.dtype.kind in "iu":
-        return column
-    return column.filled(np.nan if column.dtype.kind == "f" else "")
-
-
-def _column(values: Any, unit: str | None) -> pa.Array:
+def _column(values: Any, unit: Any, undefined: Any = None) -> pa.Array:
+    """A column, null where a mask says that nothing is given."""
     values = np.asarray(values)
+    if values.ndim > 1:
+        raise ValueError(f"expected one value a row, found {values.shape[1:]}")
+    undefined = None if undefined is None else np.broadcast_to(np.asarray(undefined), values.shape)
     if str(unit).strip().lower() in ("rad", "radian", "radians"):
         values = np.degrees(values.astype(np.float64))
     if values.dtype.kind in "SUO":
-        return pa.array([str(value).strip() for value in values.tolist()], pa.large_string())
-    return pa.array(values.astype(values.dtype.newbyteorder("=")))
+        texts = ["" if value is None else text_of(value) for value in values.tolist()]
+        return pa.array(texts, pa.large_string(), mask=undefined)
+    return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=undefined)
 
 
 def _pieces(table: pa.Table) -> Iterator[pa.Table]:
@@ -160,6 +207,7 @@ def _pieces(table: pa.Table) -> Iterator[pa.Table]:
 
 
 _READERS = {"CSV": _read_csv, "Parquet": _read_parquet, "FITS": _read_fits, "VOTable": _read_votable}
+_NAMES = {"CSV": _csv_names, "Parquet": _parquet_names, "FITS": _fits_names, "VOTable": _votable_names}
 
 
 def names_in(path: Path, column: str, table: pa.Table, first_row: int) -> list[str]:

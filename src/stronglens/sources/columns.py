@@ -7,6 +7,9 @@ from typing import Any
 
 from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS
+from stronglens.sources.sky import NOWHERE, Sky
+
+_MOST_SHOWN = 50
 
 _LABELS = {
     **LABELS,
@@ -26,12 +29,24 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
-def number_of(value: Any) -> float:
-    """A cell as a number; NaN where it is empty or none."""
+def coordinates_of(ra: Any, dec: Any, where: str) -> Sky:
+    """Right ascension and declination of two cells, in degrees; NaN where both are empty.
+
+    Raises
+    ------
+    InputError
+        One is empty alone, or they are no such numbers.
+    """
+    texts = text_of(ra), text_of(dec)
+    if texts == ("", ""):
+        return NOWHERE
     try:
-        return float(text_of(value))
+        sky = float(texts[0]), float(texts[1])
     except ValueError:
-        return math.nan
+        sky = NOWHERE
+    if not (abs(sky[0]) <= 360 and abs(sky[1]) <= 90):
+        raise InputError(f"{where}: expected ra and dec in degrees, found {texts[0]!r} and {texts[1]!r}")
+    return sky
 
 
 def label_of(value: Any, where: str) -> int:
@@ -49,16 +64,21 @@ def label_of(value: Any, where: str) -> int:
 
 
 def known_columns(found: Sequence[str], path: Path, needed: Sequence[str]) -> None:
-    """Refuse a table that lacks columns.
+    """Refuse a table that lacks columns, or has two of one name.
 
     Raises
     ------
     InputError
-        One is missing; the message says how to map its name.
+        One is missing; the message says how to map its name. Or there are two.
     """
-    missing = [name for name in needed if name not in found]
-    if missing:
-        raise InputError(
-            f"{path}: expected a column {missing[0]}, found {', '.join(found) or 'none'}; give the name "
-            f"it has there, for example columns: {{{missing[0]}: {found[0] if found else 'NAME'}}}"
-        )
+    for name in needed:
+        if name not in found:
+            shown = ", ".join(found[:_MOST_SHOWN]) or "none"
+            raise InputError(
+                f"{path}: expected a column {name}, found {shown}; give the name "
+                f"it has there, for example columns: {{{name}: {found[0] if found else 'NAME'}}}"
+            )
+        if found.count(name) > 1:
+            raise InputError(
+                f"{path}: expected one column {name}, found {found.count(name)}; rename the others"
+            )

@@ -5,22 +5,21 @@
 
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS, BucketSettings, PackSettings, located
 from stronglens.settings.domains import UNKNOWN
-from stronglens.settings.reading import PRESETS, ReadSettings
+from stronglens.sources.bands_found import MOST_EXAMPLES, BandsFound, Counted, bands_of
 from stronglens.sources.fits_layout import card_of
 from stronglens.sources.links import LinkFollower
 from stronglens.sources.names import (
-    NO_BAND,
+    FITS_NAME,
     Companion,
     CutoutName,
     NameParser,
@@ -33,8 +32,7 @@ from stronglens.sources.protocol import Entry, Source
 from stronglens.sources.rejected import Rejected
 from stronglens.sources.sky import NOWHERE, Sky
 
-_MOST_EXAMPLES = 10
-_NAMES_SHOWN = 3
+_MOST_SEEN = 1000
 
 
 class FoundFile(NamedTuple):
@@ -120,11 +118,6 @@ class Found:
     sources: list[Source]
 
 
-def bands_of(settings: PackSettings) -> list[str]:
-    """The bands a file can have, in the order in which they are packed."""
-    return [*settings.bands, NO_BAND]
-
-
 def places_of(settings: PackSettings) -> list[tuple[str, Path]]:
     """Bucket ("" in a set without labels) and source of each place where a data set lies."""
     labelled = settings.labelled is not None
@@ -155,7 +148,7 @@ def find_cutouts(
         configured band; two files claim to be the same band of the same object; the same file lies in two
         labelled buckets.
     """
-    bands = _BandsFound(settings)
+    bands = BandsFound(settings)
     buckets = _Buckets(settings)
     chosen = _Chosen(settings, buckets, part, n_parts)
     leftovers: list[Leftover] = []
@@ -175,11 +168,13 @@ def find_cutouts(
                     continue
                 if isinstance(why, UnknownBand | NotUnderstood):
                     bands.count_unknown(entry.name or entry.path, why)
+                if entry.name.endswith("/") and place.max_depth is None:
+                    _refuse_deep(entry.path)
                 leftovers.append(Leftover(entry.path, bucket, str(why)))
                 continue
             n_cutouts[-1] += len(names)
             for name in names:
-                bands.count(name, entry)
+                bands.count(name, entry, is_meant=place.name_pattern is not None)
                 chosen.take(entry, name, lines)
         lines.report()
     bands.refuse_unknown()
@@ -203,6 +198,10 @@ class _Chosen:
         self._buckets, self._part, self._n_parts = buckets, part, n_parts
         self._keys: dict[str, str] = {}  # one text an object, not one a file
         self._links = LinkFollower()
+        self._bucket_of: dict[int, int] = {}
+        self._stated: tuple[Any, ...] = ()
+        self._bucket, self._key, self._is_of_part = 0, "", False
+        self._sky = NOWHERE
         self.sources: list[Source] = []
         self.folders: list[set[str]] = []
         self.files: list[FoundFile] = []
@@ -212,27 +211,62 @@ class _Chosen:
         self.sources.append(source)
         self.folders.append(set())
         self._links = LinkFollower()
+        self._bucket_of = {}
+        self._stated = ()
 
     def take(self, entry: Entry, name: CutoutName, lines: "_WrongLines") -> None:
         """Take a cutout if it is of the part; a wrong line is left to `lines`."""
-        number = len(self.sources) - 1
-        bucket = self._buckets.of(number, entry)
-        key = self._buckets.key(bucket, name)
-        if self._n_parts > 1 and part_of(entry.part_key or key, self._n_parts) != self._part:
-            return
-        if entry.line and lines.is_wrong(entry):
+        stated = name.object, name.survey, entry.label, entry.domain, entry.part_key
+        if stated != self._stated:  # most are of the object of the one before
+            self._begin_object(entry, name)
+            self._stated = stated
+        if not self._is_of_part or (entry.line and lines.is_wrong(entry)):
             return
         path = real_path = entry.path
         if entry.is_link:
             path, real_path = self._links.follow(path)
         self.folders[-1].add(path.rpartition("/")[0])
-        key = self._keys.setdefault(key, key)
-        sky = NOWHERE if math.isnan(entry.ra) else (entry.ra, entry.dec)
+        if (entry.ra, entry.dec) != self._sky:  # one pair an object, not one a file
+            self._sky = NOWHERE if math.isnan(entry.ra) else (entry.ra, entry.dec)
         same = name.object if name.survey else ""
-        band = self._rank[name.band]
+        band, number = self._rank[name.band], len(self.sources) - 1
         self.files.append(
-            FoundFile(bucket, entry.order, key, band, path, real_path, entry.place, number, sky, same)
+            FoundFile(
+                self._bucket,
+                entry.order,
+                self._key,
+                band,
+                path,
+                real_path,
+                entry.place,
+                number,
+                self._sky,
+                same,
+            )
         )
+
+    def _begin_object(self, entry: Entry, name: CutoutName) -> None:
+        """What follows is of this object."""
+        self._bucket = self._buckets.of(len(self.sources) - 1, entry)
+        if entry.label >= 0 or entry.domain:
+            self._refuse_another_bucket(entry, name)
+        key = self._buckets.key(self._bucket, name)
+        self._is_of_part = self._n_parts == 1 or part_of(entry.part_key or key, self._n_parts) == self._part
+        if self._is_of_part:
+            self._key = self._keys.setdefault(key, key)
+
+    def _refuse_another_bucket(self, entry: Entry, name: CutoutName) -> None:
+        other = self._bucket_of.setdefault(hash((name.object, name.survey)), self._bucket)
+        if other != self._bucket:
+            both = [
+                f"label {one.label} in domain {one.domain}"
+                for one in (self._buckets.found[number] for number in (other, self._bucket))
+            ]
+            raise InputError(
+                f"{entry.path}: expected one label and domain in all rows of an object, found "
+                f"{' and '.join(both)} for {name.object!r}; correct the rows, or give "
+                "the objects different ids"
+            )
 
 
 def _names_of(entry: Entry, parser: NameParser, reading: "_HeaderBands") -> list[CutoutName]:
@@ -337,28 +371,12 @@ def part_of(key: str, n_parts: int) -> int:
     return int.from_bytes(digest, "big") % n_parts
 
 
-class _Counted:
-    """How many there are of something, and the first of them."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.first: list[str] = []
-
-    def add(self, text: str) -> None:
-        self.n += 1
-        if len(self.first) < _MOST_EXAMPLES:
-            self.first.append(text)
-
-    def shown(self) -> str:
-        return ", ".join(repr(name) for name in self.first[:_NAMES_SHOWN])
-
-
 class _WrongLines:
     """Lines of a list file that name no file, or one that is no cutout."""
 
     def __init__(self, source: Path) -> None:
         self._source = source
-        self._missing, self._others = _Counted(), _Counted()
+        self._missing, self._others = Counted(), Counted()
 
     def is_wrong(self, entry: Entry, no_cutout: NotACutout | None = None) -> bool:
         """Whether a line is wrong, the name of its file being no cutout's or right; if so, remember it."""
@@ -376,7 +394,7 @@ class _WrongLines:
             ("FITS cutout", "name something else", self._others),
         ):
             if lines.n:
-                more = f" and {lines.n - _MOST_EXAMPLES} more" if lines.n > _MOST_EXAMPLES else ""
+                more = f" and {lines.n - MOST_EXAMPLES} more" if lines.n > MOST_EXAMPLES else ""
                 raise InputError(
                     f"{self._source}: expected a {expected} in every line, found {lines.n} that {found}: "
                     + "; ".join(lines.first)
@@ -384,97 +402,28 @@ class _WrongLines:
                 )
 
 
-def _patterns_of(names: list[str], bands: Sequence[str]) -> Iterator[str]:
-    """Patterns that read a name as an object, and as band one of the words around it."""
-    for name in names:
-        stem = name.rpartition("/")[2].partition(".")[0]
-        for band in bands:
-            for match in re.finditer(
-                rf"(?<![A-Za-z0-9]){re.escape(band)}(?![A-Za-z0-9])", stem, re.IGNORECASE
-            ):
-                before, after = stem[: match.start()], re.escape(stem[match.end() :])
-                if before:
-                    yield rf"(?P<object>.+){re.escape(before[-1])}(?P<band>[A-Za-z0-9]+){after}"
-                elif len(stem) > match.end():
-                    yield rf"(?P<band>[A-Za-z0-9]+){re.escape(stem[match.end()])}(?P<object>.+)"
+def _refuse_deep(folder: str) -> None:
+    """Refuse a folder that is too deep to be looked into, if cutouts lie in it.
 
-
-def _remember(names: list[str], name: str) -> None:
-    if name and len(names) < _NAMES_SHOWN:
-        names.append(name)
-
-
-class _BandsFound:
-    """The bands that the names in all places of a set state: too many, too few, or none."""
-
-    def __init__(self, settings: PackSettings) -> None:
-        self._settings = settings
-        self._parser = NameParser(settings.bands)
-        self._n_of_band = dict.fromkeys(bands_of(settings), 0)
-        self._unknown, self._bare, self._bare_with_band = _Counted(), _Counted(), _Counted()
-        self._paths_of_bare: list[str] = []
-        self._paths_of_unknown: list[str] = []
-        self._understood = ""
-
-    def count(self, name: CutoutName, entry: Entry) -> None:
-        self._n_of_band[name.band] += 1
-        if name.band == NO_BAND:
-            self._bare.add(name.object)
-            _remember(self._paths_of_bare, entry.name)
-            if self._parser.bands_within(name.object):
-                self._bare_with_band.add(name.object)
-
-    def count_unknown(self, name: str, why: NotACutout) -> None:
-        self._unknown.add(name.rpartition("/")[2])
-        _remember(self._paths_of_unknown, name)
-        self._understood = self._understood or str(why)
-
-    def refuse_unknown(self) -> None:
-        if self._unknown.n:
-            raise InputError(
-                f"{self._wanted('files of the configured bands alone')}, found {self._unknown.n} of others, "
-                f"such as {self._unknown.shown()} ({self._understood}); {self._hint(self._paths_of_unknown)}"
+    Raises
+    ------
+    InputError
+        They do; whether they are meant is for the config to say.
+    """
+    if folder.rstrip("/").rpartition("/")[2].startswith("."):
+        return
+    try:
+        with os.scandir(folder) as entries:
+            found = next(
+                (one.name for one in islice(entries, _MOST_SEEN) if FITS_NAME.search(one.name)), None
             )
-
-    def refuse_missing(self) -> None:
-        """Refuse a set of several bands in which some files have none, or no file has some of them."""
-        n_bare, n = self._bare.n, sum(self._n_of_band.values())
-        if n_bare and (n_bare < n or self._bare_with_band.n):
-            examples = self._bare_with_band if n_bare == n else self._bare
-            raise InputError(
-                f"{self._wanted('names that end in a configured band')}, such as "
-                f"NAME_{self._settings.bands[0]}.fits, found {n_bare} of {n} that do not, such as "
-                f"{examples.shown()} (of which the whole name was taken for the object); "
-                f"{self._hint(self._paths_of_bare)}"
-            )
-        missing = [band for band in self._settings.bands if not self._n_of_band[band]]
-        if missing and not n_bare:
-            raise InputError(
-                f"{self._wanted('files of each configured band')}, found none of {', '.join(missing)} among "
-                f"{n}; add files (NAME_{missing[0]}.fits), or take the band out of data.bands"
-            )
-
-    def _hint(self, names: list[str]) -> str:
-        """The line to write, for names that are not understood."""
-        # Patterns with folders last: they read the band in almost any name.
-        presets = sorted(PRESETS, key=lambda name: "folder" in name)
-        for pattern in [*presets[:-2], *_patterns_of(names[:1], self._settings.bands), *presets[-2:]]:
-            parser = NameParser(self._settings.bands, ReadSettings(name_pattern=pattern))
-            try:
-                read = [parser.parse(name) for name in names]
-            except NotACutout:
-                continue
-            if read and pattern != "challenge":
-                line = pattern if pattern in PRESETS else f"'{pattern}'"
-                return f"write name_pattern: {line}, which reads {read[0].object} in band {read[0].band}"
-        return (
-            "write how names state both (name_pattern); or, if headers say the band, band_keyword: FILTER; "
-            "if these files are not wanted, ignore_pattern; if their band is, add it to data.bands; if all "
-            "are in one band, configure that band alone (data.bands)"
+    except OSError:
+        return
+    if found is not None:
+        raise InputError(
+            f"{folder}: expected FITS files at most one folder deep, found {found!r}; write "
+            "max_depth: 2 (or more) to look into such folders, or max_depth: 1 to leave them out"
         )
-
-    def _wanted(self, what: str) -> str:
-        return f"{self._settings.dataset}: expected {what} ({', '.join(self._settings.bands)})"
 
 
 def _refuse_empty(settings: PackSettings, n_cutouts: list[int], leftovers: list[Leftover]) -> None:
@@ -496,18 +445,25 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
     """Of paths that lead to one file only the first; two files for one band of an object are an error."""
     last: FoundFile | None = None
     clashes: list[str] = []
-    n_clashes = 0
+    n_clashes, hint = 0, ""
     for file in files:
         if last is None or (file.bucket, file.object, file.band) != (last.bucket, last.object, last.band):
             last = file
             yield file
         elif (file.real_path, file.place) != (last.real_path, last.place):
             n_clashes += 1
-            if n_clashes <= _MOST_EXAMPLES:
+            if last.path.rpartition("/")[0] != file.path.rpartition("/")[0]:
+                hint = (
+                    "; if their folders are the objects, write name_pattern: folder_per_object "
+                    "(OBJECT/BAND) or folder_per_object_and_survey (OBJECT/SURVEY_BAND)"
+                )
+            if n_clashes <= MOST_EXAMPLES:
                 clashes.append(f"{last.path!r} and {file.path!r} (object {file.object})")
     if n_clashes:
         raise InputError(
-            f"expected one file for each band of an object, found {n_clashes} more: " + "; ".join(clashes)
+            f"expected one file for each band of an object, found {n_clashes} more: "
+            + "; ".join(clashes)
+            + hint
         )
 
 
@@ -519,6 +475,6 @@ def _refuse_contradictions(files: Iterable[FoundFile], buckets: Sequence[FoundBu
             f"expected each file in one bucket, found {len(twice)} in two: "
             + "; ".join(
                 f"{a[2]!r} in {buckets[a[1]].name} and {b[2]!r} in {buckets[b[1]].name}"
-                for a, b in twice[:_MOST_EXAMPLES]
+                for a, b in twice[:MOST_EXAMPLES]
             )
         )

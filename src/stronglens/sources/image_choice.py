@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -136,6 +137,7 @@ def is_given(text: str) -> bool:
     return text.strip(_AROUND).lower() not in _NOT_GIVEN
 
 
+@lru_cache(1024)  # the bands of an object have one id
 def linking_id(text: str) -> str:
     """An id that links cutouts: "" for what surveys write where there is none, such as `N/A`, 0, -1 and -999.
 
@@ -148,6 +150,8 @@ def wrong_shape(shape: Sequence[int], size_px: int, fit: Fit = "refuse") -> Reje
     """The rejection of an image of another shape."""
     found = " x ".join(str(length) for length in shape) or "a single number"
     hint = "; band_axis says which axis of a cube counts its bands" if len(shape) == 3 else ""
+    if fit == "refuse" and len(shape) == 2 and min(shape) >= size_px:
+        hint = "; fit: crop takes the centre of larger ones"
     return Rejected("wrong shape", f"expected {wanted(size_px, fit)}, found {found}{hint}")
 
 

@@ -13,8 +13,10 @@ FITS_ENDING = r"\.((fits|fit|fts)(\.(gz|fz|bz2|xz|z|zip|zst))?|fz)"
 """Pattern, for any case of letters, of the end of a FITS file's name. Some of these the reader cannot unpack:
 such a file is a cutout that is rejected, not one that is never seen."""
 
-_FITS_ENDING = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
-_FILTERS = frozenset("ugrizy")
+FITS_NAME = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
+FILTERS = frozenset("ugrizy")
+"""Bands that are known in names even where they are not configured."""
+
 _WORD = re.compile(r"[^\W_]+")
 _FILTER_WORD = re.compile(r"(band)?[ugrizyjhk](band)?|ks|vis|w[1-4]|f[0-9]{3,4}(w|m|n|lp)")
 _SET_OF_LETTERS = re.compile(r"\[\^?[^\]]*\]")  # in which a slash stands for no folder
@@ -32,11 +34,14 @@ class CutoutName(NamedTuple):
         One of the configured bands, or `NO_BAND`; "" where names do not say it.
     survey : str
         Which survey's image it is, where names say it, else "".
+    is_bare : bool
+        Whether the name states no band.
     """
 
     object: str
     band: str
     survey: str = ""
+    is_bare: bool = False
 
 
 class NotACutout(Exception):  # noqa: N818 - most folders hold such files: nothing is wrong with them
@@ -105,7 +110,7 @@ class NameParser:
             A name without such an ending.
         """
         path, name = name, name.rpartition("/")[2]
-        ending = _FITS_ENDING.search(name)
+        ending = FITS_NAME.search(name)
         if name.startswith("."):
             raise Companion("no FITS file by its name")
         if ending is None:
@@ -124,13 +129,13 @@ class NameParser:
             band = self._band_of.get(suffix) or self._band_of.get(suffix.lower())
             if band is not None:
                 return CutoutName(prefix, band)
-            if suffix.lower() in _FILTERS:
+            if suffix.lower() in FILTERS:
                 raise UnknownBand(f"band {suffix} is not configured")
         if self._bare != NO_BAND:
             named = self.bands_within(stem)
             if named and not named & self._folded:
                 raise UnknownBand(f"band {min(named)} is not configured")
-        return CutoutName(stem, self._bare)
+        return CutoutName(stem, self._bare, is_bare=True)
 
     def _by_pattern(self, pattern: re.Pattern[str], path: str, n_ending: int) -> CutoutName:
         match = _match(pattern, path, n_ending)
@@ -181,4 +186,4 @@ def _match(pattern: re.Pattern[str], path: str, n_ending: int) -> re.Match[str] 
 
 def printable(name: str) -> str:
     """A name as text that can be written: bytes that are no UTF-8 are written as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -14,11 +14,12 @@ import numpy.typing as npt
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.archive import BETWEEN
-from stronglens.sources.columns import label_of, number_of, text_of
+from stronglens.sources.columns import coordinates_of, label_of, text_of
 from stronglens.sources.fits_general import marked
 from stronglens.sources.fits_image import FitsReader, unpacked
 from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
+from stronglens.sources.sky import NOWHERE
 
 ENDINGS = (".h5", ".hdf5", ".npy", ".npz", ".zarr", ".parquet")
 
@@ -61,17 +62,23 @@ class StackSource:
             for row in range(self._n_rows(stack)):
                 where = f"{self.path}: row {row}"
                 name = f"{self.path.stem}_{row:0{n_digits}d}" if ids is None else text_of(ids[row])
-                if not name:
-                    raise InputError(f"{where}: expected an id, found none")
+                for key, found in (("id", name), ("band", "-" if bands is None else text_of(bands[row]))):
+                    if not found:
+                        raise InputError(
+                            f"{where}: expected a value in {self.settings.column(key)}, found none"
+                        )
                 cells = {key: values[row] for key, values in others.items() if values is not None}
                 entry = Entry(
                     address + str(row),
-                    object=name,
-                    place=row,
-                    label=label_of(cells["label"], where) if "label" in cells else -1,
-                    domain=text_of(cells.get("domain", "")),
-                    ra=number_of(cells.get("ra", math.nan)),
-                    dec=number_of(cells.get("dec", math.nan)),
+                    "",
+                    name,
+                    "",
+                    row,
+                    label_of(cells["label"], where) if "label" in cells else -1,
+                    text_of(cells.get("domain")),
+                    *coordinates_of(cells["ra"], cells["dec"], where)
+                    if {"ra", "dec"} <= set(cells)
+                    else NOWHERE,
                 )
                 for band in self._bands_of_row(bands, row):
                     yield entry._replace(band=band)
@@ -142,6 +149,10 @@ class StackSource:
             raise InputError(
                 f"{self.path}: {name}: expected {n_rows} values, one an image, found {len(values)}"
             )
+        if any(isinstance(value, list | dict) for value in values):  # shape (n, 1), as some write columns
+            if any(not isinstance(value, list) or len(value) != 1 for value in values):
+                raise InputError(f"{self.path}: {name}: expected one value an image, found several or none")
+            return [value[0] for value in values]
         return values
 
 
@@ -229,16 +240,20 @@ class _Stack:
 class _Npz(_Stack):
     """Arrays of an .npz file, each of which is read as a whole, once."""
 
-    def __init__(self, file: Any) -> None:
-        super().__init__(file)
+    def __init__(self, path: Path) -> None:
+        super().__init__({})
+        self._path = path
+        with np.load(path, allow_pickle=False) as file:
+            self._names = list(file.files)
         self._read: dict[str, Any] = {}
 
     def names(self) -> list[str]:
-        return list(self._arrays.files)
+        return self._names
 
     def _array(self, name: str) -> Any:
         if name not in self._read:
-            self._read[name] = self._arrays[name]
+            with np.load(self._path, allow_pickle=False) as file:
+                self._read[name] = file[name]
         return self._read[name]
 
     def n_rows(self, name: str) -> int:
@@ -322,14 +337,17 @@ def open_stack(path: Path) -> _Stack:
     if ending == ".npy":
         return _Stack({"image": np.load(path, mmap_mode="r", allow_pickle=False)})
     if ending == ".npz":
-        return _Npz(np.load(path, allow_pickle=False))
+        return _Npz(path)
     if ending == ".parquet":
         return _ParquetColumns(path)
     if ending == ".zarr":
         return _Stack(dict(_package("zarr", path).open_group(path, mode="r").arrays()))
     h5py = _package("h5py", path)
-    file = h5py.File(path, "r")
-    return _Stack({name: item for name, item in file.items() if isinstance(item, h5py.Dataset)})
+    arrays: dict[str, Any] = {}
+    h5py.File(path, "r").visititems(
+        lambda name, item: arrays.update({name: item} if isinstance(item, h5py.Dataset) else {})
+    )
+    return _Stack(arrays)
 
 
 def _package(name: str, path: Path) -> Any:

@@ -14,7 +14,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from stronglens.formats.train_progress import EndedEpoch, ProgressFile, TrainProgress
-from stronglens.networks.compiled import Compile, Forward, compiled, pays
+from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype, gradient_scaler
@@ -29,6 +29,7 @@ from stronglens.networks.ways import (
 from stronglens.running.errors import InputError, StoppedError
 from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
+from stronglens.training.layer_rates import layer_groups
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.resume import StateKeeper
 from stronglens.training.schedule import Watch
@@ -36,7 +37,7 @@ from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps
 from stronglens.training.stop_signal import StopSignal
 from stronglens.training.validation import Scores, score, scoring_batch_size
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 WAYS: tuple[Candidate, ...] = (
     Candidate("eager", "eager"),
@@ -146,7 +147,10 @@ class Trainer:
         self._learner = Learner(
             network,
             torch.optim.AdamW(
-                network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+                layer_groups(network, settings.layer_decay),
+                lr=settings.lr,
+                weight_decay=settings.weight_decay,
+                fused=True,
             ),
             gradient_scaler(device, dtype),
             dtype,
@@ -234,7 +238,7 @@ class Trainer:
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), StopSignal() as stop:
             self._steps, scoring = self._prepare()
-            while len(self.records) < self.settings.epochs and not self.watch.says_stop(self.settings):
+            while len(self.records) < self.settings.epochs and not self.watch.patience_is_over(self.settings):
                 self._epoch(stop, scoring)
                 if observe is not None:
                     observe(self.state_dict())
@@ -312,10 +316,10 @@ class Trainer:
         mean = mean_of(*torch.tensor([total, share], dtype=torch.float64)).item()
         return loss / len(self._train), acc, mean
 
-    def _stop(self, told: str) -> NoReturn:
+    def _stop(self, state: str) -> NoReturn:
         if self._keeper is not None:
             self._keeper.keep(self.state_dict())
-        raise StoppedError(f"stopped by SIGTERM {told}")
+        raise StoppedError(f"stopped by SIGTERM {state}")
 
     def _note_progress(self, *, at_once: bool = False) -> None:
         if self._progress_file is None:
@@ -347,8 +351,6 @@ class Trainer:
 
     def _prepare(self) -> tuple[Steps, Forward]:
         """Decide how steps are taken, and how the network is scored."""
-        n_epochs = self.settings.epochs
-        # By all epochs, not by those that are left: a resumed training computes as one that was not cut.
         steps: Steps | None = None
         if not self._way:
             self._way, steps = self._chosen()
@@ -356,29 +358,32 @@ class Trainer:
             steps = self._made(self._way)
         scoring: Forward = self._scored
         # Measured on an H100: large batches gain far more there than compiling does.
-        if pays(self._compile_choice, len(self._val) * n_epochs) and (
-            self._device.type == "cpu" or self._compile_choice != "auto"
-        ):
+        if self._worth_compiling(self._val, learn=False):
             size, graphs = scoring_batch_size(self._device), self._way == "graphs"
             scoring = self._compiled(self._scored, self._val, size, learn=False, graphs=graphs)
         return steps, scoring
 
     def _chosen(self) -> tuple[str, Steps | None]:
-        """The way that is demanded, or the one that pays by rule, or the fastest by measuring."""
+        """The way that is demanded, or the fastest: by estimate on a CPU, by measuring on a GPU."""
         n_whole, choice = self._plan.n_whole, self._compile_choice
         if n_whole == 0:
             return "eager", None
-        if choice != "auto" or self._device.type == "cpu":
-            # On a CPU by rule, not by the clock: equal runs make equal choices and give equal bytes.
-            n_shown = len(self._train) * self.settings.epochs
-            by_rule = "compiled" if pays(choice, n_shown) else "eager"
-            return {"never": "eager", "always": "compiled", "auto": by_rule}.get(choice, choice), None
+        if choice != "auto":
+            return {"never": "eager", "always": "compiled"}.get(choice, choice), None
+        if self._device.type == "cpu":
+            return "compiled" if self._worth_compiling(self._train, learn=True) else "eager", None
         if self.settings.deterministic or self.settings.epochs * n_whole < 10 * (N_COMPARED + N_TIMED):
             return "eager", None
         if way := self._choices.read():
             log.info("steps are taken as other jobs have found to be fastest here: %s", _words(way))
             return way, None
         return self._measured()
+
+    def _worth_compiling(self, samples: LoadedSamples, *, learn: bool) -> bool:
+        # By all epochs, not by those that are left: a resumed training computes as one that was not cut.
+        n_shown = len(samples) * self.settings.epochs
+        network = self._learner.network
+        return worth_compiling(self._compile_choice, network, samples.image_shape, n_shown, learn=learn)
 
     def _measured(self) -> tuple[str, Steps | None]:
         """The fastest way by measuring, and its steps."""

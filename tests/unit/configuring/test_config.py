@@ -17,8 +17,8 @@ from stronglens.configuring.timm_names import timm_names
 from stronglens.configuring.yaml_keys import misread, read_yaml
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.settings.domains import TransferSettings
 from stronglens.settings.member import MemberSettings
-from stronglens.settings.transfer import TransferSettings
 
 CONFIG_FOLDER = Path(__file__).parents[3] / "config"
 CONFIGS = ["config.yaml", "challenge.yaml", "challenge_grizy.yaml"]
@@ -74,7 +74,7 @@ def test_softenings_are_of_bands_of_the_data() -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["network.band_mask", "train.skip_incomplete", "train.band_dropout"])
+@pytest.mark.parametrize("key", ["train.skip_incomplete", "train.band_dropout"])
 def test_what_needs_a_stack_is_refused_without_one(key: str) -> None:
     value = 0.1 if key == "train.band_dropout" else True
     line = only_problem(small((f"models.nano.{key}", value)))

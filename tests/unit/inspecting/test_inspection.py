@@ -1,4 +1,4 @@
-"""The look at a packed data set: numbers against a slow count, pictures that are there."""
+"""The look at a packed data set: numbers against a slow count, pictures of what was chosen."""
 
 import dataclasses
 import json
@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
 import inspect_data as step
 import plot_data
+from drawn_figures import is_picture, keep_saved_figures, texts_of
 from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
+from stronglens.formats.inspection_files import Histograms, read_sheet
 from stronglens.formats.packed import open_packed
-from stronglens.inspecting.inspected import read_histograms, read_sheet
 from stronglens.inspecting.inspection import choose_cutouts, choose_sheet, count_pixels, describe_pixels
 from stronglens.inspecting.inspection_plots import arrange_cutouts
 from stronglens.packing.pack import build_buckets
@@ -103,10 +103,37 @@ def test_the_same_is_written_each_time(folder: Path, inspected: dict[str, Any], 
     for path in tmp_path.iterdir():
         if path.name != "summary.json":
             assert path.read_bytes() == (folder / "inspection" / path.name).read_bytes()
-    for name in ("cutouts.png", "histograms.png"):
-        picture = imread(tmp_path / name)
-        assert min(picture.shape[:2]) > 300
-        assert picture[..., :3].std() > 0.05
+    assert is_picture(tmp_path / "cutouts.png") and is_picture(tmp_path / "histograms.png")
+
+
+@pytest.mark.usefixtures("inspected")
+def test_pictures_show_every_bucket_object_and_band(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = keep_saved_figures(monkeypatch, draw=False)
+    assert plot_data.main(["--inspection", str(folder / "inspection"), "--out-dir", str(tmp_path)]) == 0
+    sheet, cutouts = read_sheet(folder / "inspection"), saved["cutouts"]
+    assert cutouts.get_suptitle() == "labelled: 193 cutouts of 40 objects"
+    assert [axes.get_title() for axes in cutouts.axes] == list(BUCKETS)
+    for axes, objects in zip(cutouts.axes, sheet.objects.values(), strict=True):
+        assert [label.get_text() for label in axes.get_xticklabels()] == list(BANDS)
+        assert [label.get_text() for label in axes.get_yticklabels()] == [
+            name.rpartition("/")[2][-14:] for name in reversed(objects)
+        ]
+        np.testing.assert_array_equal(
+            axes.images[0].get_array(), np.ma.masked_invalid(arrange_cutouts(sheet, objects, sheet.bands))
+        )
+    histograms = saved["histograms"]
+    assert {axes.get_title() for axes in histograms.axes} == set(BUCKETS)
+    for axes in histograms.axes:
+        counted = {band: 3 if (axes.get_title(), band) == ("hsc_lenses", "r") else 10 for band in BANDS}
+        legend = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert set(legend) == {f"{band} ({n} cutouts)" for band, n in counted.items()}
+        for stairs in axes.patches:
+            values, edges, _ = stairs.get_data()
+            # The pixels that are counted, all or but those of the last bin, are as many as one.
+            assert np.nansum(values * np.diff(edges)) == pytest.approx(1)
+    assert {"pixel value (counts)", "share of pixels per count"} <= texts_of(histograms)
 
 
 def test_cutouts_are_arranged_by_object_and_band_the_right_way_up(folder: Path) -> None:
@@ -137,7 +164,9 @@ def test_objects_of_the_contact_sheet_are_evenly_spaced_with_all_their_cutouts(f
     chosen = {name for names in sheet.objects.values() for name in names}
     rows = np.flatnonzero(packed.index["object"].isin(chosen))
     assert sheet.cutouts.tolist() == packed.cutouts[rows].tolist()
-    assert sheet.places == list(zip(packed.index["object"][rows], packed.index["band"][rows], strict=True))
+    assert sheet.cutout_keys == list(
+        zip(packed.index["object"][rows], packed.index["band"][rows], strict=True)
+    )
 
 
 @pytest.mark.usefixtures("inspected")
@@ -154,7 +183,7 @@ def test_pixels_are_counted_alike_in_any_unit(folder: Path, exponent: int) -> No
 @pytest.mark.usefixtures("inspected")
 def test_pixels_are_counted_as_a_slow_count_does(folder: Path) -> None:
     packed = open_packed(folder / "packed")
-    counted = read_histograms(folder / "inspection")
+    counted = Histograms.read(folder / "inspection/histograms.json")
     by_name = {(one.bucket, one.band): one for one in counted.histograms}
     assert set(by_name) == {(bucket, band) for bucket in BUCKETS for band in BANDS}
     edges = np.array(counted.edges)
@@ -187,13 +216,18 @@ def test_what_is_drawn_must_be_what_was_written(
     assert not (tmp_path / "out/histograms.png").exists()
 
 
-def test_sets_without_labels_and_bands(tmp_path: Path) -> None:
+def test_sets_without_labels_and_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_single_band(tmp_path / "set")
     build_buckets(PackSettings(dataset="blind", path=str(tmp_path / "set")), tmp_path / "packed")
+    saved = keep_saved_figures(monkeypatch)
     found = inspect(tmp_path, tmp_path / "out")
     assert found["cutouts"] == {"blind": {"single": 4}}
     assert list(found["pixels"]) == ["blind"]
-    assert (tmp_path / "out" / "cutouts.png").stat().st_size > 1000
+    (sheet,), (histogram,) = saved["cutouts"].axes, saved["histograms"].axes
+    assert [label.get_text() for label in sheet.get_xticklabels()] == ["single"]
+    assert len(sheet.get_yticklabels()) == 4
+    assert [text.get_text() for text in histogram.get_legend().get_texts()] == ["single (4 cutouts)"]
+    assert is_picture(tmp_path / "out" / "cutouts.png")
 
 
 def test_an_empty_part(tmp_path: Path) -> None:

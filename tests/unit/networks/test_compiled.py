@@ -13,8 +13,11 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 
 from stronglens.networks import compiled as module
-from stronglens.networks.compiled import compiled, pays
+from stronglens.networks.compiled import compiled, estimated, worth_compiling
 from stronglens.networks.device import LostDeviceError
+from stronglens.networks.network import build_network
+from stronglens.networks.ways import Measured
+from stronglens.settings.network import NetworkSettings
 
 CPU = torch.device("cpu")
 SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
@@ -195,8 +198,37 @@ def test_no_room_on_the_device_is_no_reason_to_fall_back(
         compiled(network, SHAPE, CPU, None, learn=True)
 
 
-def test_compiled_where_it_pays() -> None:
-    few, many = module.PAYS_FROM_SAMPLES - 1, module.PAYS_FROM_SAMPLES
+@pytest.mark.parametrize(("n_images", "chosen"), [(10, False), (99, False), (101, True), (10**6, True)])
+def test_auto_compiles_where_that_saves_time_by_made_up_costs(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, n_images: int, chosen: bool
+) -> None:
+    costs = {"eager": Measured(0, 1), "compiled": Measured(50, 0.5)}
+    monkeypatch.setattr(module, "estimated", lambda *_, **__: costs)
     choices: tuple[module.Compile, ...] = ("auto", "always", "graphs", "never")
-    assert [pays(choice, few) for choice in choices] == [False, True, True, False]
-    assert [pays(choice, many) for choice in choices] == [True, True, True, False]
+    found = [worth_compiling(choice, network, SHAPE[1:], n_images, learn=True) for choice in choices]  # type: ignore[arg-type]
+    assert found == [chosen, True, True, False]
+
+
+def test_on_a_gpu_nothing_is_estimated() -> None:
+    network = nn.Linear(2, 1, device="meta")  # stands for any device but the CPU
+    assert not worth_compiling("auto", network, (1, 1, 2), 10**9, learn=False)
+
+
+def test_estimates_follow_operations_layers_and_threads_and_no_clock() -> None:
+    """Of the network that was measured they are what was measured; it stays as it is."""
+    atto = build_network(NetworkSettings(name="convnextv2_atto"), 1, 41)
+    before = copy.deepcopy(atto.state_dict())
+    image = (1, 41, 41)
+    for learn, rates in ((True, module.LEARNING), (False, module.LOOKING)):
+        found = estimated(atto, image, learn=learn, n_threads=2)
+        assert found == estimated(atto, image, learn=learn, n_threads=2)
+        assert found["compiled"].setup_s == pytest.approx(rates.compile_s)
+        assert found["eager"].step_s == pytest.approx(1 / rates.eager, rel=0.01)
+        assert found["compiled"].step_s == pytest.approx(1 / rates.compiled, rel=0.01)
+    more_threads = estimated(atto, image, learn=False, n_threads=8)
+    assert more_threads["eager"].step_s == pytest.approx(found["eager"].step_s / 4)
+    assert more_threads["compiled"].setup_s == found["compiled"].setup_s
+    nano = build_network(NetworkSettings(name="convnextv2_nano"), 1, 41)
+    assert estimated(nano, image, learn=False, n_threads=2)["eager"].step_s > 4 * found["eager"].step_s
+    assert atto.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in atto.state_dict().items())

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.image import imread
 
 import describe_data
 import plot_run_times
 import plot_training
 import write_overview
 from candidate_files import THRESHOLD, write_ensemble
+from drawn_figures import is_picture
 from fits_files import plant_faults, write_labelled
 from packed_files import write_packed
 from stronglens.comparing.drift import BAND_CORRELATION, PROBABILITY, STATISTICS
@@ -56,11 +56,6 @@ JOBS: dict[str, Any] = {
 BENCHMARK = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
-def is_drawn(path: Path) -> bool:
-    """Whether the picture is there, has something on it, and lies there for papers too."""
-    return bool(imread(path).std() > 0.02) and path.with_suffix(".pdf").read_bytes().startswith(b"%PDF-")
-
-
 def write_member(folder: Path, seed: int, aucs: list[float], model: str = "nano") -> Path:
     best = int(np.argmax(aucs)) + 1
     epochs = pd.DataFrame({"epoch": np.arange(1, len(aucs) + 1), "val_auc": aucs})
@@ -91,7 +86,7 @@ def test_learning_curves_show_every_member_and_its_best_epoch(tmp_path: Path) ->
     ]
     out = tmp_path / "training.png"
     assert plot_training.main([*(f"--members={folder}" for folder in folders), f"--out={out}"]) == 0
-    assert is_drawn(out)
+    assert is_picture(out)
     figure = draw_training([read_training(folder) for folder in folders])
     axes = figure.axes[0]
     curves = [line for line in axes.lines if line.get_marker() == "None"]
@@ -105,7 +100,7 @@ def test_learning_curves_show_every_member_and_its_best_epoch(tmp_path: Path) ->
 
 def test_an_ensemble_of_ready_members_has_a_figure_that_says_so(tmp_path: Path) -> None:
     assert plot_training.main([f"--out={tmp_path}/training.png"]) == 0
-    assert is_drawn(tmp_path / "training.png")
+    assert is_picture(tmp_path / "training.png")
     assert "No member" in draw_training([]).texts[0].get_text()
 
 
@@ -131,7 +126,7 @@ def test_run_times_of_all_jobs(tmp_path: Path) -> None:
     out = tmp_path / "run_times.png"
     options = [f"--benchmarks={tmp_path}/benchmarks", "--jobs", json.dumps(JOBS)]
     assert plot_run_times.main([*options, f"--out={out}"]) == 0
-    assert is_drawn(out)
+    assert is_picture(out)
     jobs = pd.read_csv(out.with_suffix(".csv"), keep_default_na=False)
     assert list(jobs.itertuples(index=False, name=None)) == [
         ("simulate", "", 0.1, "", ""),
@@ -199,7 +194,8 @@ def overview_options(tmp_path: Path) -> list[str]:
     write_json(tmp_path / "heldout.json", scores(2))
     for name, seed in (("val", 1), ("heldout", 2)):
         write_json(tmp_path / f"{name}_field.json", few_false_alarms(seed))
-    drift = {"n_drifting": 2, "compared": [{}] * 7, "identical_cutouts": {"n_cutouts": 3}}
+    one = {"statistic": "sky", "band": "g", "distance": 0.2, "limit": 0.1, "drifts": True}
+    drift = {"n_drifting": 2, "compared": [one] * 7, "identical_cutouts": {"n_cutouts": 3}}
     write_json(tmp_path / "drift.json", drift)
     member = write_member(tmp_path / "member", 42, [0.7, 0.87654])
     citation = Path(__file__).parents[3] / "CITATION.cff"
@@ -312,6 +308,7 @@ def test_numbers_in_confusion_matrices_can_be_read(n_wrong: int) -> None:
     probs = np.where(np.tile(np.arange(100), 2) < n_wrong, 1 - labels, labels).astype(float)
     axes = plot_confusion_matrix(Scored(labels, probs, None), 0.5).axes[0]
     image = axes.images[0]
+    assert len(axes.texts) == 4
     for text in axes.texts:
         column, row = (int(place) for place in text.get_position())
         ground = image.cmap(image.norm(image.get_array()[row, column]))

@@ -583,14 +583,16 @@ def users_of(module: str) -> set[str]:
 
 
 def calls_of(name: str) -> list[tuple[ast.Call, ast.AST]]:
-    """Calls of a function in code outside, each with what it is in."""
-    return [
+    """Calls of a function in code outside, each with what it is in; there are some."""
+    calls = [
         (child, node)
         for tree in outside().values()
         for node in ast.walk(tree)
         for child in ast.iter_child_nodes(node)
         if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id == name
     ]
+    assert calls, name
+    return calls
 
 
 def test_every_module_in_running_is_exempt_and_no_other_but_the_names_of_the_api() -> None:

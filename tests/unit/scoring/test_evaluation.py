@@ -1,3 +1,5 @@
+"""The steps that score a table and draw its pictures: their files, and what they refuse."""
+
 import csv
 import json
 from pathlib import Path
@@ -5,23 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.image import imread
 
 import evaluate
 import plot_evaluation
+from drawn_figures import data_of, keep_saved_figures, texts_of
 from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.scoring import bootstrap
 from stronglens.scoring.evaluation_plots import (
-    PLOTS,
-    plot_confusion_matrix,
-    plot_reliability,
-    plot_roc,
-    plot_score_histogram,
     save_plots,
 )
 from stronglens.scoring.metrics import metrics_at, metrics_by_domain
-from stronglens.scoring.scored import Scored, read_scored_csv
+from stronglens.scoring.scored import Scored
 
 NUMBERS = {"metrics.json", "metrics.csv", "field_metrics.json", "completeness.csv"}
 PICTURES = {
@@ -99,22 +95,14 @@ def test_csv_with_domains(tmp_path: Path) -> None:
     assert [{name: float(value) for name, value in row.items()} for row in rows] == list(expected.values())
 
 
-@pytest.mark.parametrize(("second", "unit"), [("b", "objects"), ("a", "samples")])
-def test_captions_count_objects_only_where_each_row_is_one(tmp_path: Path, second: str, unit: str) -> None:
-    (tmp_path / "pred.csv").write_text(f"label,prob,object\n1,0.9,a\n0,0.2,{second}\n")
-    scored = read_scored_csv(tmp_path / "pred.csv")
-    assert f"2 {unit}" in plot_roc(scored, 0.5).get_suptitle()
-
-
 def test_the_score_of_validation_stands_beside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write_csv(tmp_path / "pred.csv", draw())
     options = f"--csv={table}", "--threshold=0.5"
     assert run(tmp_path, *options) == 0
     assert "these: AUC 0." in capsys.readouterr().err
     validation = tmp_path / "metrics_val_ens.json"
-    write_json(
-        validation, {"global": {"roc_auc": 0.987654, "accuracy": 0.9, "recall": 0.8, "specificity": None}}
-    )
+    values = {"roc_auc": 0.987654, "accuracy": 0.9, "recall": 0.8, "specificity": None}
+    write_json(validation, {"global": values | {"threshold": 0.5}})
     assert run(tmp_path, *options, f"--validation-metrics={validation}") == 0
     said = capsys.readouterr().err
     assert "validation: AUC 0.9877, accuracy 0.9000, recall 0.8000, specificity undefined" in said
@@ -148,7 +136,7 @@ def test_metrics_can_lie_elsewhere(tmp_path: Path) -> None:
     assert not (tmp_path / "out/metrics.json").exists()
 
 
-def test_one_class_is_null_in_both_files(tmp_path: Path) -> None:
+def test_one_class_is_null_in_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scored = Scored(np.zeros(3, dtype=np.int64), np.array([0.0, 0.5, 1.0]), None)
     assert run(tmp_path, *write_npy(tmp_path, scored), "--threshold=0.5") == 0
     assert json.loads((tmp_path / "out/metrics.json").read_text())["global"]["roc_auc"] is None
@@ -156,47 +144,27 @@ def test_one_class_is_null_in_both_files(tmp_path: Path) -> None:
         assert next(csv.DictReader(text))["roc_auc"] == ""
     completeness = f"--completeness={tmp_path}/out/completeness.csv"
     options = (*write_npy(tmp_path, scored), "--threshold=0.5", completeness)
+    saved = keep_saved_figures(monkeypatch, draw=False)
     assert plot(tmp_path, *options) == PICTURES | COMPLETENESS
+    for name in ("roc", "precision_recall"):
+        assert "undefined: all samples are of one class" in texts_of(saved[name])
+    assert "not known of these objects" in texts_of(saved["completeness"])
 
 
-def test_pictures_of_a_table_are_those_of_its_numbers(tmp_path: Path) -> None:
+def test_pictures_of_a_table_are_those_of_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the two commands take is read in the same way; prevalences are those that are given."""
     scored = draw()
     options = (f"--csv={write_csv(tmp_path / 'pred.csv', scored)}", "--optimize-threshold")
     assert run(tmp_path, *options) == 0
     threshold = json.loads((tmp_path / "out/metrics.json").read_text())["global"]["threshold"]
+    saved = keep_saved_figures(monkeypatch, draw=False)
     assert plot(tmp_path, *options, "--prevalences=[0.25]") == PICTURES
+    drawn = {name: (texts_of(figure), data_of(figure)) for name, figure in saved.items()}
+    assert "1 lens in 4" in drawn["precision_recall"][0]
     save_plots(scored, threshold, tmp_path / "expected", [0.25])
-    for name in PICTURES:
-        assert (tmp_path / "pictures" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
-
-
-@pytest.mark.parametrize("name", PLOTS)
-def test_pictures_are_drawn(tmp_path: Path, name: str) -> None:
-    figure = PLOTS[name](draw(), 0.4766)
-    figure.savefig(tmp_path / "picture.png")
-    pixels = imread(tmp_path / "picture.png")
-    assert min(pixels.shape[:2]) > 300
-    assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 10
-    for axes in figure.axes:
-        assert axes.get_ylabel() or axes.get_shared_y_axes().get_siblings(axes) != [axes]
-    assert any("0.4766" in text for text in texts_of(figure))
-
-
-def texts_of(figure: Figure) -> list[str]:
-    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
-    of_legends = [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
-    return [*of_legends, figure.get_suptitle(), *(axes.get_title() for axes in figure.axes)]
-
-
-def test_pictures_show_the_numbers() -> None:
-    scored = draw()
-    found = metrics_at(scored.labels, scored.probs, 0.5)
-    assert f"all, AUC = {found['roc_auc']:.2f}" in texts_of(plot_roc(scored, 0.5))
-    assert f"found, ECE = {found['ece']:.2f}" in texts_of(plot_reliability(scored, 0.5))
-    cells = [text.get_text().splitlines()[0] for text in plot_confusion_matrix(scored, 0.5).axes[0].texts]
-    assert cells == [str(found[name]) for name in ("tn", "fp", "fn", "tp")]
-    assert f"lenses ({scored.labels.sum()})" in texts_of(plot_score_histogram(scored, 0.5))
+    assert drawn == {name: (texts_of(figure), data_of(figure)) for name, figure in saved.items()}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The files of a data set, whichever way it is given."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from hashlib import blake2b
@@ -326,6 +327,39 @@ def test_names_that_state_a_band_elsewhere_are_refused(form: str, upper: bool, t
     assert sum(repr(name.removesuffix(".fits")) in str(caught.value) for name in names) == 3
 
 
+@pytest.mark.parametrize(
+    ("names", "bands", "line"),
+    [
+        ([f"obj{n}{b}.fits" for n in range(4) for b in "grizy"], "grizy", "reads obj. in band"),
+        ([f"obj{n}{b.upper()}.fits.gz" for n in range(4) for b in "gr"], "gri", "reads obj. in band"),
+        ([f"D{n}i.fits" for n in range(1000, 1004)], "gri", "reads D100. in band i"),
+        ([f"cutout{b}_{n}.fits" for n in (12, 345) for b in "gri"], "gri", "reads _(12|345) in band"),
+        ([f"{b}img{n}.fits" for n in range(9) for b in "gr"], "gr", "reads img. in band"),
+        ([f"D{n}i.fits" for n in range(1000, 1004)], "g", "name_pattern"),
+        ([f"obj{n}{b}.fits" for n in range(4) for b in "gr"], "r", "name_pattern"),
+    ],
+)
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_bands_that_are_no_word_of_their_own_make_no_objects(
+    names: list[str], bands: str, line: str, as_lines: bool, tmp_path: Path
+) -> None:
+    source = fill(tmp_path / "data", names)
+    if as_lines:
+        source = write_list(tmp_path / "list.txt", [str(source / name) for name in names])
+    with pytest.raises(InputError, match="in which a letter seems to be the band") as caught:
+        find_cutouts(one(source, bands))
+    assert re.search(line, str(caught.value))
+    assert f"found {len(names)} that do not" in str(caught.value)
+
+
+def test_names_that_are_alike_by_chance_or_meant_so_are_objects(tmp_path: Path) -> None:
+    names = [*(f"SN{year}{letter}.fits" for year in range(1990, 2012) for letter in "ab"), "SN1998g.fits"]
+    assert len(find_cutouts(one(fill(tmp_path / "few", [*names, "SN1998i.fits"]))).files) == 46
+    alike = one(fill(tmp_path / "all", ["field1g.fits", "field1r.fits"]))
+    meant = alike.model_copy(update={"name_pattern": "(?P<object>.+)"})
+    assert [file.object for file in find_cutouts(meant).files] == ["field1g", "field1r"]
+
+
 @pytest.mark.parametrize("ending", ["_VIS", "_g_sci", "-HSC-G-1", "_F814W", "_err", ""])
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_bare_names_among_names_with_a_band_are_refused(ending: str, part: int, tmp_path: Path) -> None:
@@ -403,7 +437,9 @@ def test_leftovers_are_listed_with_reasons(tmp_path: Path) -> None:
     fill(tmp_path, [*NAMES, "_manifest.txt", ".DS_Store", "parameters.fits"])
     fill(tmp_path / "one" / "two", ["deep_g.fits"])
     fill(tmp_path / ".hidden", ["hidden_g.fits"])
-    found = find_cutouts(one(tmp_path))
+    with pytest.raises(InputError, match=r"two/: expected FITS files at most one folder deep, found 'deep_g"):
+        find_cutouts(one(tmp_path))
+    found = find_cutouts(one(tmp_path).model_copy(update={"max_depth": 1}))
     assert len(found.files) == len(NAMES)
     reasons = {left.path.removeprefix(f"{tmp_path}/"): left.reason for left in found.leftovers}
     assert set(reasons) == {

@@ -810,6 +810,7 @@ def test_mutated_files_give_the_right_image_or_a_rejection(
 def test_mutated_pixels_and_compressed_files_never_crash(n_mutations: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(6)
     files = [gzip.compress(ORDINARY["labelled"]), OTHER["compressed image"][0](), ORDINARY["primary"]]
+    n_read = 0
     for number in range(n_mutations):
         content = bytearray(files[number % len(files)])
         for at in generator.integers(0, len(content), 5):
@@ -819,4 +820,7 @@ def test_mutated_pixels_and_compressed_files_never_crash(n_mutations: int, tmp_p
                 image, _ = read(bytes(content), tmp_path)
         except Rejected:
             continue
+        n_read += 1
         assert np.isfinite(image).all()
+    # Else nothing was looked at.
+    assert 0 < n_read < n_mutations

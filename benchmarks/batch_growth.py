@@ -1,0 +1,160 @@
+"""What larger batches cost: area under the ROC curve by batch size, at equal epochs, with scaled rates.
+
+For any packed and split data, in the folder where they lie (`snakemake results/splits/objects.json`); the
+same command on a CPU and on a GPU:
+
+    python benchmarks/batch_growth.py --out batch_growth.csv
+
+Rates grow as the square root of the batch, as befits AdamW, and all warm up over the same share of the
+epochs. A row is kept after each training, so that a study that was cut goes on. The table comes at the end.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import harness
+import pandas as pd
+
+from stronglens.networks.compiled import Compile
+from stronglens.networks.device import choose_device
+from stronglens.networks.loaded import load_samples
+from stronglens.networks.precision import algorithms, computed_on
+from stronglens.settings.member import MemberSettings
+from stronglens.training.train_member import fit_network, load_data, make_network
+from stronglens.training.validation import score
+
+FIRST_BATCH = 128
+TOLERANCE = 0.01
+"""AUC holds where the interval of its difference from that of `FIRST_BATCH` begins above minus this."""
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t of a two-sided 95 % interval, by the number of seeds."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packed", type=Path, default=Path("results/buckets/labelled"))
+    parser.add_argument("--splits", type=Path, default=Path("results/splits"))
+    parser.add_argument("--out", type=Path, required=True, help="CSV of the trainings, a row each")
+    parser.add_argument("--batches", type=int, nargs="+", default=[128, 256, 512, 1024, 2048])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[42, 101, 202])
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--rate", type=float, default=1e-3, help=f"learning rate of batch {FIRST_BATCH}")
+    parser.add_argument("--warmup", type=float, default=0.1, help="share of the epochs")
+    parser.add_argument("--network", type=json.loads, default={"name": "convnextv2_atto"}, help="as JSON")
+    parser.add_argument("--bands", nargs="+", default=["each"], help="each, or those of a stack")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no training begins after these")
+    options = parser.parse_args(argv)
+    end = time.monotonic() + 60 * options.minutes
+    done = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
+    # All batches of a seed before the next one: what a study that was cut has found is complete in itself.
+    for seed in options.seeds:
+        for batch in options.batches:
+            settings = _settings(options, batch)
+            key = {"batch": batch, "seed": seed, "settings": settings.model_dump_json()}
+            if len(done) and (done[list(key)] == pd.Series(key)).all(axis=1).any():
+                continue
+            if time.monotonic() < end:
+                done = pd.concat([done, pd.DataFrame([key | _train(options, settings, seed)])])
+                done.to_csv(options.out, index=False)
+    wanted = {_settings(options, batch).model_dump_json() for batch in options.batches}
+    print(harness.machine(), end="\n\n")
+    if len(done):
+        harness.print_table(*table(done[done["settings"].isin(wanted)]))
+    return 0
+
+
+def _settings(options: argparse.Namespace, batch: int) -> MemberSettings:
+    return MemberSettings.model_validate(
+        {
+            "network": options.network,
+            "bands": options.bands,
+            "preprocess": {"smoothing": "gaussian"},
+            "train": {
+                "epochs": options.epochs,
+                "batch_size": batch,
+                "lr": options.rate * (batch / FIRST_BATCH) ** 0.5,
+                "weight_decay": 0.05,
+                "schedule": "cosine",
+                "warmup_epochs": options.warmup * options.epochs,
+                "patience": None,
+            },
+        }
+    )
+
+
+def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> dict[str, object]:
+    """Train a network and score its best epoch on the held-out samples."""
+    device = choose_device(options.device)
+    with tempfile.TemporaryDirectory() as folder, algorithms(settings.train):
+        data = load_data(options.packed, options.splits, settings, device, name=f"seed {seed}")
+        network = make_network(data, settings, seed)
+        started = time.perf_counter(), time.process_time()
+        # On a CPU eager: with few images compiling takes longer than it saves, and it is not what is asked.
+        way: Compile = "never" if device.type == "cpu" else "auto"
+        result = fit_network(network, data, settings, seed, Path(folder) / "resume", compile_choice=way)
+        seconds = time.perf_counter() - started[0], time.process_time() - started[1]
+        network.load_state_dict(result.best)
+        heldout = load_samples(data.packed, data.chosen["test"], settings.preprocess, device)
+        scores = score(network, heldout, settings.train.precision)
+    n_train = len(data.loaded["train"])
+    return {
+        "rate": settings.train.lr,
+        "n_train": n_train,
+        "n_steps": settings.train.epochs * -(-n_train // settings.train.batch_size),
+        "val_auc": result.records[result.best_epoch - 1].val_auc,
+        "auc": scores.auc,
+        "train_loss": result.records[-1].train_loss,
+        "seconds": round(seconds[0], 1),
+        "cpu_seconds": round(seconds[1], 1),
+        "computed_on": json.dumps(computed_on(device, settings.train)),
+    }
+
+
+def table(done: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """A row for each batch size: steps, AUC, and how far it is from that of the first, seed by seed.
+
+    Parameters
+    ----------
+    done : DataFrame
+        A row for each training: batch, seed, n_steps, rate, auc, seconds, cpu_seconds.
+    """
+    first = done[done["batch"] == FIRST_BATCH].set_index("seed")["auc"]
+    rows = []
+    for batch, of_batch in done.sort_values("batch").groupby("batch"):
+        aucs = of_batch.set_index("seed")["auc"]
+        differences = (aucs - first).dropna().tolist()
+        rows.append(
+            [
+                f"{batch:,}",
+                str(len(aucs)),
+                f"{of_batch['rate'].iloc[0]:.2g}",
+                f"{of_batch['n_steps'].iloc[0]:,}",
+                f"{aucs.mean():.4f}" + (f" ± {aucs.std():.4f}" if len(aucs) > 1 else ""),
+                "" if batch == FIRST_BATCH else _difference(differences),
+                f"{of_batch['seconds'].mean():.0f}",
+                f"{of_batch['cpu_seconds'].mean():.0f}",
+            ]
+        )
+    against = f"against {FIRST_BATCH}, 95 % interval"
+    return ["batch", "seeds", "rate", "steps", "AUC held out", against, "s", "CPU s"], rows
+
+
+def _difference(differences: list[float]) -> str:
+    """Mean difference with its interval, and whether AUC holds."""
+    if len(differences) not in T_975:
+        return f"{statistics.fmean(differences):+.4f}" if differences else ""
+    mean = statistics.fmean(differences)
+    half = T_975[len(differences)] * statistics.stdev(differences) / len(differences) ** 0.5
+    verdict = "holds" if mean - half > -TOLERANCE else "lower" if mean + half < 0 else "not shown to hold"
+    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}], {verdict}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
