@@ -47,7 +47,7 @@ FEW_FALSE_ALARMS = {
     "purity": "purity at t*",
     "completeness_at_purity": "completeness at a purity of {purity_wanted:g}",
 }
-"""Metrics of the field, by their keys in `field_metrics.json`; the last ones are told for each prevalence."""
+"""Metrics of the field, by their keys in `field_metrics.json`; the last two are given for each prevalence."""
 
 MOST_REJECTS = 50
 MOST_KNOWN = 50
@@ -247,14 +247,14 @@ def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]
 
 def _headline(results: Results) -> Iterator[str]:
     metrics = {"validation": Metrics.read(results.validation).blocks} | {
-        name: Metrics.read(path).blocks for name, path in results.scored.items()
+        _named(name): Metrics.read(path).blocks for name, path in results.scored.items()
     }
-    first = next(iter(results.scored))
+    first = _named(next(iter(results.scored)))
     stated = metrics[first]["global"]
     t_star = metrics["validation"]["global"]
     yield html.paragraph(
-        f"Scores of the test set {first}: labelled objects that no member that was trained here has learnt "
-        "from and that t* was not chosen on. Ranges are 95 % confidence intervals.",
+        f"Scores on {first} objects: labelled, but used neither to train the members of this run nor to "
+        "choose t*. Ranges are 95 % confidence intervals.",
         "note",
     )
     imported = [
@@ -265,7 +265,7 @@ def _headline(results: Results) -> Iterator[str]:
     if imported:
         yield html.paragraph(
             f"Trained elsewhere: {', '.join(imported)}. Whether they have learnt from these objects is not "
-            "known here; if they have, the scores are too good.",
+            "known here; if they have, the scores are too high.",
             "warning",
         )
     for name, one in metrics.items():
@@ -319,7 +319,7 @@ def _headline(results: Results) -> Iterator[str]:
 
 def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
     """What counts where lenses are rare."""
-    blocks = {name: FieldMetrics.read(path).of_all for name, path in field.items()}
+    blocks = {_named(name): FieldMetrics.read(path).of_all for name, path in field.items()}
     if not blocks:
         return
     rows = []
@@ -474,6 +474,11 @@ def _citation(path: Path) -> Iterator[str]:
 def _authors(authors: Sequence[Mapping[str, str]]) -> str:
     names = [one.get("family-names") or one["name"] for one in authors]
     return f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+
+
+def _named(objects: str) -> str:
+    """What readers call the objects of a test set."""
+    return "held-out" if objects == "heldout" else objects
 
 
 def _total(values: Mapping[str, Any]) -> int:
