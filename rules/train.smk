@@ -3,7 +3,10 @@
 import functools
 import re
 
+from stronglens.formats.artefact import sha256_of
 from stronglens.settings.network import HUB
+
+from stronglens.formats.member_files import MemberDescription
 
 
 def lens_truth(wildcards):
@@ -81,8 +84,8 @@ def checkpoint_input(wildcards):
     path = checkpoint_of(wildcards)
     try:
         description = Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
-        imported = json.loads(description.read_bytes()).get("source", str(path)) == str(path)
-    except (OSError, ValueError, AttributeError):
+        imported = MemberDescription.read(description).source in (None, str(path))
+    except InputError:
         imported = False
     return ancient(str(path)) if imported or path.is_file() else []
 

@@ -103,7 +103,9 @@ def finished(tmp_path_factory) -> Path:
     ):
         contents = {path: sha256((folder / path).read_bytes()).hexdigest() for path in lists}
         summary = folder / "results/buckets" / name / "summary.json"
-        summary.write_text(json.dumps({"settings": settings, "lists": contents}))
+        described = {"dataset": name, "labelled": name == "labelled", "size_px": 41, "bands": ["g"]}
+        counts = {"n_cutouts": 0, "n_objects": 0, "sha256": {"cutouts.npy": "0", "index.parquet": "0"}}
+        summary.write_text(json.dumps(described | counts | {"settings": settings, "lists": contents}))
     snakemake(folder, "--touch", "--forceall", "--cores", "1")
     assert jobs(folder) == set()
     return folder
@@ -643,6 +645,42 @@ def test_a_changed_list_of_files_is_packed_again(project):
     found = rules(project)
     assert {"build_buckets", "train"} <= found
     assert "build_test_buckets" not in found
+
+
+def test_a_set_of_tiles_is_packed_by_its_catalogue_and_settings(project):
+    """A row more packs all its parts anew, a tile more is as a file more in a folder; nothing is trained."""
+    (project / "tiles").mkdir()
+    for tile in "ab":
+        for band in "grizy":
+            (project / f"tiles/{tile}_{band}.fits").touch()
+    catalogue = project / "data/field.csv"
+    catalogue.write_text("id,ra,dec\n1,10,20\n")
+    tiles = {"images": "tiles/{tile}_{band}.fits", "id": "id", "ra": "ra", "dec": "dec"}
+
+    def with_field(**changed) -> None:
+        field = {"path": "data/field.csv", "parts": 2, "tiles": tiles | changed.pop("tiles", {})} | changed
+        write_config(project, CONFIG | {"testsets": CONFIG["testsets"] | {"field": field}})
+
+    def packed() -> list[str]:
+        found = [wildcards for rule, wildcards in jobs(project) if rule == "build_test_buckets"]
+        assert not rules(project) & {"build_buckets", "split_objects", "train", "predict_val"}
+        return sorted(found)
+
+    with_field()
+    both = packed()
+    assert len(both) == 2
+    assert all("field" in wildcards for wildcards in both)
+    make_results(project)
+    assert jobs(project) == set()
+    (project / "tiles/c_g.fits").touch()
+    assert jobs(project) == set()
+    with_field(parts=3)
+    assert len(packed()) == 3
+    with_field(hdu=1)
+    assert packed() == both
+    with_field()
+    catalogue.write_text("id,ra,dec\n1,10,20\n2,11,21\n")
+    assert packed() == both
 
 
 def refused(folder: Path, *arguments: str) -> str:

@@ -37,7 +37,7 @@ from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
 from stronglens.settings.candidates import CandidatesSettings
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 PAGE, DATA, IMAGES = "index.html", "data.js", "images"
 """Names of files and of the folder of pictures."""

@@ -17,8 +17,6 @@ from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.capsule import CapsuleSettings
-from stronglens.settings.combine import CombineSettings
-from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
     CHALLENGE,
     Buckets,
@@ -36,19 +34,18 @@ from stronglens.settings.data import (
 from stronglens.settings.decide import (
     FORMS_WITH_PARAMETERS,
     MEMBER_METHODS,
+    CombineSettings,
     EnsembleSettings,
     SubmissionSettings,
     ThresholdSettings,
 )
-from stronglens.settings.domains import UNKNOWN, Domain
+from stronglens.settings.domains import UNKNOWN, Domain, TransferSettings
 from stronglens.settings.evaluate import EvaluateSettings
 from stronglens.settings.known_lenses import CatalogueSettings, KnownLensesSettings
 from stronglens.settings.lens_parameters import in_order
-from stronglens.settings.member import MemberSettings
-from stronglens.settings.predict import PredictSettings
-from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
+from stronglens.settings.member import MemberSettings, PredictSettings
+from stronglens.settings.search import ConclusionSettings, SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
-from stronglens.settings.transfer import TransferSettings
 from stronglens.sources.names import NameParser, NotACutout
 
 SIMULATED = "results/simulated"

@@ -74,7 +74,7 @@ def import_member(
     write_member(out_dir, weights, description)
 
 
-def fitted(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: str) -> dict[str, Tensor]:
+def fitted(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], problem: str) -> dict[str, Tensor]:
     """The found weights in the order, shapes and types that the network has.
 
     Raises
@@ -85,11 +85,11 @@ def fitted(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: st
     missing = [name for name in expected if name not in found]
     unknown = [name for name in found if name not in expected]
     if missing or unknown:
-        raise InputError(f"{told}; missing are {_some(missing)}; not of this network are {_some(unknown)}")
+        raise InputError(f"{problem}; missing are {_some(missing)}; not of this network are {_some(unknown)}")
     for name, tensor in expected.items():
         if _without_ones(tensor) != _without_ones(found[name]):
             raise InputError(
-                f"{told}, {name} of shape {tuple(tensor.shape)}, found shape {tuple(found[name].shape)}"
+                f"{problem}, {name} of shape {tuple(tensor.shape)}, found shape {tuple(found[name].shape)}"
             )
     return {name: found[name].reshape(tensor.shape).to(tensor.dtype) for name, tensor in expected.items()}
 

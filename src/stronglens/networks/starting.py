@@ -30,7 +30,7 @@ from stronglens.settings.data import located
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import HUB, NetworkSettings
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 """Names of files in a folder, or a repository, as timm saves them."""

@@ -12,11 +12,14 @@ import numpy as np
 import yaml
 
 from stronglens.ensembling.scored_set import open_scored
-from stronglens.formats.artefact import check_stated, read_json, write_text
+from stronglens.formats.artefact import check_stated, write_text
+from stronglens.formats.drift_files import Drift
+from stronglens.formats.inspection_files import InspectionSummary
 from stronglens.formats.known_lenses import KNOWN_CSV, read_known
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.packed import REJECTED, PackSummary
+from stronglens.formats.score_files import FieldMetrics, Metrics
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
 from stronglens.scoring.few_counts import FEW_ALLOWED
@@ -44,7 +47,7 @@ FEW_FALSE_ALARMS = {
     "purity": "purity at t*",
     "completeness_at_purity": "completeness at a purity of {purity_wanted:g}",
 }
-"""Metrics of the field, by their keys in `field_metrics.json`; the last ones are told for each prevalence."""
+"""Metrics of the field, by their keys in `field_metrics.json`; the last two are given for each prevalence."""
 
 MOST_REJECTS = 50
 MOST_KNOWN = 50
@@ -141,7 +144,7 @@ def describe_data(
     InputError
         A file is missing or malformed.
     """
-    labelled, inspected = PackSummary.read(summary), read_json(inspection)
+    labelled, inspected = PackSummary.read(summary), InspectionSummary.read(inspection)
     counts = SplitDescription.read(splits).counts
     sets = {"labelled": labelled} | {name: PackSummary.read(path) for name, path in tests.items()}
     parts = [
@@ -174,7 +177,7 @@ def describe_data(
                 (
                     bucket,
                     *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
-                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
+                    *(f"{inspected.cutouts.get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
                 )
                 for bucket, of_bucket in counts.bucket.items()
             ],
@@ -195,12 +198,12 @@ def describe_data(
                     f"{one['n_cutouts']:,}",
                     *(f"{one[key]:.4g}" for key in ("median", "noise", "max")),
                 )
-                for bucket, bands in inspected["pixels"].items()
+                for bucket, bands in inspected.pixels.items()
                 for band, one in sorted(bands.items(), key=lambda item: labelled.bands.index(item[0]))
             ],
         ),
         html.heading("Files that could not be read"),
-        *_rejects([(one["bucket"] or "", one["path"], one["reason"]) for one in inspected["bad_files"]], ""),
+        *_rejects([(one.bucket, one.path, one.reason) for one in inspected.bad_files], ""),
         *(
             part
             for name, path in tests.items()
@@ -243,15 +246,15 @@ def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]
 
 
 def _headline(results: Results) -> Iterator[str]:
-    metrics = {"validation": read_json(results.validation)} | {
-        name: read_json(path) for name, path in results.scored.items()
+    metrics = {"validation": Metrics.read(results.validation).blocks} | {
+        _named(name): Metrics.read(path).blocks for name, path in results.scored.items()
     }
-    first = next(iter(results.scored))
+    first = _named(next(iter(results.scored)))
     stated = metrics[first]["global"]
     t_star = metrics["validation"]["global"]
     yield html.paragraph(
-        f"Scores of the test set {first}: labelled objects that no member that was trained here has learnt "
-        "from and that t* was not chosen on. Ranges are 95 % confidence intervals.",
+        f"Scores on {first} objects: labelled, but used neither to train the members of this run nor to "
+        "choose t*. Ranges are 95 % confidence intervals.",
         "note",
     )
     imported = [
@@ -262,7 +265,7 @@ def _headline(results: Results) -> Iterator[str]:
     if imported:
         yield html.paragraph(
             f"Trained elsewhere: {', '.join(imported)}. Whether they have learnt from these objects is not "
-            "known here; if they have, the scores are too good.",
+            "known here; if they have, the scores are too high.",
             "warning",
         )
     for name, one in metrics.items():
@@ -316,7 +319,7 @@ def _headline(results: Results) -> Iterator[str]:
 
 def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
     """What counts where lenses are rare."""
-    blocks = {name: read_json(path)["global"] for name, path in field.items()}
+    blocks = {_named(name): FieldMetrics.read(path).of_all for name, path in field.items()}
     if not blocks:
         return
     rows = []
@@ -384,19 +387,19 @@ def _blind(results: Results) -> Iterator[str]:
     for name, table in results.blind.items():
         scored = open_scored(table)
         n_lenses = int(np.count_nonzero(scored.probs >= scored.threshold))
-        drift = read_json(results.drift[name])
-        n_shared = int(drift["identical_cutouts"]["n_cutouts"])
+        drift = Drift.read(results.drift[name])
+        n_shared = drift.identical_cutouts.n_cutouts
         rows.append(
             (
                 name,
                 f"{len(scored.table):,}",
                 f"{n_lenses:,}",
                 f"{n_lenses / max(len(scored.table), 1):.2%}",
-                f"{drift['n_drifting']} of {len(drift['compared'])}",
+                f"{drift.n_drifting} of {len(drift.compared)}",
                 f"{n_shared:,}",
             )
         )
-        if drift["n_drifting"] or n_shared:
+        if drift.n_drifting or n_shared:
             warnings.append(f"{name} differs from the training set: see the pages on drift.")
     yield html.heading("Test sets without labels")
     header = (
@@ -469,6 +472,11 @@ def _citation(path: Path) -> Iterator[str]:
 def _authors(authors: Sequence[Mapping[str, str]]) -> str:
     names = [one.get("family-names") or one["name"] for one in authors]
     return f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+
+
+def _named(objects: str) -> str:
+    """What readers call the objects of a test set."""
+    return "held-out" if objects == "heldout" else objects
 
 
 def _total(values: Mapping[str, Any]) -> int:

@@ -9,8 +9,8 @@ from statistics import median
 from pydantic import ValidationError
 
 from stronglens.configuring.config import Config
-from stronglens.formats.artefact import read_json
 from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescription, TrainingResults
+from stronglens.formats.score_files import Metrics
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
@@ -340,7 +340,7 @@ def _ensemble(results: Path, name: str, predictions: Sequence[Path]) -> str:
         return f"ensemble   {name}: no t* yet"
     text = f"ensemble   {name}: t* = {float(threshold):.4f}"
     try:
-        scores = read_json(folder / HELDOUT / "metrics_test_ens.json")["global"]
+        scores = Metrics.read(folder / HELDOUT / "metrics_test_ens.json").of_all
     except InputError:
         return text
     auc, interval = scores["roc_auc"], scores.get("intervals", {}).get("roc_auc")

@@ -1,4 +1,4 @@
-"""Settings that make a member: a network, what it sees, and how it is trained."""
+"""Settings that make a member, and of its application: a network, what it sees, how it is trained."""
 
 from typing import Any, Literal, Self
 
@@ -32,8 +32,7 @@ class MemberSettings(Settings):
     bands: Literal["each"] | list[str] = Field("each", examples=["[g, r, i, z, y]"])
     """`each`: every cutout is a sample of one channel. A list such as `[g, r, i, z, y]`: the object is the
     sample, its bands are channels in this order, and a missing band is 0 after normalisation. See
-    `network.band_mask`, `train.band_dropout` and `train.skip_incomplete` for what else can be done about
-    missing bands."""
+    `train.band_dropout` and `train.skip_incomplete` for what else can be done about missing bands."""
     domains: list[Domain] | None = Field(None, min_length=1, examples=["[slsim]"])
     """Domains of the objects that are learnt from, and whose validation objects decide on the best epoch;
     `null` takes all."""
@@ -74,7 +73,6 @@ class MemberSettings(Settings):
     @model_validator(mode="after")
     def _stacks_where_needed(self) -> Self:
         asked = {
-            "network.band_mask": self.network.band_mask,
             "train.band_dropout": self.train.band_dropout > 0,
             "train.skip_incomplete": self.train.skip_incomplete,
         }
@@ -109,3 +107,11 @@ class MemberSettings(Settings):
     def in_chans(self) -> int:
         """Channels of the network's input: one for single cutouts, else the number of bands."""
         return 1 if isinstance(self.bands, str) else len(self.bands)
+
+
+class PredictSettings(Settings):
+    """How trained members are applied: to change it trains nothing again."""
+
+    test_time_augmentation: bool = False
+    """Show the network each sample in the eight symmetries of the square and take the mean of the eight
+    probabilities, for validation, held-out and test objects alike. Prediction takes eight times as long."""

@@ -6,6 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from stronglens.settings.base import Settings
 
+REMOVED = {"learnt_softening": None, "band_mask": False}
+"""Options that lost in each measurement (docs/EXPERIMENTS.md). Files of before name them with these values
+where they were off."""
 HUB = r"hf[-_]hub:[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?"
 """Pattern of what names a repository of the Hugging Face hub."""
 
@@ -40,16 +43,21 @@ class NetworkSettings(Settings):
     pretrained: bool = False
     """Start from weights that timm downloads. The published weights of ConvNeXt V2 may be used for
     non-commercial purposes only (CC BY-NC 4.0)."""
-    learnt_softening: float | None = Field(None, gt=0, le=1e6, examples=[1.0])
-    """Begin with a layer asinh(x / s) that learns a softening s for each channel, from this value on, in
-    units of the preprocessed image; counts where `normalise` is false. `null`, the default: no such layer.
-    What it gained: docs/EXPERIMENTS.md."""
-    band_mask: bool = False
-    """Give the network one more channel for each band: 1 where the object has the band, 0 where it is
-    missing, that is, where the band's channel is 0 everywhere. Needs a stack of bands. Off by default; what
-    it gained: docs/EXPERIMENTS.md."""
     timm: dict[str, Any] = Field({}, examples=["{patch_size: 2}"])
     """Further keywords for `timm.create_model`, such as `patch_size` of the stem."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_removed(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        asked = [key for key, off in REMOVED.items() if values.get(key, off) != off]
+        if asked:
+            raise ValueError(
+                f"{' and '.join(asked)}: removed after version 0.2, since each measurement was worse with it "
+                "(docs/EXPERIMENTS.md); leave it out"
+            )
+        return {key: value for key, value in values.items() if key not in REMOVED}
 
     @field_validator("timm")
     @classmethod

@@ -182,7 +182,7 @@ class EpochPlan:
         if drawn is None:
             return None
         share, corners = (None if one is None else one[rows] for one in (drawn.share, drawn.corners))
-        return Mixing(drawn.others[rows], share, corners, drawn.cut[step].view(()))
+        return Mixing(drawn.partners[rows], share, corners, drawn.cut[step].view(()))
 
     def _draw(self, epoch: int) -> list[Mixing]:
         # Of each step alone: a training that goes on within an epoch needs no state for it.
@@ -206,7 +206,7 @@ class EpochPlan:
                 joined[field.name] = torch.stack(parts) if field.name == "cut" else torch.cat(parts)
         if self._drawn is None:
             there = {name: sent(tensor, self._learner.device) for name, tensor in joined.items()}
-            self._drawn = Mixing(there["others"], there.get("share"), there.get("corners"), there["cut"])
+            self._drawn = Mixing(there["partners"], there.get("share"), there.get("corners"), there["cut"])
         else:
             for name, tensor in joined.items():
                 getattr(self._drawn, name).copy_(tensor)

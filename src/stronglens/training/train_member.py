@@ -38,6 +38,8 @@ from stronglens.training.softening import with_measured_softening
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
 from stronglens.training.validation import Scores, score, scoring_batch_size
 
+log = logging.getLogger(__name__)
+
 RESUME = "resume"
 
 
@@ -135,7 +137,7 @@ def train_member(
         more=more,
     )
     best = result.records[result.best_epoch - 1]
-    logging.getLogger("stronglens").info(
+    log.info(
         "best epoch %d: val auc %.4f loss %.4f; test auc %s",
         best.epoch,
         best.val_auc,
@@ -210,7 +212,7 @@ def load_data(
     train = settings.train
     fractions = {"train": train.train_fraction, "val": train.val_fraction, "test": train.test_fraction}
     chosen = {split: _choose(packed, table, settings, split, fractions[split]) for split in splits}
-    logging.getLogger("stronglens").info(
+    log.info(
         "%s on %s: %s",
         name,
         device_in_words(device),
@@ -344,7 +346,7 @@ def _choose(
     samples = make_samples(packed.index, settings.bands, mask, packed.summary.bands)
     if split == "train" and settings.train.skip_incomplete:
         complete = np.flatnonzero((samples.rows >= 0).all(axis=1))
-        logging.getLogger("stronglens").info(
+        log.info(
             "%d of %d training objects lack a band and are left out",
             len(samples) - len(complete),
             len(samples),
@@ -363,12 +365,7 @@ def _of(settings: MemberSettings) -> str:
 def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
     """What samples live in: what the network casts them to, if nothing is computed on them before."""
     train = settings.train
-    changed_before = (
-        train.augment_gamma > 0
-        or train.augment_noise > 0
-        or mixes(train)
-        or settings.network.learnt_softening is not None
-    )
+    changed_before = train.augment_gamma > 0 or train.augment_noise > 0 or mixes(train)
     dtype = None if changed_before else autocast_dtype(device, train.precision)
     return torch.float32 if dtype is None else dtype
 
@@ -388,7 +385,7 @@ def _lens_scores(
     }
     for name, found in errors["test"].items():
         if found["n_samples"]:
-            logging.getLogger("stronglens").info(
+            log.info(
                 "%s of %d test samples of lenses: rms error %.4g, of always answering the mean %.4g",
                 name,
                 found["n_samples"],
