@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.capsule import Capsule, CapsuleMember, read_capsule
 from stronglens.formats.member_files import DESCRIPTION, MemberDescription, refuse_non_finite
-from stronglens.networks.input_layers import InputLayers
 from stronglens.networks.member_import import fitted
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
 from stronglens.running.errors import InputError
@@ -110,8 +108,7 @@ def start(network: nn.Module, settings: MemberSettings) -> None:
     elif settings.network.weights is not None:
         found = _find(settings.network.weights)
         _checked_sha256(found.weights, settings.network.weights_sha256, "network.weights_sha256")
-        inner = network.network if isinstance(network, InputLayers) else network
-        inner.load_state_dict(_encoder(found.weights, inner, settings))
+        network.load_state_dict(_encoder(found.weights, network, settings))
 
 
 @dataclass(frozen=True)
@@ -207,15 +204,15 @@ def _checked_sha256(path: Path, expected: str | None, key: str) -> str:
     return found
 
 
-def _encoder(path: Path, inner: nn.Module, settings: MemberSettings) -> dict[str, Tensor]:
+def _encoder(path: Path, network: nn.Module, settings: MemberSettings) -> dict[str, Tensor]:
     """Weights of a network: those of the file, but for the last layer, which stays as it is."""
     try:
         found = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: expected safetensors, found something else ({error})") from error
     refuse_non_finite(path, found)
-    own = dict(inner.state_dict())
-    classifier = _names_of_classifier(inner)
+    own = dict(network.state_dict())
+    classifier = _names_of_classifier(network)
     taken = {name: tensor for name, tensor in found.items() if name not in classifier}
     # A norm beside the last layer: an encoder that was saved without its head has none.
     around = {name.rpartition(".")[0].rpartition(".")[0] for name in classifier} - {""}
@@ -224,9 +221,9 @@ def _encoder(path: Path, inner: nn.Module, settings: MemberSettings) -> dict[str
     }
     if kept - classifier:
         log.warning("%s: has no %s, which begin anew", path, ", ".join(sorted(kept - classifier)))
-    first = _name_of_first(inner)
+    first = _name_of_first(network)
     if first in taken and first in own:
-        taken[first] = _for_channels(taken[first], own[first], settings.in_chans)
+        taken[first] = _for_channels(taken[first], settings.in_chans)
     rest = {name: tensor for name, tensor in own.items() if name not in kept}
     told = f"{path}: expected weights of {settings.network.name}"
     return own | fitted(taken, rest, told)
@@ -246,17 +243,11 @@ def _name_of_first(network: Any) -> str:
     return f"{first}.weight" if isinstance(first, str) else ""
 
 
-def _for_channels(weight: Tensor, own: Tensor, in_chans: int) -> Tensor:
-    """Kernels for another number of channels: an image that is the same in all of them gives the same.
-
-    Channels beyond those of the image, which say which bands are there, begin without effect.
-    """
-    if weight.ndim != 4 or weight.shape[1] == own.shape[1] == in_chans:
+def _for_channels(weight: Tensor, in_chans: int) -> Tensor:
+    """Kernels for another number of channels: an image that is the same in all of them gives the same."""
+    if weight.ndim != 4 or weight.shape[1] == in_chans:
         return weight
-    if weight.shape[1] != in_chans:
-        weight = weight.sum(dim=1, keepdim=True).expand(-1, in_chans, -1, -1) / in_chans
-    masks = own.shape[1] - in_chans
-    return torch.cat([weight, weight.new_zeros(weight.shape[0], masks, *weight.shape[2:])], dim=1)
+    return weight.sum(dim=1, keepdim=True).expand(-1, in_chans, -1, -1) / in_chans
 
 
 def _known_init(settings: MemberSettings, seed: int) -> Any:
@@ -312,7 +303,6 @@ def _differences(theirs: MemberSettings, own: MemberSettings) -> list[tuple[str,
         "network": (own.network.name, theirs.network.name),
         "bands": (own.bands, theirs.bands),
         "network.timm": (own.network.timm, theirs.network.timm),
-        "network.band_mask": (own.network.band_mask, theirs.network.band_mask),
         "outputs": (own.n_outputs, theirs.n_outputs),
     }
     return [(name, mine, other) for name, (mine, other) in compared.items() if mine != other]
