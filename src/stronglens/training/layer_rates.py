@@ -21,8 +21,7 @@ def layer_groups(network: nn.Module, decay: float | None) -> list[dict[str, Any]
     Returns
     -------
     list of dict
-        `params`, and `lr_scale`, by which the learning rate of the group is to be multiplied: 1 for the
-        last layer and for layers that only this pipeline adds before the first one.
+        `params`, and `lr_scale`, by which the learning rate of the group is to be multiplied: 1 for the head.
 
     Raises
     ------
