@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.capsule import Capsule, CapsuleMember, read_capsule
 from stronglens.formats.member_files import DESCRIPTION, MemberDescription, refuse_non_finite
-from stronglens.networks.input_layers import InputLayers
 from stronglens.networks.member_import import fitted
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
 from stronglens.running.errors import InputError
@@ -110,8 +109,7 @@ def start(network: nn.Module, settings: MemberSettings) -> None:
     elif settings.network.weights is not None:
         found = _find(settings.network.weights)
         _checked_sha256(found.weights, settings.network.weights_sha256, "network.weights_sha256")
-        inner = network.network if isinstance(network, InputLayers) else network
-        inner.load_state_dict(_encoder(found.weights, inner, settings))
+        network.load_state_dict(_encoder(found.weights, network, settings))
 
 
 @dataclass(frozen=True)
@@ -312,7 +310,6 @@ def _differences(theirs: MemberSettings, own: MemberSettings) -> list[tuple[str,
         "network": (own.network.name, theirs.network.name),
         "bands": (own.bands, theirs.bands),
         "network.timm": (own.network.timm, theirs.network.timm),
-        "network.band_mask": (own.network.band_mask, theirs.network.band_mask),
         "outputs": (own.n_outputs, theirs.n_outputs),
     }
     return [(name, mine, other) for name, (mine, other) in compared.items() if mine != other]

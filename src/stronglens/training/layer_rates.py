@@ -5,7 +5,6 @@ from typing import Any
 from timm.optim._param_groups import param_groups_layer_decay
 from torch import nn
 
-from stronglens.networks.input_layers import InputLayers
 from stronglens.running.errors import InputError
 
 
@@ -32,15 +31,14 @@ def layer_groups(network: nn.Module, decay: float | None) -> list[dict[str, Any]
     """
     if decay is None:
         return [{"params": list(network.parameters())}]
-    inner = network.network if isinstance(network, InputLayers) else network
-    if not hasattr(inner, "group_matcher"):
+    if not hasattr(network, "group_matcher"):
         raise InputError(
-            f"train.layer_decay: timm does not say what the layers of {type(inner).__name__} are; "
+            f"train.layer_decay: timm does not say what the layers of {type(network).__name__} are; "
             "leave it out"
         )
     groups: list[dict[str, Any]] = [
         {"params": group["params"], "lr_scale": group["lr_scale"]}
-        for group in param_groups_layer_decay(inner, layer_decay=decay, weight_decay_exclude_1d=False)
+        for group in param_groups_layer_decay(network, layer_decay=decay, weight_decay_exclude_1d=False)
     ]
     known = {id(parameter) for group in groups for parameter in group["params"]}
     added = [parameter for parameter in network.parameters() if id(parameter) not in known]
