@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 
 from stronglens.ensembling.scored_set import open_scored
 from stronglens.formats.artefact import check_stated, write_text
@@ -233,7 +234,7 @@ def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
         return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
 
 
-def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]:
+def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[Markup]:
     """Files that could not be read, of the labelled data ("") or of a test set."""
     if not bad:
         yield html.paragraph("None of the labelled ones.")
@@ -245,7 +246,7 @@ def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]
         yield html.paragraph(f"… and {len(bad) - MOST_REJECTS:,} more: rejected.csv lists all.", "note")
 
 
-def _headline(results: Results) -> Iterator[str]:
+def _headline(results: Results) -> Iterator[Markup]:
     metrics = {"validation": Metrics.read(results.validation).blocks} | {
         _named(name): Metrics.read(path).blocks for name, path in results.scored.items()
     }
@@ -317,7 +318,7 @@ def _headline(results: Results) -> Iterator[str]:
     )
 
 
-def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
+def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[Markup]:
     """What counts where lenses are rare."""
     blocks = {_named(name): FieldMetrics.read(path).of_all for name, path in field.items()}
     if not blocks:
@@ -358,7 +359,7 @@ def _measured(block: Mapping[str, Any], key: str, full: str) -> str:
     return f"{_value(block.get(full))} {_range(block, full, 4)}"
 
 
-def _members(folders: Sequence[Path]) -> Iterator[str]:
+def _members(folders: Sequence[Path]) -> Iterator[Markup]:
     rows = []
     for folder in folders:
         best = MemberDescription.read(folder / MEMBER)
@@ -380,7 +381,7 @@ def _members(folders: Sequence[Path]) -> Iterator[str]:
     )
 
 
-def _blind(results: Results) -> Iterator[str]:
+def _blind(results: Results) -> Iterator[Markup]:
     if not results.blind:
         return
     rows, warnings = [], []
@@ -418,7 +419,7 @@ def _blind(results: Results) -> Iterator[str]:
     )
 
 
-def _known(files: Mapping[str, Path]) -> Iterator[str]:
+def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
     """Lenses that are known already: how many were found again, and which were not."""
     for testset, path in files.items():
         table, described = read_known(path)
@@ -455,7 +456,7 @@ def _known(files: Mapping[str, Path]) -> Iterator[str]:
             )
 
 
-def _citation(path: Path) -> Iterator[str]:
+def _citation(path: Path) -> Iterator[Markup]:
     citation = yaml.safe_load(path.read_text(encoding="utf-8"))
     yield html.heading("How to cite")
     yield html.paragraph(f"{citation['message']} {citation['title']}, version {citation['version']}.")
