@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -32,20 +33,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def unpack_and_pack(archive: Path) -> None:
             unpacked = folder / "unpacked"
-            command = (
-                ["unzip", "-q", archive, "-d"] if archive.suffix == ".zip" else ["tar", "-xf", archive, "-C"]
-            )
+            is_zip = archive.suffix == ".zip"
+            command = ["unzip", "-q", str(archive), "-d"] if is_zip else ["tar", "-xf", str(archive), "-C"]
             unpacked.mkdir()
-            subprocess.run([*command, unpacked], check=True)
+            subprocess.run([*command, str(unpacked)], check=True)
             pack(unpacked)
             shutil.rmtree(unpacked)
 
         ways = [Way("folder", lambda: pack(folder / "files"), n_files)]
         for archive in archives:
-            ways.append(Way(f"{archive.name}, in place", lambda one=archive: pack(one), n_files))
+            ways.append(Way(f"{archive.name}, in place", partial(pack, archive), n_files))
             if archive.suffix != ".zip" or shutil.which("unzip"):
                 ways.append(
-                    Way(f"{archive.name}, unpacked first", lambda one=archive: unpack_and_pack(one), n_files)
+                    Way(f"{archive.name}, unpacked first", partial(unpack_and_pack, archive), n_files)
                 )
         result = harness.race(ways, options.n_rounds, clock=processor_seconds)
     harness.print_title(

@@ -381,7 +381,7 @@ def equal(here: Here) -> None:
 
     from stronglens.networks.forward import logits_of
     from stronglens.networks.precision import algorithms
-    from stronglens.networks.preprocess import known_of, preprocess_all
+    from stronglens.networks.preprocess import context_of, preprocess_all
     from stronglens.networks.resident import load_resident
     from stronglens.networks.streamed import stream_samples
     from stronglens.settings.preprocess import PreprocessSettings
@@ -404,7 +404,7 @@ def equal(here: Here) -> None:
     for name, given in variants.items():
         with guard(f"preprocessing {name}"):
             settings = PreprocessSettings(**given)
-            known, rows = known_of(packed, settings), samples.rows[:, 0]
+            known, rows = context_of(packed, settings), samples.rows[:, 0]
             ours, theirs = (preprocess_all(packed.cutouts, rows, settings, known, at) for at in (device, cpu))
             off = gap(ours, theirs)
             add(f"preprocessing {name}, against a CPU", off, "apart", ok=off < 1e-3)

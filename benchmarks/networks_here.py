@@ -7,7 +7,6 @@ import timm
 import torch
 from harness import Size
 from torch import nn
-from torch._inductor.utils import fresh_cache
 from torch.utils.flop_counter import FlopCounterMode
 
 from stronglens.networks.compiled import Forward, compiled
@@ -55,7 +54,8 @@ def compile_anew(
     if size == "tiny":
         return network, math.nan
     started = time.perf_counter()
-    with fresh_cache():
+    torch.compiler.reset()
+    with torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined] # made at import
         shape = (batch, 1, SIDE_PX, SIDE_PX)
         forward = compiled(network, shape, device, dtype, learn=learn, graphs=graphs)
     return forward, time.perf_counter() - started

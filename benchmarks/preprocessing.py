@@ -14,7 +14,7 @@ from made_data import write_packed
 
 from stronglens.formats.packed import open_packed
 from stronglens.networks.device import choose_device
-from stronglens.networks.preprocess import CHUNK_ON_CPU, known_of, preprocess_all
+from stronglens.networks.preprocess import CHUNK_ON_CPU, context_of, preprocess_all
 from stronglens.settings.preprocess import PreprocessSettings
 
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         n = options.pick(tiny=100, short=40_000, full=200_000)
         packed = open_packed(write_packed(Path(folder, "packed"), n), check=False)
         rows = np.arange(len(packed.cutouts))
-        known = known_of(packed, settings)
+        known = context_of(packed, settings)
         few = rows[:2000]
 
         def preprocess_here(some: np.ndarray[tuple[int], np.dtype[np.int64]], n_used: int) -> None:

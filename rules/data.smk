@@ -4,6 +4,7 @@ import functools
 from hashlib import blake2b
 
 from stronglens.formats.artefact import known_sha256
+from stronglens.formats.packed import PackSummary
 from stronglens.settings.data import PackSettings, located
 
 if CONFIG.simulate:
@@ -62,13 +63,13 @@ def simulated_data(wildcards):
 
 @functools.cache
 def packed_summary(data_set):
-    """What a packed data set says of itself, any part of it; nothing where there is none that can be read."""
+    """What a packed data set says of itself, any part of it; None where there is none that can be read."""
     for folder in packed_folders(data_set):
         try:
-            return dict(json.loads(Path(at(folder), "summary.json").read_bytes()))
-        except (OSError, ValueError, TypeError):
+            return PackSummary.read(Path(at(folder), "summary.json"))
+        except InputError:
             continue
-    return {}
+    return None
 
 
 @functools.cache
@@ -88,8 +89,8 @@ def list_contents(wildcards):
     for path in pack_settings(data_set).list_paths:
         if located(path).is_file():
             contents[path] = list_content(located(path).resolve())
-        elif not located(path).exists() and path in (packed := packed_summary(data_set).get("lists", {})):
-            contents[path] = packed[path]
+        elif not located(path).exists() and (packed := packed_summary(data_set)) and path in packed.lists:
+            contents[path] = packed.lists[path]
     return json.dumps(contents)
 
 

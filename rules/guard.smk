@@ -42,10 +42,10 @@ def problems_of_sources():
 def packed_from(data_set):
     """The paths from which a data set was packed, where the config has others that are not there."""
     paths = pack_settings(data_set).paths
-    recorded = packed_summary(data_set).get("settings")
-    if not recorded or all(located(path).exists() for path in paths):
+    summary = packed_summary(data_set)
+    if summary is None or summary.settings is None or all(located(path).exists() for path in paths):
         return []
-    before = PackSettings.model_validate(recorded).paths
+    before = PackSettings.model_validate(summary.settings).paths
     return [] if before == paths else before
 
 

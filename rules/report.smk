@@ -18,6 +18,7 @@ def candidates_options():
         [
             f"--ensemble {CANDIDATES[0]} --testset {SUBMITTED_SET} {packed_options(SUBMITTED_SET)}",
             settings_option(CONFIG.candidates),
+            known_option(*CANDIDATES),
             *([] if scale is None else [f"--pixel-scale-arcsec {scale}"]),
             *simulated_option(),
         ]
@@ -37,6 +38,8 @@ rule candidates:
         labelled=f"{LABELLED}/summary.json",
         labelled_cutouts=ancient(f"{LABELLED}/cutouts.npy"),
         labelled_index=ancient(f"{LABELLED}/index.parquet"),
+        known=known_files(*CANDIDATES, "json"),
+        known_table=ancient(known_files(*CANDIDATES)),
     output:
         page="results/candidates/index.html",
         static=[f"results/candidates/{path.name}" for path in STATIC if path.name != "index.html"],
@@ -100,6 +103,14 @@ rule describe_data:
         " --splits {input.split:q} {params.options} --out {output.page:q} --log {log:q}"
 
 
+KNOWN_IN = [*CONFIG.testsets] if CONFIG.known_lenses else []
+"""Test sets in which known lenses are looked for, for the report."""
+
+
+def known_in_report(ensemble, ending="csv"):
+    return [path for name in KNOWN_IN for path in known_files(ensemble, name, ending)]
+
+
 CITATION = [path for path in [CLONE / "CITATION.cff"] if path.is_file()]
 
 
@@ -117,6 +128,7 @@ def overview_options(wildcards):
             files("field", f"{EVALUATION}/{{testset}}/field_metrics.json", SCORED),
             named("blind", {name: table_of(ensemble, name) for name in BLIND}),
             files("drift", f"{DRIFT}/drift.json", BLIND),
+            named("known-lenses", {name: path for name in KNOWN_IN for path in known_files(ensemble, name)}),
             repeated("members", member_folders(ensemble)),
             repeated("citation", [in_clone(path) for path in CITATION]),
             *simulated_option(),
@@ -134,6 +146,8 @@ rule write_overview:
         descriptions=expand(f"{ENSEMBLE}/{{testset}}/test_ens.json", testset=BLIND, allow_missing=True),
         blind=ancient(expand(f"{ENSEMBLE}/{{testset}}/test_ens.csv", testset=BLIND, allow_missing=True)),
         drift=expand(f"{DRIFT}/drift.json", testset=BLIND, allow_missing=True),
+        known=lambda wildcards: known_in_report(wildcards.ensemble, "json"),
+        known_tables=lambda wildcards: ancient(known_in_report(wildcards.ensemble)),
         members=lambda wildcards: [f"{folder}/best.json" for folder in member_folders(wildcards.ensemble)],
         trainings=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
     output:

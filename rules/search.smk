@@ -28,6 +28,17 @@ for search, settings in CONFIG.searches.items():
     limit_resource(trials_at_once(search), settings.n_parallel)
 
 
+def trial_start(wildcards):
+    """As `start_input` of a member."""
+    path = start_of(CONFIG.models[CONFIG.searches[wildcards.search].model].shared)
+    return ancient(str(path)) if path else []
+
+
+def trial_start_sha256(wildcards):
+    path = start_of(CONFIG.models[CONFIG.searches[wildcards.search].model].shared)
+    return checkpoint_sha256(path) if path else ""
+
+
 def trial_truth(wildcards):
     """As `lens_truth` of a member."""
     model = CONFIG.models[CONFIG.searches[wildcards.search].model]
@@ -40,6 +51,7 @@ rule run_trial:
         **objects_split(),
         script=script_path("run_trial.py"),
         parameters=trial_truth,
+        start=trial_start,
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
         trial=f"{SEARCH}/trial_{{trial}}.json",
@@ -56,6 +68,7 @@ rule run_trial:
     params:
         *code_of("run_trial.py"),
         settings=lambda wildcards: as_parameter(CONFIG.trial_settings(wildcards.search)),
+        start=trial_start_sha256,
     shell:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         " --out {output.trial:q} --search {wildcards.search} --trial {wildcards.trial} --settings {params.settings:q}"

@@ -1,6 +1,12 @@
 """Members: trained here, or made from weights that were trained elsewhere."""
 
 import functools
+import re
+
+from stronglens.formats.artefact import sha256_of
+from stronglens.settings.network import HUB
+
+from stronglens.formats.member_files import MemberDescription
 
 
 def lens_truth(wildcards):
@@ -9,12 +15,35 @@ def lens_truth(wildcards):
     return ancient([f"{LABELLED}/parameters.parquet"]) if estimates else []
 
 
+def start_of(settings):
+    """The file of the weights that a member starts from, if it is one of the user's; of a folder, what timm calls it."""
+    network = settings.network.weights
+    if settings.init_from is not None:
+        return located(settings.init_from.path)
+    if network is None or re.fullmatch(HUB, network):
+        return None
+    return located(network) / "model.safetensors" if located(network).is_dir() else located(network)
+
+
+def start_input(wildcards):
+    """As an input: a file that is not there is refused before the first job; Snakemake does without one that is gone
+    after the member was trained."""
+    path = start_of(CONFIG.member_settings(wildcards.model, int(wildcards.seed)))
+    return ancient(str(path)) if path else []
+
+
+def start_sha256(wildcards):
+    path = start_of(CONFIG.member_settings(wildcards.model, int(wildcards.seed)))
+    return checkpoint_sha256(path) if path else ""
+
+
 rule train:
     input:
         **labelled_data("cutouts", "index"),
         **objects_split(),
         script=script_path("train.py"),
         parameters=lens_truth,
+        start=start_input,
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
         best=f"{MEMBER}/best.pt",
@@ -36,6 +65,7 @@ rule train:
     params:
         *code_of("train.py"),
         settings=member_settings,
+        start=start_sha256,
     shell:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
@@ -54,8 +84,8 @@ def checkpoint_input(wildcards):
     path = checkpoint_of(wildcards)
     try:
         description = Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
-        imported = json.loads(description.read_bytes()).get("source", str(path)) == str(path)
-    except (OSError, ValueError, AttributeError):
+        imported = MemberDescription.read(description).source in (None, str(path))
+    except InputError:
         imported = False
     return ancient(str(path)) if imported or path.is_file() else []
 

@@ -103,7 +103,9 @@ def finished(tmp_path_factory) -> Path:
     ):
         contents = {path: sha256((folder / path).read_bytes()).hexdigest() for path in lists}
         summary = folder / "results/buckets" / name / "summary.json"
-        summary.write_text(json.dumps({"settings": settings, "lists": contents}))
+        described = {"dataset": name, "labelled": name == "labelled", "size_px": 41, "bands": ["g"]}
+        counts = {"n_cutouts": 0, "n_objects": 0, "sha256": {"cutouts.npy": "0", "index.parquet": "0"}}
+        summary.write_text(json.dumps(described | counts | {"settings": settings, "lists": contents}))
     snakemake(folder, "--touch", "--forceall", "--cores", "1")
     assert jobs(folder) == set()
     return folder
@@ -370,6 +372,38 @@ def test_form_of_the_submission_writes_submissions_alone(project):
 def test_what_the_page_of_candidates_shows_concerns_that_page_alone(project):
     write_config(project, CONFIG | {"candidates": {"n_best": 50}})
     assert rules(project) == {"candidates"}
+
+
+def test_catalogues_are_made_for_who_asks_and_known_lenses_concern_what_tells_of_them(project):
+    target = "results/catalogue/hybrid/challenge/catalogue.fits"
+    where = "ensemble=hybrid, testset=challenge"
+    assert jobs(project, target) == {("catalogue", where)}
+    make_results(project, target)
+    table = project / "data/known.csv"
+    table.write_text("ra,dec\n1,2\n")
+    config = CONFIG | {"known_lenses": {"tables": {"mine": "data/known.csv"}}}
+    write_config(project, config)
+    assert rules(project) == {"match_known_lenses", "write_overview", "candidates", "plot_run_times"}
+    assert jobs(project, target) == {("match_known_lenses", where), ("catalogue", where)}
+    shutil.rmtree(project / "results/candidates/images")
+    make_results(project, "all", target)
+    assert jobs(project) == jobs(project, target) == set()
+    os.utime(table)
+    assert jobs(project) == set()
+    write_config(project, config | {"catalogue": {"watch_radius_arcsec": 5.0}})
+    assert jobs(project, target) == {("catalogue", where)}
+    assert jobs(project) == set()
+    write_config(project, config)
+    edit(project, "stronglens/cataloguing/columns.py")
+    assert jobs(project, target) == {("catalogue", where)}
+    assert jobs(project) == set()
+    table.write_text("ra,dec\n1,3\n")
+    assert rules(project) == {"match_known_lenses", "write_overview", "candidates", "plot_run_times"}
+    (project / "results/catalogue/hybrid/challenge/known_lenses.csv").unlink()
+    table.unlink()
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
+    assert code != 0
+    assert "known.csv" in said
 
 
 def test_measuring_a_rule_is_no_reason_to_run_it(project, tmp_path):
@@ -821,6 +855,31 @@ def test_a_changed_checkpoint_is_imported_again(project):
     found = rules(project)
     assert {"import_member", "predict_test"} <= found
     assert "train" not in found
+
+
+@pytest.mark.parametrize("start", ["init_from", "weights"])
+def test_changed_weights_to_start_from_train_that_model_again(project, start):
+    (project / "theirs").mkdir()
+    weights = project / "theirs/model.safetensors"
+    weights.write_bytes(b"x" * (MEGABYTE + 1))
+    named = {"init_from": "theirs/model.safetensors"}
+    if start == "weights":
+        named = {"network": {"name": "convnextv2_nano", "weights": "theirs"}}
+    nano = CONFIG["models"]["nano"] | named
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}})
+    trained = {where for rule, where in jobs(project) if rule == "train"}
+    assert trained == {"model=nano, seed=1"}
+    snakemake(project, "--touch", "--forceall", "--cores", "1")
+    age([weights], 3600)
+    assert jobs(project) == set()
+    weights.write_bytes(b"y" * (MEGABYTE + 1))
+    assert {where for rule, where in jobs(project) if rule == "train"} == trained
+    weights.unlink()
+    assert not [rule for rule, _ in jobs(project) if rule == "train"]
+    (project / "results/models/nano/seed_1/best.json").unlink()
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
+    assert code != 0
+    assert "theirs" in said
 
 
 @pytest.mark.parametrize("option", ["--dag", "--rulegraph"])

@@ -59,6 +59,43 @@ def test_every_package_says_what_it_is_for() -> None:
         assert ast.get_docstring(ast.parse((LIBRARY / package / "__init__.py").read_text())), package
 
 
+def test_each_module_logs_under_its_own_name() -> None:
+    """`log = logging.getLogger(__name__)` and no other way; handlers belong to the whole library."""
+    wrong = []
+    for path in LIBRARY.rglob("*.py"):
+        name = path.relative_to(LIBRARY).as_posix()
+        allowed = {"__name__"} | (
+            {"'stronglens'"} if name in {"running/cli.py", "running/progress.py"} else set()
+        )
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node) == "logging.Logger":
+                wrong.append(f"{name}: passes a logger on")
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "logging.getLogger":
+                named = ast.unparse(node.args[0])
+                if named not in allowed and named.startswith("'stronglens"):
+                    wrong.append(f"{name}: {ast.unparse(node)}")
+            if isinstance(node, ast.Assign) and "getLogger(__name__)" in ast.unparse(node.value):
+                wrong += [f"{name}: {ast.unparse(node)}"] if ast.unparse(node.targets[0]) != "log" else []
+    assert not wrong
+
+
+def test_what_makes_a_deviation_a_sigma_is_one_constant() -> None:
+    found = [
+        path.name
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and round(node.value, 3) == 1.483
+    ]
+    assert found == ["cutout_statistics.py"]
+
+
+def test_names_that_other_libraries_keep_to_themselves_are_not_used() -> None:
+    """Of Optuna and PyTorch; those of Snakemake have a file of their own (test_rules.py)."""
+    private = re.compile(r"\b(torch|optuna)(\.\w+)*\._(?!_)\w+|\._trial_id\b|\bstudy\._\w+")
+    files = [path for folder in ("src", "benchmarks", "plugins") for path in (ROOT / folder).rglob("*.py")]
+    assert not {str(path): found.group() for path in files if (found := private.search(path.read_text()))}
+
+
 def test_unit_tests_lie_as_the_library_does() -> None:
     """tests/unit/PACKAGE/test_MODULE.py: so one finds the tests of a module by its name."""
     strays = []

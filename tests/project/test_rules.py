@@ -150,5 +150,6 @@ def test_every_rule_is_attacked() -> None:
     assert {"build_buckets", "train", "submission"} <= known
     made_when_asked_for = {
         *("sim_to_real", "measure_transfer", "run_trial", "conclude_search", "plot_search", "capsule"),
+        "catalogue",
     }
     assert known - set(TARGETS) == {"all"} | made_when_asked_for

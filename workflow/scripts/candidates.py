@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.formats.packed_objects import parts_of
+from stronglens.formats.packed import parts_of
 from stronglens.running.cli import Command, run
 from stronglens.settings.candidates import CandidatesSettings
 
@@ -35,6 +35,8 @@ class Candidates(Command):
     """Name of the test set, for the page and for exported grades."""
     simulated: bool = False
     """Say on the page that the data are simulated."""
+    known_lenses: Path | None = None
+    """known_lenses.csv of this ensemble and test set: such objects are marked, or left out."""
     pixel_scale_arcsec: float | None = Field(None, gt=0)
     """Side of a pixel, for the scale bar; without it the bar is in pixels."""
     settings: CandidatesSettings = CandidatesSettings()
@@ -58,6 +60,7 @@ def _make(options: Candidates) -> None:
         ensemble=options.ensemble,
         testset=options.testset,
         simulated=options.simulated,
+        known_lenses=options.known_lenses,
         pixel_scale_arcsec=options.pixel_scale_arcsec,
     )
 

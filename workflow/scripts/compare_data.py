@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from stronglens.formats.packed_objects import parts_of
+from stronglens.formats.packed import parts_of
 from stronglens.running.cli import Command, run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from stronglens.running.cli import Command, run
-from stronglens.settings.conclude import ConclusionSettings
+from stronglens.settings.search import ConclusionSettings
 
 
 class ConcludeSearch(Command):

@@ -9,11 +9,11 @@ from pydantic import Field, model_validator
 
 from stronglens.ensembling.ensemble import make_ensemble
 from stronglens.formats.ensemble_table import Level
-from stronglens.formats.packed_objects import parts_of
+from stronglens.formats.packed import parts_of
 from stronglens.formats.prediction_files import Which
 from stronglens.formats.threshold_file import read_threshold
 from stronglens.running.cli import Command, run
-from stronglens.settings.combine import CombineSettings
+from stronglens.settings.decide import CombineSettings
 
 
 class Ensemble(Command):

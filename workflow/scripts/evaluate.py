@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(options: Evaluate) -> None:
     # --help need not wait for scikit-learn.
-    from stronglens.formats.packed_objects import parts_of  # noqa: PLC0415
+    from stronglens.formats.packed import parts_of  # noqa: PLC0415
     from stronglens.scoring.evaluation import evaluate  # noqa: PLC0415
 
     scored, threshold = options.read()

@@ -24,11 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(options: PlotData) -> None:
     # --help need not wait for matplotlib.
-    from stronglens.inspecting.inspected import read_histograms, read_sheet  # noqa: PLC0415
+    from stronglens.formats.inspection_files import HISTOGRAMS, Histograms, read_sheet  # noqa: PLC0415
     from stronglens.inspecting.inspection_plots import save_contact_sheet, save_histograms  # noqa: PLC0415
 
     save_contact_sheet(read_sheet(options.inspection), options.out_dir / "cutouts.png")
-    save_histograms(read_histograms(options.inspection), options.out_dir / "histograms.png")
+    save_histograms(Histograms.read(options.inspection / HISTOGRAMS), options.out_dir / "histograms.png")
 
 
 if __name__ == "__main__":

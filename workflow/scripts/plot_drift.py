@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(options: PlotDrift) -> None:
     # --help need not wait for matplotlib.
-    from stronglens.comparing.compared import read_compared  # noqa: PLC0415
     from stronglens.comparing.drift_plots import save_drift  # noqa: PLC0415
+    from stronglens.formats.drift_files import read_compared  # noqa: PLC0415
 
     save_drift(read_compared(options.drift), options.out, options.title)
 

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _plot(options: PlotLensParameters) -> None:
     # --help need not wait for matplotlib.
     from stronglens.formats.figures import save_figure  # noqa: PLC0415
-    from stronglens.scoring.lens_errors import read_errors  # noqa: PLC0415
+    from stronglens.formats.score_files import read_errors  # noqa: PLC0415
     from stronglens.scoring.lens_plots import plot_estimates  # noqa: PLC0415
 
     found = options.read()

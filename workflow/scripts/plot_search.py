@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _plot(options: PlotSearch) -> None:
     # --help need not wait for optuna and matplotlib.
+    from stronglens.formats.trial_files import read_trials  # noqa: PLC0415
     from stronglens.searching.search_plots import save_search  # noqa: PLC0415
-    from stronglens.searching.trials import read_trials  # noqa: PLC0415
 
     save_search(read_trials(options.trials), options.space, options.out_dir, options.search)
 

@@ -8,7 +8,7 @@ from typing import Literal
 from stronglens.running.cli import Command, run
 from stronglens.running.gpu_lock import claim_gpu
 from stronglens.running.threads import spin_briefly
-from stronglens.settings.predict import PredictSettings
+from stronglens.settings.member import PredictSettings
 
 
 class Predict(Command):

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from stronglens.formats.packed_objects import parts_of
+from stronglens.formats.packed import parts_of
 from stronglens.running.cli import Command, run
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.submitting.record import Origins

@@ -24,6 +24,8 @@ class WriteOverview(Command):
     """test_ens.csv of each test set without labels: NAME=FILE."""
     drift: dict[str, Path] = Field(default_factory=dict)
     """drift.json of each of these: NAME=FILE."""
+    known_lenses: dict[str, Path] = Field(default_factory=dict)
+    """known_lenses.csv of each test set in which known lenses were looked for: NAME=FILE."""
     members: list[Path]
     """Folder of a member; give it once for each."""
     simulated: bool = False
@@ -49,6 +51,7 @@ def _write(options: WriteOverview) -> None:
             drift=options.drift,
             members=options.members,
             field=options.field,
+            known=options.known_lenses,
         ),
         options.out,
         ensemble=options.ensemble,

@@ -4,13 +4,15 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+from pyarrow import compute
 
 from stronglens.candidates.choose import View, best, mistakes, shown_rows, uncertain
 from stronglens.candidates.pictures import (
@@ -28,12 +30,14 @@ from stronglens.candidates.pictures import (
 from stronglens.ensembling.row_ids import row_ids
 from stronglens.ensembling.scored_set import ScoredSet, open_scored
 from stronglens.formats.artefact import write_folder_aside, write_text
+from stronglens.formats.known_lenses import known_by_object, read_known
 from stronglens.formats.packed import CUTOUTS, PackedSet, open_packed
+from stronglens.formats.tables import TEXT
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
 from stronglens.settings.candidates import CandidatesSettings
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 PAGE, DATA, IMAGES = "index.html", "data.js", "images"
 """Names of files and of the folder of pictures."""
@@ -58,7 +62,7 @@ class Shown:
     ids : list of str
         As in `submission.csv`.
     columns : dict of str to list
-        What the page says of each: prob, pred, std, domain, label, ra, dec.
+        What the page says of each: prob, pred, std, domain, label, known, ra, dec.
     objects : list of str
         Keys of the objects in the packed data.
     views : sequence of View
@@ -87,6 +91,7 @@ def make_page(
     ensemble: str,
     testset: str,
     simulated: bool = False,
+    known_lenses: Path | None = None,
     pixel_scale_arcsec: float | None = None,
 ) -> None:
     """Write the page of candidates: `index.html`, what it loads, `data.js`, and pictures in `images/`.
@@ -107,6 +112,8 @@ def make_page(
         Their names, for the page.
     simulated : bool
         Whether the page says that the data are simulated.
+    known_lenses : Path, optional
+        `known_lenses.csv` of the test set: its objects are marked or, as the settings say, left out.
     pixel_scale_arcsec : float, optional
         Side of a pixel, for the scale bar, which is in pixels without it.
 
@@ -118,8 +125,16 @@ def make_page(
     test, heldout = open_scored(test_csv), open_scored(heldout_csv)
     parts = [open_packed(folder) for folder in packed_folders]
     labelled = open_packed(labelled_folder)
+    known = {} if known_lenses is None else known_by_object(read_known(known_lenses)[0])
+    chosen = _without(test, known) if settings.leave_out_known else test
     shown = [
-        _shown(testset, test, [best(test, settings.n_best), uncertain(test, settings.n_uncertain)], parts),
+        _shown(
+            testset,
+            chosen,
+            [best(chosen, settings.n_best), uncertain(chosen, settings.n_uncertain)],
+            parts,
+            known,
+        ),
         _shown("heldout", heldout, mistakes(heldout, settings.n_mistakes), [labelled]),
     ]
     bands = list(labelled.summary.bands)
@@ -152,15 +167,29 @@ def make_page(
     log.info("%s: %d objects", out_dir / PAGE, len(drawn.columns["bands"]))
 
 
-def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence[PackedSet]) -> Shown:
+def _without(scored: ScoredSet, known: Mapping[str, str]) -> ScoredSet:
+    """A test set without lenses that are known already."""
+    ids = row_ids(scored.table, scored.ensemble.level)
+    new = compute.invert(compute.is_in(ids, value_set=pa.array(known, TEXT)))
+    return replace(scored, table=scored.table.filter(new))
+
+
+def _shown(
+    name: str,
+    scored: ScoredSet,
+    views: Sequence[View],
+    packed: Sequence[PackedSet],
+    known: Mapping[str, str] | None = None,
+) -> Shown:
     rows = shown_rows(views)
     table = scored.table.take(rows)
     place = {int(row): number for number, row in enumerate(rows)}
     hashes = "".join(one.summary.sha256[CUTOUTS] for one in packed)
+    ids = row_ids(table, scored.ensemble.level).to_pylist()
     return Shown(
         name=name,
         key=f"{name}-{hashlib.sha256(hashes.encode()).hexdigest()[:16]}",
-        ids=row_ids(table, scored.ensemble.level).to_pylist(),
+        ids=ids,
         columns={
             "prob": [round(value, _DIGITS) for value in table["prob"].to_pylist()],
             # Of the probability in full: what is rounded may lie on the other side of t*.
@@ -168,6 +197,7 @@ def _shown(name: str, scored: ScoredSet, views: Sequence[View], packed: Sequence
             "std": [round(value, _DIGITS) for value in table["prob_std"].to_pylist()],
             "domain": table["domain"].to_pylist(),
             "label": table["label"].to_pylist(),
+            "known": [(known or {}).get(one, "") for one in ids],
             **_coordinates(table["object"].to_pylist(), packed),
         },
         objects=table["object"].to_pylist(),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.comparing.compared import Compared, Values, write_compared
+from stronglens.formats.drift_files import DRIFT, Compared, Values, write_compared
 from stronglens.formats.ensemble_table import open_ensemble
 from stronglens.formats.packed import PackedSet, open_packed
 from stronglens.formats.split_table import SplitTable, open_splits
@@ -56,7 +56,7 @@ def compare_data(
 
     Writes `drift.json`: each comparison, which of them `drifts`, and how many cutouts of the blind set are
     pixel for pixel in the labelled data; and beside it the values that were compared, for
-    `stronglens.comparing.drift_plots` (see `stronglens.comparing.compared`).
+    `stronglens.comparing.drift_plots` (see `stronglens.formats.drift_files`).
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def compare_data(
             f"({labelled_folder}); leave them out of the test set, or out of data.labelled"
         )
     drifting = [one for one in compared if one.drifts]
-    write_compared(out_dir / "drift.json", compared, {"identical_cutouts": shared})
+    write_compared(out_dir / DRIFT, compared, shared)
     for one in drifting:
         log.warning(
             "%s%s: %.0f %% of the blind set are not like any mixture of the training set (up to %.0f %% may "
@@ -171,8 +171,8 @@ def compare(statistic: str, band: str, blind: Values, training: Mapping[str, Val
     return Compared(statistic, band, blind, training, distance, limit)
 
 
-def distance_outside(values: Values, others: Sequence[Values]) -> float:
-    """How far a distribution lies outside all mixtures of others, as a share of its values.
+def distance_outside(values: Values, parts: Sequence[Values]) -> float:
+    """How far a distribution lies outside all mixtures of some parts, as a share of its values.
 
     A blind set has other shares of lenses and of domains than the training set, which must not count.
     Whatever the shares are, the cumulative distribution of a mixture lies between the lowest and the highest
@@ -182,18 +182,18 @@ def distance_outside(values: Values, others: Sequence[Values]) -> float:
     ----------
     values : ndarray of float64, shape (n_values,)
         Not empty.
-    others : sequence of ndarray of float64, shape (n_others,)
+    parts : sequence of ndarray of float64, shape (n_part,)
         At least one, none of them empty.
 
     Returns
     -------
     float
-        From 0, a mixture, to 1. For one other the distance of Kolmogorov and Smirnov.
+        From 0, a mixture, to 1. For one part the distance of Kolmogorov and Smirnov.
     """
-    at = np.unique(np.concatenate([values, *others]))
+    at = np.unique(np.concatenate([values, *parts]))
     own = _cumulative(values, at)
-    all_others = np.stack([_cumulative(other, at) for other in others])
-    outside = np.maximum(own - all_others.max(axis=0), all_others.min(axis=0) - own)
+    of_parts = np.stack([_cumulative(part, at) for part in parts])
+    outside = np.maximum(own - of_parts.max(axis=0), of_parts.min(axis=0) - own)
     return max(0.0, float(outside.max()))
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stronglens.comparing.compared import Compared
+from stronglens.formats.drift_files import Compared
 from stronglens.formats.figures import PURPLE, STYLES, save_figure
 
 BLIND, DRIFT = "black", PURPLE

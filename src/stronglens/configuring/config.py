@@ -17,8 +17,6 @@ from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
 from stronglens.settings.base import Settings
 from stronglens.settings.candidates import CandidatesSettings
 from stronglens.settings.capsule import CapsuleSettings
-from stronglens.settings.combine import CombineSettings
-from stronglens.settings.conclude import ConclusionSettings
 from stronglens.settings.data import (
     CHALLENGE,
     Buckets,
@@ -36,18 +34,18 @@ from stronglens.settings.data import (
 from stronglens.settings.decide import (
     FORMS_WITH_PARAMETERS,
     MEMBER_METHODS,
+    CombineSettings,
     EnsembleSettings,
     SubmissionSettings,
     ThresholdSettings,
 )
-from stronglens.settings.domains import UNKNOWN, Domain
+from stronglens.settings.domains import UNKNOWN, Domain, TransferSettings
 from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.known_lenses import CatalogueSettings, KnownLensesSettings
 from stronglens.settings.lens_parameters import in_order
-from stronglens.settings.member import MemberSettings
-from stronglens.settings.predict import PredictSettings
-from stronglens.settings.search import SearchSettings, StrategySettings, TrialSettings
+from stronglens.settings.member import MemberSettings, PredictSettings
+from stronglens.settings.search import ConclusionSettings, SearchSettings, StrategySettings, TrialSettings
 from stronglens.settings.simulate import SimulateSettings
-from stronglens.settings.transfer import TransferSettings
 from stronglens.sources.names import NameParser, NotACutout
 
 SIMULATED = "results/simulated"
@@ -176,6 +174,13 @@ class Config(Settings):
     """What the page of candidates shows."""
     capsule: CapsuleSettings = CapsuleSettings()
     """What capsules hold beside the ensembles."""
+    catalogue: CatalogueSettings = CatalogueSettings()
+    """What is in the watch lists beside catalogues."""
+    known_lenses: KnownLensesSettings | None = Field(
+        None, examples=["{tables: {masterlens: /data/masterlens.csv}, radius_arcsec: 2.0}"]
+    )
+    """Lenses that are known already: those that test sets hold are listed in the report and marked on the
+    page of candidates and in catalogues; see docs/catalogues.md."""
     transfer: TransferSettings | None = Field(None, examples=["{train_on: [slsim], test_on: [hsc]}"])
     """What `snakemake sim_to_real` measures: what networks that learn from some domains alone lose on others.
     `null`: from `slsim` to `hsc` where the data are the challenge's, else nothing."""
@@ -380,6 +385,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
     yield from _wrong_capsules(config)
+    yield from _wrong_known(config)
     yield from _wrong_magnitudes(config)
     yield from _wrong_sources(config)
     yield from _wrong_searches(config)
@@ -389,6 +395,15 @@ def _wrong_capsules(config: Config) -> Iterator[tuple[Place, str]]:
     for testset in config.capsule.drift:
         if testset not in config.testsets:
             yield ("capsule", "drift"), _unknown("a test set", testset, config.testsets)
+
+
+def _wrong_known(config: Config) -> Iterator[tuple[Place, str]]:
+    if config.candidates.leave_out_known and config.known_lenses is None:
+        yield (
+            ("candidates", "leave_out_known"),
+            "found true, but the config names no known lenses; for example "
+            "known_lenses: {tables: {masterlens: /data/masterlens.csv}}",
+        )
 
 
 def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
@@ -422,7 +437,7 @@ def _unknown(kind: str, name: str, known: Collection[str], otherwise: str | None
 def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Iterator[tuple[Place, str]]:
     data = config.data
     network, known = settings.network.name, timm_names()
-    if known and network.partition(".")[0] not in known:
+    if known and not settings.network.is_on_hub and network.partition(".")[0] not in known:
         otherwise = "for example network: convnextv2_nano"
         yield (*place, "network", "name"), _unknown("a network in timm", network, known, otherwise)
     stray = [] if settings.bands == "each" else [band for band in settings.bands if band not in data.bands]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from stronglens.running.errors import InputError
 from stronglens.settings.base import Settings
-from stronglens.settings.combine import CombineSettings
+from stronglens.settings.decide import CombineSettings
 
 Floats = npt.NDArray[np.float64]
 

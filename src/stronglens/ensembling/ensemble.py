@@ -30,11 +30,11 @@ from stronglens.formats.ensemble_table import (
     csv_name,
     json_name,
 )
-from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.packed import PackedObjects, open_objects
 from stronglens.formats.prediction_files import Member, Prediction, Which, open_prediction
 from stronglens.formats.tables import TEXT, write_table
 from stronglens.running.errors import InputError
-from stronglens.settings.combine import CombineSettings
+from stronglens.settings.decide import CombineSettings
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,15 @@ def make_ensemble(
 
     Bands first, then members: p(object, member) is the mean over the object's readable cutouts; `prob` and
     `prob_std` are mean and sample standard deviation over members (0 for one). Every member weighs the same.
-    That is unless the settings say otherwise (see `stronglens.settings.combine.CombineSettings`); what is
-    fitted then is fitted here on validation, and stands in the description. Estimates of lens parameters are
+    That is unless the settings say otherwise (see `stronglens.settings.decide.CombineSettings`); what is
+    fitted then is fitted here on validation, and is in the description. Estimates of lens parameters are
     always such means, over the members that give them, in columns after all others.
 
     Parameters
     ----------
     predictions : sequence of Path
         Folders, one for each member and part of the data, in any order: which member and which cutouts they
-        belong to stands in them.
+        belong to is in them.
     packed : sequence of Path
         The packed data sets (parts) that were predicted, in any order.
     out_dir : Path
@@ -252,7 +252,7 @@ def _check_labelled(parts: Sequence[tuple[PackedObjects, list[Prediction]]]) -> 
 
 @dataclass(frozen=True)
 class _Scored:
-    """One part of the data: what stands in the table of each object, and what each member says of it.
+    """One part of the data: what the table says of each object, and what each member says of it.
 
     `estimates` are those of lens parameters, members combined already: a table without columns where there
     are none.
@@ -387,16 +387,16 @@ def _rows_of(
     part: PackedObjects,
 ) -> tuple[pa.Table, npt.NDArray[np.int64]]:
     """What the index says of each key: the row of its first cutout, and how many of its cutouts are seen."""
-    places = compute.index_in(keys, value_set=in_index.keys)
-    if places.null_count:
-        unknown = keys.filter(places.is_null())[0].as_py()
+    found = compute.index_in(keys, value_set=in_index.keys)
+    if found.null_count:
+        unknown = keys.filter(found.is_null())[0].as_py()
         raise InputError(
             f"{prediction.csv}: expected objects of {part.folder}, found {unknown}, which it lacks"
         )
-    place = places.to_numpy()
-    first = in_index.order[in_index.starts[place]]
+    indices = found.to_numpy()
+    first = in_index.order[in_index.starts[indices]]
     rows = index.select(["object", "path", "bucket", "domain", "label"]).take(first)
-    return rows, in_index.sums(seen.astype(np.int64))[place]
+    return rows, in_index.sums(seen.astype(np.int64))[indices]
 
 
 def _check_not_stacked(prediction: Prediction, reading: ObjectProbs, index: pa.Table) -> None:
@@ -412,10 +412,10 @@ def _check_labels(prediction: Prediction, reading: ObjectProbs, rows: pa.Table, 
     labels = rows["label"].to_numpy()
     differ = labels != reading.labels
     if differ.any():
-        place = int(np.argmax(differ))
+        row = int(np.argmax(differ))
         raise InputError(
-            f"{prediction.csv}: {reading.keys[place].as_py()}: expected label {labels[place]} "
-            f"as in {part.folder}, found {reading.labels[place]}"
+            f"{prediction.csv}: {reading.keys[row].as_py()}: expected label {labels[row]} "
+            f"as in {part.folder}, found {reading.labels[row]}"
         )
 
 

@@ -21,7 +21,7 @@ from stronglens.ensembling.combination import (
     logit_of,
 )
 from stronglens.running.errors import InputError
-from stronglens.settings.combine import CombineSettings
+from stronglens.settings.decide import CombineSettings
 
 Integers = npt.NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""The names under which the rows of a table stand in a submission."""
+"""The ids of the rows of a table in a submission."""
 
 import pyarrow as pa
 from pyarrow import compute

@@ -11,6 +11,8 @@ from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from stronglens.running.cli import Command, run
 
+log = logging.getLogger(__name__)
+
 _USAGE = """usage: stronglens COMMAND …
 
   stronglens predict CAPSULE PATH … --out FILE   probabilities of the objects in files, folders, lists
@@ -90,7 +92,7 @@ def _predict(options: Predict) -> None:
         n_processes=options.processes or len(os.sched_getaffinity(0)),
     )
     write_scores(options.out, scores, finder)
-    logging.getLogger("stronglens").info(
+    log.info(
         "%s: %d objects, %d with prob >= t* = %.6g, %d without a readable cutout",
         options.out,
         len(scores),

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from stronglens.ensembling.lens_estimates import columns_of, n_estimating
 from stronglens.finder.engine import Engine
 from stronglens.finder.pixels import Pixels, from_images
-from stronglens.finder.result import Flag, Result, joined
+from stronglens.finder.result import Result, flags_of_bands, joined
 from stronglens.formats.capsule import CARD, Capsule, Manifest, read_capsule
-from stronglens.sources.names import NO_BAND
 
 if TYPE_CHECKING:
     from stronglens.finder.pixels import Images
@@ -171,7 +170,14 @@ class Finder:
             members=found.pop("members"),
             lens_parameters=found,
             n_cutouts=self._n_seen(pixels),
-            flags=pixels.flags | self._flags(pixels),
+            flags=pixels.flags
+            | flags_of_bands(
+                pixels.objects,
+                pixels.bands,
+                n_objects,
+                self.bands,
+                [member.settings.bands for member in self.manifest.members],
+            ),
         )
 
     def _names(self) -> list[str]:
@@ -188,21 +194,6 @@ class Finder:
         else:
             seen = np.isin(pixels.bands.astype(str), sorted({band for bands in looked_at for band in bands}))
         return np.bincount(pixels.objects[seen], minlength=len(pixels.flags)).astype(np.int64)
-
-    def _flags(self, pixels: Pixels) -> npt.NDArray[np.int64]:
-        n_objects = len(pixels.flags)
-        n_bands = np.bincount(pixels.objects, minlength=n_objects)
-        # An image of no stated band is all that such an object has.
-        alone = np.bincount(pixels.objects[pixels.bands == NO_BAND], minlength=n_objects) > 0
-        flags = np.where(n_bands == 0, int(Flag.NO_CUTOUT), 0)
-        flags |= np.where((n_bands < len(self.bands)) & ~alone, int(Flag.MISSING_BAND), 0)
-        for member in self.manifest.members:
-            bands = member.settings.bands
-            if bands != "each":
-                seen = np.isin(pixels.bands.astype(str), list(bands))
-                blind = np.bincount(pixels.objects[seen], minlength=n_objects) == 0
-                flags |= np.where(blind & (n_bands > 0), int(Flag.UNSEEN), 0)
-        return flags.astype(np.int64)
 
 
 def load(

@@ -11,11 +11,13 @@ from safetensors.torch import save as save_safetensors
 from stronglens.finder.members import load_members
 from stronglens.finder.model_card import model_card
 from stronglens.finder.onnx_graph import onnx_graph
-from stronglens.formats.artefact import read_json
 from stronglens.formats.capsule import CARD, GRAPH, Manifest, write_capsule
-from stronglens.formats.ensemble_table import json_name
+from stronglens.formats.drift_files import Drift
+from stronglens.formats.ensemble_table import EnsembleDescription, json_name
 from stronglens.formats.member_files import DESCRIPTION, MemberDescription, read_member
 from stronglens.formats.packed import SUMMARY, PackSummary
+from stronglens.formats.prediction_files import Member
+from stronglens.formats.score_files import GLOBAL, Metrics
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
@@ -23,7 +25,7 @@ from stronglens.scoring.threshold import METRICS_JSON
 from stronglens.settings.capsule import CapsuleSettings
 from stronglens.submitting.surroundings import code_state, versions
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 _DATA_HASHES = {"cutouts_sha256", "index_sha256", "objects_sha256", "parameters_sha256"}
 _COUNTS = ("dataset", "n_objects", "n_cutouts", "n_rejected", "counts", "sha256")
@@ -90,14 +92,14 @@ def make_capsule(
         row of the ensemble is a file, not an object: a capsule gives probabilities of objects.
     """
     path = origins.validation / json_name("val")
-    ensemble = read_json(path)
-    if ensemble.get("level") != "object":
+    ensemble = EnsembleDescription.read(path)
+    if ensemble.level != "object":
         raise InputError(
-            f"{path}: expected an ensemble of level object, found level {ensemble.get('level')}: a capsule "
+            f"{path}: expected an ensemble of level object, found level {ensemble.level}: a capsule "
             "gives one probability an object; make an ensemble with level: object for it"
         )
     summary = PackSummary.read(origins.labelled / SUMMARY)
-    members, files = _members(ensemble["members"], origins.members, summary, path)
+    members, files = _members(ensemble.members, origins.members, summary, path)
     threshold, scores = _scores(origins)
     stated: dict[str, Any] = {
         "name": name,
@@ -107,7 +109,7 @@ def make_capsule(
         "non_finite": (summary.settings or {}).get("non_finite", "reject"),
         "simulated": simulated,
         "members": members,
-        "combination": ensemble.get("combination", {}),
+        "combination": ensemble.combination or {},
         "threshold": threshold,
         "threshold_interval": (scores["val"]["global"].get("intervals") or {}).get("threshold"),
         "scores": scores,
@@ -137,7 +139,7 @@ def make_capsule(
 
 
 def _members(
-    wanted: Sequence[Mapping[str, Any]], folders: Sequence[Path], summary: PackSummary, told: Path
+    wanted: Sequence[Member], folders: Sequence[Path], summary: PackSummary, told: Path
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """What the manifest says of each member, in the order of the ensemble, and the files of weights."""
     described = {}
@@ -146,12 +148,12 @@ def _members(
         described[found.model, found.seed] = folder
     members, files = [], {}
     for member in wanted:
-        key = member["model"], member["seed"]
+        key = member.model, member.seed
         if key not in described:
             raise InputError(f"{told}: expected the folder of member {key[0]} seed {key[1]}, found none")
         folder = described[key]
         description, weights = read_member(folder)
-        if description.weights_sha256 != member["weights_sha256"]:
+        if description.weights_sha256 != member.weights_sha256:
             raise InputError(
                 f"{folder / DESCRIPTION}: expected the weights of {told}, found others: predict again"
             )
@@ -168,8 +170,8 @@ def _members(
                 "seed": key[1],
                 "settings": description.settings,
                 "weights": file,
-                "weights_sha256": member["weights_sha256"],
-                "test_time_augmentation": member.get("test_time_augmentation", False),
+                "weights_sha256": member.weights_sha256,
+                "test_time_augmentation": member.test_time_augmentation,
                 "lens_scaling": description.lens_parameters,
                 "trained_on": description.model_dump(include=_DATA_HASHES, exclude_none=True),
             }
@@ -183,9 +185,9 @@ def _scores(origins: CapsuleOrigins) -> tuple[float, dict[str, Any]]:
     paths = {"val": origins.validation / METRICS_JSON}
     if origins.heldout_metrics is not None:
         paths["heldout"] = origins.heldout_metrics
-    scores = {which: read_json(path) for which, path in paths.items()}
+    scores = {which: Metrics.read(path).blocks for which, path in paths.items()}
     for which, path in paths.items():
-        found = scores[which].get("global", {}).get("threshold")
+        found = scores[which][GLOBAL]["threshold"]
         if found != threshold:
             raise InputError(
                 f"{path}: expected metrics at t* = {threshold!r}, as in "
@@ -201,23 +203,29 @@ def _completeness(path: Path) -> list[dict[str, Any]]:
 
 def _drift(path: Path) -> dict[str, Any]:
     """How many numbers differ, and which."""
-    found = read_json(path)
-    keys = ("statistic", "band", "distance", "limit")
-    differ = [{key: one[key] for key in keys} for one in found["compared"] if one["drifts"]]
-    return {"n_compared": len(found["compared"]), "drifting": differ}
+    compared = Drift.read(path).compared
+    keys = {"statistic", "band", "distance", "limit"}
+    differ = [one.model_dump(include=keys) for one in compared if one.drifts]
+    return {"n_compared": len(compared), "drifting": differ}
 
 
 def _licence(members: Sequence[Mapping[str, Any]]) -> str:
-    pretrained = sorted(
-        {
-            member["settings"]["network"]["name"]
-            for member in members
-            if member["settings"]["network"]["pretrained"]
-        }
-    )
-    if not pretrained:
-        return "not stated"
-    names = ", ".join(pretrained)
-    if all(name.startswith("convnextv2") for name in pretrained):
-        return f"CC BY-NC 4.0: training began with the published weights of {names}"
-    return f"that of timm's published weights of {names}, with which training began"
+    """Licences of the weights with which the training of members began."""
+    started = {
+        f"{network['weights_licence']}: training began with the weights of {network['weights']}"
+        for network in (member["settings"]["network"] for member in members)
+        if network.get("weights")
+    }
+    pretrained = {
+        network["name"]
+        for network in (member["settings"]["network"] for member in members)
+        if network["pretrained"]
+    }
+    convnext = sorted(name for name in pretrained if name.startswith("convnextv2"))
+    others = sorted(pretrained - {*convnext})
+    if convnext:
+        names = ", ".join(convnext)
+        started.add(f"CC BY-NC 4.0: training began with the published weights of {names}")
+    if others:
+        started.add(f"that of timm's published weights of {', '.join(others)}, with which training began")
+    return "; ".join(sorted(started)) or "not stated"

@@ -21,10 +21,10 @@ from stronglens.ensembling.combination import PROB_FLOOR, BandWeights, Combinati
 from stronglens.ensembling.lens_estimates import columns_of, n_estimating
 from stronglens.finder.members import TorchMember
 from stronglens.formats.capsule import Manifest
-from stronglens.inspecting.cutout_statistics import BORDER_PX
-from stronglens.networks.normalise import BACKGROUND_QUANTILE, SIGMA_PER_MAD, divisor_of
+from stronglens.inspecting.cutout_statistics import BORDER_PX, SIGMA_PER_MAD
+from stronglens.networks.normalise import BACKGROUND_QUANTILE, divisor_of
 from stronglens.networks.preprocess import FWHM_PER_SIGMA, TRUNCATE_SIGMAS, pad_centred
-from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
+from stronglens.networks.symmetries import N_SYMMETRIES, dihedral
 from stronglens.running.errors import InputError
 from stronglens.settings.domains import UNKNOWN
 from stronglens.settings.preprocess import PreprocessSettings
@@ -79,7 +79,7 @@ class EnsembleGraph(nn.Module):
                 shown, is_shown = prepared[:, chosen], torch.ones_like(good[:, :1])
             n_views = N_SYMMETRIES if member.test_time_augmentation else 1
             # One after the other as more samples: the graph holds the network once.
-            views = network(torch.cat([seen_as(shown, number) for number in range(n_views)])).double()
+            views = network(torch.cat([dihedral(shown, number) for number in range(n_views)])).double()
             of_views = views.reshape(n_views, -1, settings.n_outputs)
             of_samples = torch.sigmoid(of_views[:, :, 0]).mean(dim=0)
             of_bands = _by_object(of_samples, is_shown.shape[1])

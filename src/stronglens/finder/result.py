@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from stronglens.sources.names import NO_BAND
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -89,3 +91,43 @@ def joined(results: Sequence[Result]) -> Result:
     names = first.lens_parameters
     lens = {name: np.concatenate([one.lens_parameters[name] for one in results]) for name in names}
     return Result(**({"prob_sky": None} | values | {"lens_parameters": lens}))  # type: ignore[arg-type]
+
+
+def flags_of_bands(
+    objects: Integers,
+    bands: npt.NDArray[np.object_],
+    n_objects: int,
+    known_bands: Sequence[str],
+    members_bands: Sequence[Sequence[str] | str],
+) -> Integers:
+    """NO_CUTOUT, MISSING_BAND and UNSEEN of each object.
+
+    Parameters
+    ----------
+    objects : ndarray of int64, shape (n_cutouts,)
+        Number of each readable cutout's object.
+    bands : ndarray of str, shape (n_cutouts,)
+        Its band.
+    n_objects : int
+        Objects, with or without cutouts.
+    known_bands : sequence of str
+        Bands that an object may have.
+    members_bands : sequence of (sequence of str or "each")
+        Bands that each member looks at.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_objects,)
+        Sums of `Flag`.
+    """
+    n_bands = np.bincount(objects, minlength=n_objects)
+    # An image of no stated band is all that such an object has.
+    alone = np.bincount(objects[bands == NO_BAND], minlength=n_objects) > 0
+    flags = np.where(n_bands == 0, int(Flag.NO_CUTOUT), 0)
+    flags |= np.where((n_bands < len(known_bands)) & ~alone, int(Flag.MISSING_BAND), 0)
+    for looked_at in members_bands:
+        if looked_at != "each":
+            seen = np.isin(bands.astype(str), list(looked_at))
+            blind = np.bincount(objects[seen], minlength=n_objects) == 0
+            flags |= np.where(blind & (n_bands > 0), int(Flag.UNSEEN), 0)
+    return flags.astype(np.int64)

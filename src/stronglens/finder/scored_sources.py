@@ -13,7 +13,7 @@ from stronglens.finder.finder import Finder
 from stronglens.finder.pixels import Pixels
 from stronglens.finder.result import Flag
 from stronglens.formats.artefact import write_aside
-from stronglens.formats.packed_pieces import open_pieces
+from stronglens.formats.packed import open_pieces
 from stronglens.running.errors import InputError
 
 _FROM_INDEX = ("object", "path", "ra", "dec")

@@ -1,22 +1,25 @@
-"""A packed data set: what describes it, and its cutouts as a memory map with their index."""
+"""A packed data set: what describes it, and how it is read: whole, its tables alone, piece by piece."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
+from pyarrow import compute, parquet
 from pydantic import Field
 
 from stronglens.formats.artefact import check_stated
 from stronglens.formats.sidecar import Part, Sidecar, naming
+from stronglens.formats.tables import INTEGER, TEXT, read_table
 from stronglens.running.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY = (
     "cutouts.npy",
@@ -144,7 +147,7 @@ class PackedSet:
 
     folder: Path
     cutouts: npt.NDArray[np.float32]
-    index: pd.DataFrame
+    index: "pd.DataFrame"
     summary: PackSummary
 
     @cached_property
@@ -156,6 +159,8 @@ class PackedSet:
         InputError
             The cutouts of an object do not lie next to each other.
         """
+        import pandas as pd  # noqa: PLC0415 - steps that read the other tables alone need not wait for it
+
         numbers = pd.factorize(self.index["object"])[0].astype(np.int64)
         if (np.diff(numbers) < 0).any():
             raise InputError(f"{self.folder}: expected the cutouts of each object next to each other")
@@ -177,6 +182,8 @@ def open_packed(folder: Path, *, check: bool = True) -> PackedSet:
     InputError
         A file is missing, or is not the one that `summary.json` describes.
     """
+    import pandas as pd  # noqa: PLC0415 - steps that read the other tables alone need not wait for it
+
     cutouts, summary = open_cutouts(folder, check=check)
     return PackedSet(folder, cutouts, pd.read_parquet(folder / INDEX), summary)
 
@@ -214,3 +221,233 @@ def reading_parquet(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: expected a Parquet file, found something else ({error})") from error
+
+
+@dataclass(frozen=True)
+class PackedObjects:
+    """A packed data set of which only the tables are read.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    summary : PackSummary
+        What `summary.json` says.
+    """
+
+    folder: Path
+    summary: PackSummary
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What predictions made from it state (see `PackSummary.identity`)."""
+        return self.summary.identity
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels and domains are the truth."""
+        return self.summary.labelled
+
+    @property
+    def n_cutouts(self) -> int:
+        """Number of readable cutouts."""
+        return self.summary.n_cutouts
+
+    def index(self, columns: Sequence[str]) -> pa.Table:
+        """Read columns of the index: a row per readable cutout, the bands of an object next to each other.
+
+        Raises
+        ------
+        InputError
+            The index is missing, is not the one that `summary.json` describes, or lacks a column.
+        """
+        path = self.folder / INDEX
+        check_stated(path, self.summary.sha256, self.folder / SUMMARY)
+        with reading_parquet(path):
+            table = parquet.read_table(path, columns=list(columns))
+        missing = [name for name in columns if name not in table.column_names]
+        if missing:
+            raise InputError(
+                f"{path}: expected columns {', '.join(columns)}; found none named {', '.join(missing)}"
+            )
+        return pa.table({name: table[name].cast(INTEGER if name == "label" else TEXT) for name in columns})
+
+    def rejected(self) -> pa.Table:
+        """Path and object of each file that could not be read; files that belong to no object are left out.
+
+        Raises
+        ------
+        InputError
+            `rejected.csv` is missing, malformed, or not the one that `summary.json` describes.
+        """
+        path = self.folder / REJECTED
+        check_stated(path, self.summary.sha256, self.folder / SUMMARY)
+        table = read_table(path, {"path": TEXT, "object": TEXT})
+        return table.filter(compute.not_equal(table["object"], ""))
+
+
+def open_objects(folder: Path) -> PackedObjects:
+    """Open a packed data set without its pixels.
+
+    Raises
+    ------
+    InputError
+        `summary.json` cannot be read (see `stronglens.formats.sidecar.Sidecar.read`).
+    """
+    return PackedObjects(folder, PackSummary.read(folder / SUMMARY))
+
+
+def parts_of(folders: Sequence[Path], n_parts: int | None) -> list[Path]:
+    """Folders of the parts in which data sets or their predictions are cut.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders that hold `part_0`, `part_1`, …
+    n_parts : int or None
+        Their number; None means that the folders are not cut.
+    """
+    if n_parts is None:
+        return list(folders)
+    return [folder / f"part_{part}" for folder in folders for part in range(n_parts)]
+
+
+PIECE_ROWS = 2**17
+"""Cutouts of a piece: their rows of the index take some 40 MB."""
+
+
+@dataclass(frozen=True)
+class PackedPieces:
+    """A packed data set of which the index is not read as a whole.
+
+    Attributes
+    ----------
+    folder, cutouts, summary
+        As those of `PackedSet`.
+    """
+
+    folder: Path
+    cutouts: npt.NDArray[np.float32]
+    summary: PackSummary
+
+    def pieces(self, columns: Sequence[str] | None = None) -> Iterator[PackedSet]:
+        """Give the set in pieces of whole objects, in order, each as a set of its own.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Columns of the index that are wanted, `object` among them; all if not given.
+
+        Raises
+        ------
+        InputError
+            The index cannot be read.
+        """
+        start = 0
+        for table in self._whole_objects(columns):
+            end = start + len(table)
+            yield PackedSet(self.folder, self.cutouts[start:end], table.to_pandas(), self.summary)
+            start = end
+
+    def _whole_objects(self, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+        path = self.folder / INDEX
+        read: pa.Table | None = None
+        # Buffered in advance, a whole group of a million rows would be held.
+        with reading_parquet(path), parquet.ParquetFile(path, pre_buffer=False) as index:
+            for batch in index.iter_batches(PIECE_ROWS, columns=columns):
+                following = pa.Table.from_batches([batch])
+                if read is None:
+                    read = following
+                    continue
+                n_whole = _n_before_last(read["object"])
+                if n_whole:
+                    yield read.slice(0, n_whole)
+                read = pa.concat_tables([read.slice(n_whole), following])
+        if read is not None:
+            yield read
+
+
+def _n_before_last(objects: pa.ChunkedArray) -> int:
+    """Number of cutouts before those of the last object, which may go on in the next batch."""
+    names = objects.to_numpy()
+    of_others = np.flatnonzero(names != names[-1])
+    return int(of_others[-1]) + 1 if len(of_others) else 0
+
+
+def open_pieces(folder: Path) -> PackedPieces:
+    """Open a packed data set to be read piece by piece; its large files are checked.
+
+    Raises
+    ------
+    InputError
+        As `open_packed`.
+    """
+    return PackedPieces(folder, *open_cutouts(folder))
+
+
+def read_lens_values(packed: Sequence[Path], names: Sequence[str]) -> "pd.DataFrame":
+    """Read parameters of the objects of packed data sets.
+
+    Parameters
+    ----------
+    packed : sequence of Path
+        Folders of packed data sets.
+    names : sequence of str
+        Columns of the parameters.
+
+    Returns
+    -------
+    DataFrame
+        By object key, a column for each name, in the units of `parameters.fits`; NaN where a value was not
+        measured, is not finite, or a data set has no such column. Objects of which nothing is known may be
+        absent.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or was changed since it was made; a column holds text.
+    """
+    import pandas as pd  # noqa: PLC0415 - steps that read the other tables alone need not wait for it
+
+    tables = []
+    for folder in packed:
+        path = folder / PARAMETERS
+        check_stated(path, PackSummary.read(folder / SUMMARY).sha256, folder / SUMMARY)
+        known = [name for name in names if name in parquet.read_schema(path).names]
+        table = pd.read_parquet(path, columns=["object", *known]).set_index("object")
+        for name in known:
+            if not pd.api.types.is_numeric_dtype(table[name]):
+                raise InputError(
+                    f"{path}: column {name}: expected numbers, found {table[name].iloc[0]!r}; "
+                    "correct parameters.fits, and pack again"
+                )
+        tables.append(table.reindex(columns=list(names)).astype(np.float64))
+    together = pd.concat(tables)
+    return together.where(np.isfinite(together))
+
+
+def values_of_lenses(
+    known: "pd.DataFrame", objects: "Sequence[str] | pd.Series", labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """The parameters of samples.
+
+    Parameters
+    ----------
+    known : DataFrame
+        See `read_lens_values`.
+    objects : sequence of str, shape (n_samples,)
+        Key of each sample's object.
+    labels : ndarray of int64, shape (n_samples,)
+        1 lens, 0 none.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples, n_parameters)
+        NaN where nothing is known, and for all that is no lens: the files give a magnitude and a redshift of
+        galaxies that are none too, but not those of a deflector.
+    """
+    import pandas as pd  # noqa: PLC0415 - steps that read the other tables alone need not wait for it
+
+    values = known.reindex(pd.Index(objects)).to_numpy(np.float64, copy=True)
+    values[labels != 1] = np.nan
+    return values

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 from pydantic import ConfigDict, Field
 
@@ -16,6 +15,9 @@ from stronglens.formats.artefact import sha256_of, write_aside, writing
 from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.tables import write_names, write_rows
 from stronglens.running.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Which = Literal["val", "test"]
 
@@ -39,7 +41,7 @@ class Member:
         return f"{self.model} seed {self.seed}"
 
     def as_dict(self) -> dict[str, str | int]:
-        """The member as it stands in JSON."""
+        """The member in JSON."""
         augmented = {"test_time_augmentation": True} if self.test_time_augmentation else {}
         return {"model": self.model, "seed": self.seed, "weights_sha256": self.weights_sha256, **augmented}
 
@@ -83,7 +85,7 @@ class Prediction:
 
     @property
     def made_from(self) -> tuple[str, str]:
-        """The packed data set, as `stronglens.formats.packed_objects.PackedObjects.identity` gives it."""
+        """The packed data set, as `stronglens.formats.packed.PackedObjects.identity` gives it."""
         return self.cutouts_sha256, self.index_sha256
 
 
@@ -195,7 +197,7 @@ class PredictionFiles:
 
     def add(
         self,
-        table: pd.DataFrame,
+        table: "pd.DataFrame",
         probs: npt.NDArray[np.float64],
         estimates: Mapping[str, npt.NDArray[np.float64]],
     ) -> None:

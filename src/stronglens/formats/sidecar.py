@@ -15,7 +15,14 @@ _LONGEST_SHOWN = 60
 class Part(BaseModel):
     """A part of a sidecar's content, with the same rules."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        # Within values of any kind NaN would be written as null, without a word; so writing JSON refuses it.
+        ser_json_inf_nan="constants",
+    )
 
 
 class Sidecar(Part):
@@ -31,6 +38,8 @@ class Sidecar(Part):
     """The form that is written."""
     OLDEST: ClassVar[int] = 1
     """The oldest form that is read."""
+    NUMBERED: ClassVar[bool] = True
+    """Whether `format` is written: not where all keys of a file are those of the original pipeline."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -61,7 +70,8 @@ class Sidecar(Part):
 
     def as_json(self) -> dict[str, Any]:
         """What the file holds."""
-        return self.model_dump(mode="json", exclude_unset=True) | {"format": self.FORMAT}
+        content = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return content | ({"format": self.FORMAT} if self.NUMBERED else {})
 
 
 def naming(*names: str) -> AfterValidator:
@@ -72,6 +82,18 @@ def naming(*names: str) -> AfterValidator:
         if missing:
             raise ValueError(f"expected the sha256 of {' and '.join(missing)}, found none")
         return sha256
+
+    return AfterValidator(check)
+
+
+def holding(*keys: str) -> AfterValidator:
+    """Refuse a dictionary without one of these keys."""
+
+    def check(values: dict[str, Any]) -> dict[str, Any]:
+        missing = [key for key in keys if key not in values]
+        if missing:
+            raise ValueError(f"expected {', '.join(keys)}, found no {', '.join(missing)}")
+        return values
 
     return AfterValidator(check)
 

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import Field
 
 from stronglens.formats.artefact import check_stated, sha256_of, write_aside
 from stronglens.formats.packed import PackedSet, PackSummary
 from stronglens.formats.sidecar import Part, Sidecar, naming
 from stronglens.running.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OBJECTS, DESCRIPTION = "objects.parquet", "objects.json"
 SPLITS = ("train", "val", "test")
@@ -52,6 +54,15 @@ class SplitDescription(Sidecar):
         return self.sha256[OBJECTS]
 
 
+class ComparedTestSets(Sidecar):
+    """What `test_sets.json` says of labelled test sets: that they hold no object that networks learn from."""
+
+    KIND: ClassVar[str] = "a comparison of test sets with the split"
+
+    n_cutouts: dict[str, int]
+    """Cutouts that were compared, by test set."""
+
+
 @dataclass(frozen=True)
 class SplitTable:
     """Objects and their splits.
@@ -64,10 +75,10 @@ class SplitTable:
         What `objects.json` says.
     """
 
-    objects: pd.DataFrame
+    objects: "pd.DataFrame"
     description: SplitDescription
 
-    def choose(self, index: pd.DataFrame, split: str) -> npt.NDArray[np.bool_]:
+    def choose(self, index: "pd.DataFrame", split: str) -> npt.NDArray[np.bool_]:
         """The cutouts of a split, as a mask over the rows of a packed index; `all` is every split.
 
         Raises
@@ -75,6 +86,8 @@ class SplitTable:
         InputError
             The index holds objects that are in no split.
         """
+        import pandas as pd  # noqa: PLC0415 - steps that read the description alone need not wait for it
+
         split_of = pd.Series(self.objects["split"].to_numpy(dtype=object), index=self.objects["object"])
         found = index["object"].map(split_of)
         lost = index["object"][found.isna()]
@@ -88,7 +101,11 @@ class SplitTable:
 
 
 def write_splits(
-    folder: Path, objects: pd.DataFrame, packed: PackSummary, settings: Mapping[str, Any], counts: SplitCounts
+    folder: Path,
+    objects: "pd.DataFrame",
+    packed: PackSummary,
+    settings: Mapping[str, Any],
+    counts: SplitCounts,
 ) -> None:
     """Write the table of a split, and what describes it.
 
@@ -132,6 +149,8 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
         raise InputError(
             f"{folder / DESCRIPTION}: expected the split of {packed.folder}, found one of other data"
         )
+    import pandas as pd  # noqa: PLC0415 - steps that read the description alone need not wait for it
+
     objects = pd.read_parquet(folder / OBJECTS)
     n_splits = objects.groupby("group")["split"].nunique()
     if (n_splits > 1).any():
@@ -143,7 +162,7 @@ def open_splits(folder: Path, packed: PackedSet) -> SplitTable:
     return table
 
 
-def _refuse_leaks(table: SplitTable, index: pd.DataFrame, path: Path) -> None:
+def _refuse_leaks(table: SplitTable, index: "pd.DataFrame", path: Path) -> None:
     """Look at what groups are made of: no image and no id may be in two splits, whatever the groups say."""
     split_of = index["object"].map(table.objects.set_index("object")["split"])
     for column, kind in (("pixel_hash", "image"), ("header_id", "id")):

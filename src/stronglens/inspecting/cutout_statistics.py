@@ -6,6 +6,10 @@ import numpy.typing as npt
 BORDER_PX = 3
 """Width of the frame in which sky and noise are measured: the object lies in the middle."""
 
+SIGMA_PER_MAD = 1.4826
+"""Standard deviation of a normal distribution whose median absolute deviation is 1: the inverse of the
+standard one's quantile at 3/4, to the digits of Rousseeuw & Croux (1993), JASA 88, 1273."""
+
 CORNER_PX = 3
 """Side of a corner. Turned by more than a few degrees, a square leaves none of these covered."""
 
@@ -33,7 +37,7 @@ def frame_noise(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """
     frames = cutouts[:, _frame(cutouts)]
     deviations = np.abs(frames - np.median(frames, axis=1, keepdims=True))
-    noise: npt.NDArray[np.float64] = 1.4826 * np.median(deviations, axis=1).astype(np.float64)
+    noise: npt.NDArray[np.float64] = SIGMA_PER_MAD * np.median(deviations, axis=1).astype(np.float64)
     return noise
 
 
@@ -104,13 +108,13 @@ def constant_corners(cutouts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64
 
 
 def image_correlation(
-    cutouts: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
+    cutouts: npt.NDArray[np.float32], next_bands: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
     """Correlation of two bands of the same objects, pixel by pixel; 0 where one is constant.
 
     Parameters
     ----------
-    cutouts, others : ndarray of float32, shape (n_cutouts, size_px, size_px)
+    cutouts, next_bands : ndarray of float32, shape (n_cutouts, size_px, size_px)
         Axes (cutout, y, x), in counts.
 
     Returns
@@ -120,7 +124,7 @@ def image_correlation(
     """
     one, other = (
         image.reshape(len(image), -1).astype(np.float64) - image.mean(axis=(1, 2), dtype=np.float64)[:, None]
-        for image in (cutouts, others)
+        for image in (cutouts, next_bands)
     )
     scale = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
     found: npt.NDArray[np.float64] = np.divide(

@@ -10,13 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stronglens.formats.artefact import check_stated, write_json
+from stronglens.formats.artefact import check_stated
+from stronglens.formats.inspection_files import (
+    HISTOGRAMS,
+    INSPECTION,
+    ContactSheet,
+    Histogram,
+    Histograms,
+    InspectionSummary,
+    write_sheet,
+)
 from stronglens.formats.packed import REJECTED, SUMMARY, PackedSet, open_packed
 from stronglens.formats.split_table import open_splits
 from stronglens.inspecting.cutout_statistics import frame_noise
-from stronglens.inspecting.inspected import ContactSheet, Histogram, Histograms, write_histograms, write_sheet
 
-_LOG = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 N_BINS = 120
 
@@ -32,7 +40,7 @@ def inspect_data(
     """Describe a packed data set in numbers.
 
     Writes `summary.json`, and for `stronglens.inspecting.inspection_plots` the cutouts of a contact sheet and
-    histograms of pixel values (see `stronglens.inspecting.inspected`).
+    histograms of pixel values (see `stronglens.formats.inspection_files`).
 
     Parameters
     ----------
@@ -62,10 +70,8 @@ def inspect_data(
     repeated = ("dataset", "labelled", "size_px", "bands", "n_files", "n_cutouts", "n_objects", "n_rejected")
     oddities = ("counts", "leftovers", "missing_bands", "n_objects_incomplete", "unreadable_objects")
     shared = ("shared_header_ids", "identical_cutouts")
-    write_json(
-        out_dir / "summary.json",
+    InspectionSummary.model_validate(
         {
-            "format": 1,
             **{key: described[key] for key in (*repeated, *oddities, *shared)},
             "cutouts": _count_cutouts(packed),
             "bad_files": _bad_files(packed),
@@ -73,13 +79,13 @@ def inspect_data(
             if splits_folder is None
             else open_splits(splits_folder, packed).description.counts.model_dump(mode="json"),
             "pixels": pixels,
-        },
-    )
+        }
+    ).write(out_dir / INSPECTION)
     write_sheet(out_dir, choose_sheet(packed, n_objects))
-    write_histograms(out_dir, count_pixels(packed, chosen))
+    count_pixels(packed, chosen).write(out_dir / HISTOGRAMS)
     for bucket, bands in pixels.items():
         for band, values in bands.items():
-            _LOG.info(
+            log.info(
                 "%s %s: %s", bucket, band, ", ".join(f"{key} {value:.5g}" for key, value in values.items())
             )
 
@@ -101,8 +107,8 @@ def choose_cutouts(
     if chosen is not None:
         numbers = numbers[chosen]
     for (bucket, band), inside in numbers.groupby([bucket_names(packed), packed.index["band"]], sort=False):
-        places = np.linspace(0, len(inside) - 1, min(n_most, len(inside))).astype(np.int64)
-        rows.setdefault(str(bucket), {})[str(band)] = inside.to_numpy()[places]
+        spaced = np.linspace(0, len(inside) - 1, min(n_most, len(inside))).astype(np.int64)
+        rows.setdefault(str(bucket), {})[str(band)] = inside.to_numpy()[spaced]
     return rows
 
 
@@ -140,8 +146,8 @@ def choose_sheet(packed: PackedSet, n_objects: int) -> ContactSheet:
     for bucket in index["bucket"].unique().tolist() or [""]:
         inside = np.flatnonzero(index["bucket"] == bucket)
         names = index["object"].iloc[inside].unique()
-        places = np.linspace(0, len(names) - 1, min(n_objects, len(names))).astype(int)
-        objects[bucket] = names[places].tolist()
+        spaced = np.linspace(0, len(names) - 1, min(n_objects, len(names))).astype(int)
+        objects[bucket] = names[spaced].tolist()
         rows.append(inside[index["object"].iloc[inside].isin(objects[bucket])])
     chosen = np.concatenate(rows)
     return ContactSheet(
@@ -176,15 +182,20 @@ def count_pixels(packed: PackedSet, chosen: Mapping[str, Mapping[str, npt.NDArra
     noise = [frame_noise(packed.cutouts[rows]) for bands in chosen.values() for rows in bands.values()]
     noisy = np.concatenate([of_band[of_band > 0] for of_band in noise]) if noise else np.empty(0)
     # Bins of one width up to the usual noise, and logarithmic ones beyond.
-    linear = float(np.median(noisy)) if len(noisy) else (high - low) / N_BINS
+    linear = float(np.median(noisy) if len(noisy) else (high - low) / N_BINS)
     # asinh, too, is linear near 0 and logarithmic far away: bins of about one width on the axis.
     low, high = (float(np.arcsinh(end / linear)) for end in (low, high))
     edges = linear * np.sinh(np.linspace(low, high, N_BINS + 1))
     return Histograms(
-        linear,
-        edges.tolist(),
-        [
-            Histogram(bucket, band, len(rows), np.histogram(packed.cutouts[rows], bins=edges)[0].tolist())
+        linear_counts=linear,
+        edges=edges.tolist(),
+        histograms=[
+            Histogram(
+                bucket=bucket,
+                band=band,
+                n_cutouts=len(rows),
+                counts=np.histogram(packed.cutouts[rows], bins=edges)[0].tolist(),
+            )
             for bucket, bands in chosen.items()
             for band, rows in bands.items()
         ],

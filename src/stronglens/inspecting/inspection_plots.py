@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stronglens.formats.figures import BLUE, GREEN, ORANGE, PURPLE, save_figure
-from stronglens.inspecting.inspected import ContactSheet, Histogram, Histograms
+from stronglens.formats.inspection_files import ContactSheet, Histogram, Histograms
+from stronglens.inspecting.cutout_statistics import SIGMA_PER_MAD
 
 BAND_STYLES = (
     (BLUE, "-"),
@@ -79,7 +80,7 @@ def arrange_cutouts(
     step = size + GAP_PX
     shape = (max(len(objects), 1) * step - GAP_PX, len(bands) * step - GAP_PX)
     picture = np.full(shape, np.nan)
-    for (name, band), cutout in zip(sheet.places, sheet.cutouts, strict=True):
+    for (name, band), cutout in zip(sheet.cutout_keys, sheet.cutouts, strict=True):
         if name in objects and band in bands:
             y = (len(objects) - 1 - objects.index(name)) * step
             x = bands.index(band) * step
@@ -89,7 +90,7 @@ def arrange_cutouts(
 
 def _stretch(cutout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     above = cutout.astype(np.float64) - np.median(cutout)
-    noise = 1.4826 * np.median(np.abs(above))
+    noise = SIGMA_PER_MAD * np.median(np.abs(above))
     curved = np.arcsinh(above / noise if noise > 0 else above)
     stretched: npt.NDArray[np.float64] = (curved - curved.min()) / np.ptp(curved)
     return stretched

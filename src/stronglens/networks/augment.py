@@ -5,8 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from stronglens.networks.input_layers import present
-from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
+from stronglens.networks.symmetries import N_SYMMETRIES, dihedral
 from stronglens.settings.train import TrainSettings
 
 
@@ -62,7 +61,7 @@ def _sources(size_px: int, device: torch.device) -> Tensor:
     (2, 2, 2, size_px ** 2).
     """
     pixels = torch.arange(size_px**2, device=device).view(1, 1, size_px, size_px)
-    return torch.stack([seen_as(pixels, number) for number in range(N_SYMMETRIES)]).view(2, 2, 2, -1)
+    return torch.stack([dihedral(pixels, number) for number in range(N_SYMMETRIES)]).view(2, 2, 2, -1)
 
 
 def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) -> Tensor:
@@ -74,7 +73,7 @@ def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) 
 
 def _add_noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     noise = torch.randn(images.shape, generator=generator, device=images.device)
-    return torch.where(present(images), images + sigma * noise, images)
+    return torch.where(_present(images), images + sigma * noise, images)
 
 
 def _drop_bands(images: Tensor, chance: float, generator: torch.Generator) -> Tensor:
@@ -82,6 +81,21 @@ def _drop_bands(images: Tensor, chance: float, generator: torch.Generator) -> Te
     draws = torch.rand(images.shape[:2], generator=generator, device=images.device)
     kept = draws >= chance
     # Of the bands that are there the one with the highest draw is dropped last, if at all.
-    last = draws.masked_fill(~present(images).flatten(1), -1).argmax(dim=1, keepdim=True)
+    last = draws.masked_fill(~_present(images).flatten(1), -1).argmax(dim=1, keepdim=True)
     kept.scatter_(1, last, True)
     return images * kept[:, :, None, None]
+
+
+def _present(images: Tensor) -> Tensor:
+    """Which channels of which images are not missing, that is, not 0 everywhere.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, n_channels, height, width)
+        Axes (sample, channel, y, x).
+
+    Returns
+    -------
+    Tensor of bool, shape (n, n_channels, 1, 1)
+    """
+    return images.any(dim=3, keepdim=True).any(dim=2, keepdim=True)

@@ -1,4 +1,4 @@
-"""Compiled networks: the same results in less time, where that pays back the time of compiling."""
+"""Compiled networks: the same results in less time, where that is worth the time of compiling."""
 
 import functools
 import logging
@@ -13,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from stronglens.networks.device import check_after, compute_a_little, first_line
 from stronglens.networks.precision import autocast
 from stronglens.networks.ways import Candidate, Measured, choose
+
+log = logging.getLogger(__name__)
 
 Forward = Callable[[Tensor], Tensor]
 """Takes images of shape (n, n_channels, height, width), gives outputs of shape (n, n_outputs): the logit
@@ -227,4 +229,4 @@ def _fall_back(error: Exception, device: torch.device, probe: Callable[[torch.de
 @functools.cache
 def _say_once(message: str) -> None:
     """Training compiles for learning and for scoring: both fail for the same reason."""
-    logging.getLogger("stronglens").warning(message)
+    log.warning(message)

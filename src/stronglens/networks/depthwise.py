@@ -74,7 +74,7 @@ def fit_kernels(network: nn.Module) -> None:
 
 
 def _is_depthwise(layer: nn.Conv2d) -> bool:
-    """Whether it is a depthwise convolution that `FittedConv2d` can stand in for."""
+    """Whether it is a depthwise convolution that `FittedConv2d` can replace."""
     return (
         layer.groups == layer.in_channels == layer.out_channels
         and layer.stride == layer.dilation == (1, 1)

@@ -12,6 +12,8 @@ import torch
 from stronglens.running.errors import InputError
 from stronglens.running.gpu_lock import own_device_files
 
+log = logging.getLogger(__name__)
+
 _FIRST_DRIVERS = {13: 580, 12: 525, 11: 450}
 """First driver branch for each major version of CUDA.
 
@@ -136,9 +138,7 @@ def choose_device(name: str, gpus: Gpus | None = None) -> torch.device:
     gpus = look_for_gpus() if gpus is None else gpus
     if name == "auto" and not gpus.cards:
         if gpus.hidden and not gpus.assigned:
-            logging.getLogger("stronglens").info(
-                "CUDA_VISIBLE_DEVICES=%r hides all GPUs: computing on the CPU", gpus.visible
-            )
+            log.info("CUDA_VISIBLE_DEVICES=%r hides all GPUs: computing on the CPU", gpus.visible)
             return torch.device("cpu")
         if not (gpus.files or gpus.assigned or gpus.visible):
             return torch.device("cpu")

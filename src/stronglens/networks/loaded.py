@@ -13,6 +13,8 @@ from stronglens.networks.streamed import StreamedSamples, stream_samples
 from stronglens.running.gpu_lock import jobs_per_gpu
 from stronglens.settings.preprocess import PreprocessSettings
 
+log = logging.getLogger(__name__)
+
 LoadedSamples = ResidentSamples | StreamedSamples
 """Both give the same images for the same numbers."""
 
@@ -52,9 +54,7 @@ def load_samples(
     n_bytes = _n_bytes(packed, samples, settings, dtype)
     if residence == "always" or (residence == "auto" and n_bytes <= _room_on(device)):
         return load_resident(packed, samples, settings, device, dtype)
-    logging.getLogger("stronglens").info(
-        "%d samples, %.1f GB, are streamed to %s", len(samples), n_bytes / 1e9, device
-    )
+    log.info("%d samples, %.1f GB, are streamed to %s", len(samples), n_bytes / 1e9, device)
     return stream_samples(packed, samples, settings, device)
 
 

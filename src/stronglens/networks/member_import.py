@@ -55,7 +55,9 @@ def import_member(
         settings.preprocess.pad_to_px or size_px,
     )
     found = to_timm_state_dict(load_weights(checkpoint))
-    weights = _fit(found, network.state_dict(), f"{checkpoint}: expected weights of {settings.network.name}")
+    weights = fitted(
+        found, network.state_dict(), f"{checkpoint}: expected weights of {settings.network.name}"
+    )
     description = {
         "model": model,
         "seed": seed,
@@ -72,16 +74,22 @@ def import_member(
     write_member(out_dir, weights, description)
 
 
-def _fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: str) -> dict[str, Tensor]:
-    """The found weights in the order, shapes and types that the network has."""
+def fitted(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], problem: str) -> dict[str, Tensor]:
+    """The found weights in the order, shapes and types that the network has.
+
+    Raises
+    ------
+    InputError
+        One is missing, unknown, or of another shape.
+    """
     missing = [name for name in expected if name not in found]
     unknown = [name for name in found if name not in expected]
     if missing or unknown:
-        raise InputError(f"{told}; missing are {_some(missing)}; not of this network are {_some(unknown)}")
+        raise InputError(f"{problem}; missing are {_some(missing)}; not of this network are {_some(unknown)}")
     for name, tensor in expected.items():
         if _without_ones(tensor) != _without_ones(found[name]):
             raise InputError(
-                f"{told}, {name} of shape {tuple(tensor.shape)}, found shape {tuple(found[name].shape)}"
+                f"{problem}, {name} of shape {tuple(tensor.shape)}, found shape {tuple(found[name].shape)}"
             )
     return {name: found[name].reshape(tensor.shape).to(tensor.dtype) for name, tensor in expected.items()}
 

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from stronglens.networks.depthwise import fit_kernels
-from stronglens.networks.input_layers import InputLayers
 from stronglens.running.errors import InputError
 from stronglens.settings.network import NetworkSettings
 
@@ -39,6 +38,10 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
     InputError
         timm has no such network, or it does not take the options or the images.
     """
+    if settings.is_on_hub:
+        raise InputError(
+            f"network: {settings.name} was not looked up: training does that; give the network's name in timm"
+        )
     if not timm.is_model(settings.name):
         close = difflib.get_close_matches(settings.name, timm.list_models(), n=3)
         raise InputError(
@@ -47,8 +50,7 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
         )
     # Networks without residual branches do not know this keyword at all.
     drop_path = {"drop_path_rate": settings.drop_path} if settings.drop_path > 0 else {}
-    n_shown = 2 * in_chans if settings.band_mask else in_chans
-    keywords: dict[str, Any] = {"num_classes": n_outputs, "in_chans": n_shown, **drop_path, **settings.timm}
+    keywords: dict[str, Any] = {"num_classes": n_outputs, "in_chans": in_chans, **drop_path, **settings.timm}
     try:
         network: nn.Module = timm.create_model(settings.name, **{**_faster_form(settings.name), **keywords})
         if settings.pretrained:
@@ -57,14 +59,12 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
             shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
             network.load_state_dict({name: published[name].reshape(shape) for name, shape in shapes.items()})
     except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
-        told = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
+        shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
         source = " and pretrained weights" if settings.pretrained else ""
-        raise InputError(f"network: {settings.name} cannot be built with {told}{source}: {error}") from error
+        raise InputError(f"network: {settings.name} cannot be built with {shown}{source}: {error}") from error
     if settings.head_init_scale != 1:
         _scale_head(network, settings)
     fit_kernels(network)
-    if settings.learnt_softening is not None or settings.band_mask:
-        network = InputLayers(network, in_chans, settings.learnt_softening, masks=settings.band_mask)
     _check_input(network, settings.name, in_chans, size_px, n_outputs)
     return network
 
@@ -93,16 +93,16 @@ def _scale_head(network: Any, settings: NetworkSettings) -> None:
 
 def _check_input(network: nn.Module, name: str, in_chans: int, size_px: int, n_outputs: int) -> None:
     """Raise InputError unless the network gives its outputs for each of two images."""
-    told = f"network: {name} does not take images of {in_chans} x {size_px} x {size_px} (channel, y, x)"
+    problem = f"network: {name} does not take images of {in_chans} x {size_px} x {size_px} (channel, y, x)"
     network.eval()
     try:
         with torch.inference_mode():
             outputs = network(torch.zeros(2, in_chans, size_px, size_px))
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise InputError(f"{told}: {error}") from error
+        raise InputError(f"{problem}: {error}") from error
     network.train()
     if outputs.shape != (2, n_outputs):
         expected = "one logit" if n_outputs == 1 else f"{n_outputs} outputs"
         raise InputError(
-            f"{told}: expected {expected} for each, found an output of shape {tuple(outputs.shape)}"
+            f"{problem}: expected {expected} for each, found an output of shape {tuple(outputs.shape)}"
         )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stronglens.inspecting.cutout_statistics import BORDER_PX
+from stronglens.inspecting.cutout_statistics import BORDER_PX, SIGMA_PER_MAD
 from stronglens.networks.device import sent
 from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
@@ -17,9 +17,6 @@ Texts = Sequence[str] | npt.NDArray[np.object_]
 
 BACKGROUND_QUANTILE = 0.1
 """The background of a cutout is the pixel of this rank."""
-
-SIGMA_PER_MAD = 1.4826
-"""Standard deviation of a normal distribution whose median absolute deviation is 1."""
 
 ORIGINAL_FLOOR, LARGEST_FLOOR = 1e-6, 3e-5
 """The original pipeline adds 1e-6 counts to each scale. So does this one as long as that is less than 3e-5 of
@@ -75,7 +72,7 @@ def normalise_cutouts(images: Tensor, settings: PreprocessSettings) -> Tensor:
     -------
     Tensor of float32, shape (n, height, width)
         Of mean 0 and standard deviation 1, or of median 0 and median absolute deviation 1 / 1.4826. Where
-        more than half of the pixels are equal, the latter is 0; the standard deviation stands in for it.
+        more than half of the pixels are equal, the latter is 0; the standard deviation is taken then.
 
     Notes
     -----

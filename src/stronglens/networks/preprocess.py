@@ -72,7 +72,7 @@ def preprocess_all(
     cutouts: npt.NDArray[np.float32],
     rows: npt.NDArray[np.int64],
     settings: PreprocessSettings,
-    known: "Known",
+    context: "CutoutContext",
     device: torch.device,
     chunk: int | None = None,
     out_dtype: torch.dtype = torch.float32,
@@ -87,8 +87,8 @@ def preprocess_all(
         Which cutouts, in the order of the result.
     settings : PreprocessSettings
         What is done.
-    known : Known
-        What else has to be known of the packed cutouts.
+    context : CutoutContext
+        What preprocessing needs of the packed cutouts.
     device : torch.device
         Where the work is done and the result lies.
     chunk : int, optional
@@ -107,9 +107,9 @@ def preprocess_all(
 
     def fill(start: int) -> None:
         some = rows[start : start + step]
-        read = known.needed_for(some, settings)
+        read = context.needed_for(some, settings)
         images = torch.from_numpy(np.ascontiguousarray(cutouts[read], dtype=np.float32)).to(device)
-        result[start : start + step] = known.preprocess(images, read, some, settings)
+        result[start : start + step] = context.preprocess(images, read, some, settings)
 
     starts = range(0, len(rows), step)
     n_threads = min(torch.get_num_threads(), len(starts)) if device.type == "cpu" else 1
@@ -136,8 +136,8 @@ def _each_in_a_thread(work: Callable[[int], None], starts: Sequence[int], n_thre
         torch.set_num_threads(all_threads)  # what the workers were told is also what new threads are
 
 
-class Known:
-    """What preprocessing has to know of packed cutouts beside their pixels.
+class CutoutContext:
+    """What preprocessing needs of packed cutouts beside their pixels.
 
     Parameters
     ----------
@@ -200,13 +200,13 @@ class Known:
         return done[sent(torch.from_numpy(np.searchsorted(read, rows)), done.device)]
 
 
-def known_of(packed: PackedSet, settings: PreprocessSettings) -> Known:
-    """What has to be known of the cutouts of a packed set for some settings.
+def context_of(packed: PackedSet, settings: PreprocessSettings) -> CutoutContext:
+    """What some settings need of the cutouts of a packed set beside their pixels.
 
     Grows with the whole set, however few cutouts are wanted of it: to be asked for once.
     """
     index = packed.index
-    return Known(
+    return CutoutContext(
         index["domain"].to_numpy(dtype=object) if settings.smoothing == "psf" else None,
         index["band"].to_numpy(dtype=object) if settings.normalisation == "asinh" else None,
         packed.object_numbers if settings.normalisation == "object" else None,

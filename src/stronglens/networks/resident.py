@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from stronglens.formats.packed import PackedSet
-from stronglens.networks.preprocess import Known, known_of, preprocess_all
+from stronglens.networks.preprocess import CutoutContext, context_of, preprocess_all
 from stronglens.networks.samples import Samples
 from stronglens.settings.preprocess import PreprocessSettings
 
@@ -62,7 +62,7 @@ def load_resident(
     settings: PreprocessSettings,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    known: Known | None = None,
+    context: CutoutContext | None = None,
 ) -> ResidentSamples:
     """Preprocess the cutouts of some samples once and keep them on the device.
 
@@ -78,14 +78,14 @@ def load_resident(
         Where they are kept.
     dtype : torch.dtype
         What they are kept in: 4 bytes a pixel, or 2 for bfloat16 and float16.
-    known : Known, optional
-        What `known_of` gives for the set, where it is asked for more than once.
+    context : CutoutContext, optional
+        What `context_of` gives for the set, where it is asked for more than once.
     """
     used = np.unique(samples.rows[samples.rows >= 0])
     if len(samples) > 0 and len(used) == 0:
         used = np.zeros(1, dtype=np.int64)  # something for missing bands to be read from, and blotted out
     images = preprocess_all(
-        packed.cutouts, used, settings, known or known_of(packed, settings), device, out_dtype=dtype
+        packed.cutouts, used, settings, context or context_of(packed, settings), device, out_dtype=dtype
     )
     rows = np.where(samples.rows >= 0, np.searchsorted(used, samples.rows), -1)
     labels = samples.table["label"].to_numpy(np.float32)

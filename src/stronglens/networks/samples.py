@@ -12,6 +12,8 @@ import pandas as pd
 
 from stronglens.running.errors import InputError
 
+log = logging.getLogger(__name__)
+
 MOST_NAMED = 10
 """Objects that a message names."""
 
@@ -105,13 +107,13 @@ def objects_seen(
 
 
 def report_unseen(
-    told: str, bands: Sequence[str], n_objects: int, unseen: Sequence[str], n_unseen: int
+    source: str, bands: Sequence[str], n_objects: int, unseen: Sequence[str], n_unseen: int
 ) -> None:
     """Warn of objects that a network sees nothing of, and refuse to go on with nothing else.
 
     Parameters
     ----------
-    told : str
+    source : str
         Where the objects lie and who looks at them, for the error.
     bands : sequence of str
         What the network looks at.
@@ -130,10 +132,10 @@ def report_unseen(
     looked_at = ", ".join(bands)
     if n_unseen == n_objects:
         raise InputError(
-            f"{told}: expected objects with a readable cutout in one of the bands {looked_at}, found none "
+            f"{source}: expected objects with a readable cutout in one of the bands {looked_at}, found none "
             f"among {n_objects}; the first is {unseen[0]!r}; see how its files are named, and data.bands"
         )
-    logging.getLogger("stronglens").warning(
+    log.warning(
         "%d objects have no readable cutout in the bands %s, and nothing of them is seen: %s",
         n_unseen,
         looked_at,

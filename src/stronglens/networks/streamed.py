@@ -11,7 +11,7 @@ import torch
 
 from stronglens.formats.packed import PackedSet
 from stronglens.networks.device import sent
-from stronglens.networks.preprocess import Known, known_of
+from stronglens.networks.preprocess import CutoutContext, context_of
 from stronglens.networks.samples import Samples
 from stronglens.settings.preprocess import PreprocessSettings
 
@@ -30,8 +30,8 @@ class StreamedSamples:
     ----------
     cutouts : ndarray of float32, shape (n_packed, height, width)
         All packed cutouts, in counts; a memory map.
-    known : Known
-        What else has to be known of them.
+    context : CutoutContext
+        What preprocessing needs of them.
     settings : PreprocessSettings
         From raw pixels to what the network sees.
     rows : Tensor of int64, shape (n_samples, n_channels)
@@ -41,7 +41,7 @@ class StreamedSamples:
     """
 
     cutouts: npt.NDArray[np.float32]
-    known: Known
+    context: CutoutContext
     settings: PreprocessSettings
     rows: torch.Tensor
     labels: torch.Tensor
@@ -77,7 +77,7 @@ class StreamedSamples:
 
     def _read(self, rows: torch.Tensor, copying: torch.cuda.Stream | None) -> "_Read":
         wanted = rows.flatten().clamp(min=0).numpy()
-        needed = self.known.needed_for(wanted, self.settings)
+        needed = self.context.needed_for(wanted, self.settings)
         shape = (len(needed), *self.cutouts.shape[1:])
         # PyTorch keeps pinned memory until the copy from it is done, and uses it again.
         raw = torch.empty(shape, pin_memory=copying is not None)
@@ -96,7 +96,7 @@ class StreamedSamples:
             computing.wait_event(read.copied)  # of this batch: the next ones are still on their way
             read.raw.record_stream(computing)
         flat = rows.flatten()
-        images = self.known.preprocess(read.raw, read.needed, read.wanted, self.settings)
+        images = self.context.preprocess(read.raw, read.needed, read.wanted, self.settings)
         images = images.view(*rows.shape, *images.shape[1:])
         if bool((flat < 0).any()):
             images = images * sent(rows >= 0, images.device)[:, :, None, None]
@@ -121,7 +121,7 @@ def stream_samples(
     samples: Samples,
     settings: PreprocessSettings,
     device: torch.device,
-    known: Known | None = None,
+    context: CutoutContext | None = None,
 ) -> StreamedSamples:
     """Samples that stay in the memory map.
 
@@ -135,12 +135,12 @@ def stream_samples(
         From raw pixels to what the network sees.
     device : torch.device
         Where batches are preprocessed and used.
-    known : Known, optional
-        What `known_of` gives for the set, where it is asked for more than once.
+    context : CutoutContext, optional
+        What `context_of` gives for the set, where it is asked for more than once.
     """
     return StreamedSamples(
         packed.cutouts,
-        known or known_of(packed, settings),
+        context or context_of(packed, settings),
         settings,
         torch.from_numpy(samples.rows).to(device),
         torch.from_numpy(samples.table["label"].to_numpy(np.float32)).to(device),

@@ -5,7 +5,7 @@ from torch import Tensor
 N_SYMMETRIES = 8
 
 
-def seen_as(images: Tensor, number: int) -> Tensor:
+def dihedral(images: Tensor, number: int) -> Tensor:
     """Turn and mirror images by one of the eight symmetries of the square.
 
     Parameters

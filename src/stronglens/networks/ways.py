@@ -28,7 +28,7 @@ LARGEST_GAIN = 0.6
 """Share of the remaining time that a way is thought to save at most: it decides whether trying one that takes
 long to set up is worth it. Measured there: compiled against eager, both as recorded steps, 0.45."""
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

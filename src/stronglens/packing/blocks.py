@@ -230,4 +230,5 @@ def _judged(
         low, high = flat.min(axis=1), flat.max(axis=1)
     limit = np.float32(LARGEST_VALUE) * np.float32(0.999)  # what is nearer is judged by itself
     right = (low >= -limit) & (high <= limit) & (low < high)  # false for NaN
-    return (right & np.array(there, dtype=bool)).tolist()
+    good: list[bool] = (right & np.array(there, dtype=bool)).tolist()
+    return good

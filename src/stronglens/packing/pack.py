@@ -23,13 +23,14 @@ from stronglens.packing.parameters import match_parameters, with_coordinates
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
 from stronglens.settings.data import PackSettings, located
-from stronglens.sources.find import Found, FoundBucket, FoundFile, bands_of, find_cutouts
+from stronglens.sources.bands_found import bands_of
+from stronglens.sources.find import Found, FoundBucket, FoundFile, find_cutouts
 from stronglens.sources.image_choice import linking_id
 from stronglens.sources.names import printable
 from stronglens.sources.protocol import Request
 from stronglens.sources.rejected import kind_of
 
-_LOG = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 TEXT = pa.large_string()
 SCHEMA = pa.schema(
@@ -85,7 +86,7 @@ def build_buckets(
         raise InputError(f"part: expected 0 to {n_parts - 1}, found {part}")
     with _scratch_in(out_dir) as scratch:
         found = find_cutouts(settings, part, n_parts, scratch)
-        _LOG.info(
+        log.info(
             "%s: %d files found, %d more paths lead to the same files, %d other files",
             settings.dataset,
             len(found.files),
@@ -177,13 +178,13 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
             end += size
             n_fitted += block.n_fitted
             part = files[first : first + BLOCK_FILES]
-            for place, reason in block.rejected.items():
-                file = part[place]
+            for row, reason in block.rejected.items():
+                file = part[row]
                 bucket = found.buckets[file.bucket].name
-                rejected[first + place] = RejectedFile(
+                rejected[first + row] = RejectedFile(
                     printable(file.path), bucket, printable(file.object), reason
                 )
-            filled |= {part[place].path: n_pixels for place, n_pixels in block.filled.items()}
+            filled |= {part[row].path: n_pixels for row, n_pixels in block.filled.items()}
             batches.append(_index_of(part, block, found.buckets, bands))
         packed.truncate(end)
         packed.seek(0)
@@ -254,7 +255,7 @@ def _refuse_many(
     if len(rejected) <= allowed and not all_rejected:
         return
     for file in islice(rejected.values(), _MOST_LOGGED):
-        _LOG.warning("%r: %s", file.path, file.reason)
+        log.warning("%r: %s", file.path, file.reason)
     kinds = Counter(kind_of(file.reason) for file in rejected.values())
     first = {kind_of(file.reason): file for file in reversed(rejected.values())}
     reasons = "; ".join(

@@ -13,11 +13,12 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.settings.data import PackSettings
-from stronglens.sources.find import FoundFile, Leftover, bands_of
+from stronglens.sources.bands_found import bands_of
+from stronglens.sources.find import FoundFile, Leftover
 from stronglens.sources.names import NO_BAND, printable
 from stronglens.sources.rejected import kind_of
 
-_LOG = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 _MOST_EXAMPLES = 10
 _MOST_LOGGED = 100
 
@@ -63,10 +64,10 @@ def object_bands(files: Sequence[FoundFile], rejected: Iterable[int], settings: 
     """
     names: list[str] = []
     numbers = np.empty(len(files), dtype=np.int64)
-    for place, file in enumerate(files):
+    for row, file in enumerate(files):
         if not names or names[-1] != file.object:
             names.append(file.object)
-        numbers[place] = len(names) - 1
+        numbers[row] = len(names) - 1
     bands = np.fromiter((file.band for file in files), dtype=np.int64, count=len(files))
     readable = np.ones(len(files), dtype=bool)
     readable[list(rejected)] = False
@@ -146,7 +147,7 @@ def log_summary(
     summary: Mapping[str, Any], rejected: Mapping[int, RejectedFile], leftovers: Sequence[Leftover]
 ) -> None:
     """Say in the log what `summarise` found, oddities as warnings."""
-    _LOG.info(
+    log.info(
         "%s: %d cutouts of %d objects packed",
         summary["dataset"],
         summary["n_cutouts"],
@@ -154,18 +155,18 @@ def log_summary(
     )
     for reason, n in summary["leftovers"].items():
         paths = (left.path for left in leftovers if left.reason == reason)
-        _LOG.info("%d not cutouts, %s: %s", n, reason, _listed(islice(paths, _MOST_EXAMPLES)))
+        log.info("%d not cutouts, %s: %s", n, reason, _listed(islice(paths, _MOST_EXAMPLES)))
     for file in islice(rejected.values(), _MOST_LOGGED):
-        _LOG.warning("rejected: %r: %s", file.path, file.reason)
+        log.warning("rejected: %r: %s", file.path, file.reason)
     if len(rejected) > _MOST_LOGGED:
-        _LOG.warning("%d more files rejected: see rejected.csv", len(rejected) - _MOST_LOGGED)
+        log.warning("%d more files rejected: see rejected.csv", len(rejected) - _MOST_LOGGED)
     for band, lacking in summary["missing_bands"].items():
-        _LOG.warning(
+        log.warning(
             "%d objects have no file in band %s: %s", lacking["n_objects"], band, _listed(lacking["first"])
         )
     filled = summary["filled"]
     if filled["n_cutouts"]:
-        _LOG.warning(
+        log.warning(
             "%d pixels of %d cutouts were not finite and are filled with the median of the others: %s",
             filled["n_pixels"],
             filled["n_cutouts"],
@@ -173,7 +174,7 @@ def log_summary(
         )
     if summary["unreadable_objects"]:
         lost = summary["unreadable_objects"]
-        _LOG.warning("%d objects without any readable cutout: %s", len(lost), _listed(lost[:_MOST_EXAMPLES]))
+        log.warning("%d objects without any readable cutout: %s", len(lost), _listed(lost[:_MOST_EXAMPLES]))
     for key, thing, member in (
         ("shared_header_ids", "ids in the files", "objects"),
         ("identical_cutouts", "images", "cutouts"),
@@ -181,11 +182,11 @@ def log_summary(
         shared = summary[key]
         if shared["n"]:
             examples = "; ".join(_listed(group) for group in shared["first"])
-            _LOG.warning(
+            log.warning(
                 "%d %s belong to %d %s: %s", shared["n"], thing, shared["n_members"], member, examples
             )
         if shared["n_both_labels"]:
-            _LOG.warning("%d %s belong to lenses and to others", shared["n_both_labels"], thing)
+            log.warning("%d %s belong to lenses and to others", shared["n_both_labels"], thing)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from stronglens.settings.lens_parameters import LENS_PARAMETERS
 from stronglens.sources.find import places_of
 from stronglens.sources.image_choice import clean_id, id_text, is_given, is_id_column
 
-_LOG = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 FILE_NAME = "parameters.fits"
 NOT_MEASURED = -999.0
@@ -135,10 +135,10 @@ def _find(source: Path, inside: Sequence[str]) -> Path | None:
 def _log_matches(bucket: str, counts: dict[str, Any], ids: Sequence[str], index: pa.Table) -> None:
     found = f"found parameters of {counts['n_matched']} of {counts['n_objects']} objects"
     if counts["n_matched"] or not counts["n_objects"]:
-        _LOG.info("%s: %s: %s in %d rows", bucket, counts["path"], found, counts["n_rows"])
+        log.info("%s: %s: %s in %d rows", bucket, counts["path"], found, counts["n_rows"])
         return
     header_ids = index["header_id"].to_pylist()
-    _LOG.warning(
+    log.warning(
         "%s: %s: expected rows with the ids of cutouts, %s; its first id is %r, that of a cutout %r",
         bucket,
         counts["path"],
@@ -253,7 +253,7 @@ def _column(path: Path, name: str, values: Any, *, must_be_numbers: bool) -> pa.
         if values.ndim > 1 or values.dtype.kind not in "biuf":
             if must_be_numbers:
                 raise InputError(f"{path}: column {name}: expected a number a row, found several or none")
-            _LOG.info("%s: column %s holds no number or text a row and is left out", path, name)
+            log.info("%s: column %s holds no number or text a row and is left out", path, name)
             return None
         return _numbers(np.ma.filled(values.astype(np.float64), np.nan))
     given = [(row, text) for row, text in enumerate(values) if is_given(text)]

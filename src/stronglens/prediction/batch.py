@@ -12,6 +12,8 @@ from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.precision import autocast
 from stronglens.networks.ways import Candidate, ChoiceFile, Measured, choose, in_words
 
+log = logging.getLogger(__name__)
+
 BATCH_SIZE = 512
 """On a CPU, and where equal bytes are asked for."""
 
@@ -111,7 +113,7 @@ def fastest_batch(
     name = kept.read()
     if name is None or name.split()[0] not in sizes:
         choice = choose(candidates, measure, n_images, FURTHEST)
-        logging.getLogger("stronglens").info("%s", in_words(choice, candidates, "images", 1))
+        log.info("%s", in_words(choice, candidates, "images", 1))
         name = kept.keep(choice)
     size, forward = (sizes[name.split()[0]], forwards[name]) if name in forwards else made(name)
     return size, None if forward is network else forward

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from stronglens.formats.member_files import MemberDescription, read_member
-from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, open_packed
-from stronglens.formats.packed_pieces import PackedPieces, open_pieces
+from stronglens.formats.packed import CUTOUTS, INDEX, PackedPieces, PackedSet, open_packed, open_pieces
 from stronglens.formats.prediction_files import prediction_files
 from stronglens.formats.split_table import open_splits
 from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
@@ -23,19 +22,20 @@ from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import algorithms, autocast_dtype
-from stronglens.networks.preprocess import Known, known_of
+from stronglens.networks.preprocess import CutoutContext, context_of
 from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, report_unseen
 from stronglens.networks.streamed import stream_samples
-from stronglens.networks.symmetries import N_SYMMETRIES, seen_as
+from stronglens.networks.symmetries import N_SYMMETRIES, dihedral
 from stronglens.networks.ways import ChoiceFile, card_of
 from stronglens.prediction.batch import BATCH_SIZE, BATCH_SIZES, fastest_batch
 from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
-from stronglens.settings.member import MemberSettings
-from stronglens.settings.predict import PredictSettings
+from stronglens.settings.member import MemberSettings, PredictSettings
+
+log = logging.getLogger(__name__)
 
 CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
 """Cutouts between two looks at the progress, in whole batches; on a CPU, those that are preprocessed at once.
@@ -105,7 +105,6 @@ def predict_member(
     InputError
         Member, data and split do not belong together, or a file was changed.
     """
-    log = logging.getLogger("stronglens")
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
@@ -234,7 +233,7 @@ def predict_pieces(
         Some thousands of them, in order.
     probs : ndarray of float64, shape (len(samples),)
         From 0 to 1.
-    others : ndarray of float64, shape (len(samples), n_outputs - 1)
+    estimates : ndarray of float64, shape (len(samples), n_outputs - 1)
         What the network gives after the logit.
     """
     dtype = autocast_dtype(device, settings.train.precision)
@@ -245,32 +244,32 @@ def predict_pieces(
     run = forward if n_views == 1 else _in_views(forward or network, n_views)
     chunks = _chunks(pieces, settings, step)
     shown = progress(chunks, n_samples, "predict", "samples", size_of=lambda chunk: len(chunk[1]))
-    for packed, samples, known in shown:
-        loaded = load(packed, samples, settings.preprocess, device, known=known)
+    for packed, samples, context in shown:
+        loaded = load(packed, samples, settings.preprocess, device, context=context)
         outputs = outputs_of(network, loaded, dtype, batch_size, fill=True, forward=run).double()
         of_views = outputs.view(len(samples), n_views, settings.n_outputs).unbind(dim=1)
         of_lens = [torch.sigmoid(outputs[:, 0]) for outputs in of_views]
         probs = torch.stack(of_lens).mean(dim=0).cpu().numpy()
-        others = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
-        finite = np.isfinite(probs) & np.isfinite(others).all(axis=1)
+        estimates = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
+        finite = np.isfinite(probs) & np.isfinite(estimates).all(axis=1)
         if not finite.all():
             first = samples.table.iloc[int(np.argmin(finite))]
             raise InputError(f"{first['path']}: expected a probability, found one that is not finite")
-        yield samples, probs, others
+        yield samples, probs, estimates
 
 
 def _chunks(
     pieces: Iterable[tuple[PackedSet, Samples]], settings: MemberSettings, step: int
-) -> Iterator[tuple[PackedSet, Samples, Known]]:
+) -> Iterator[tuple[PackedSet, Samples, CutoutContext]]:
     for packed, samples in pieces:
-        known = known_of(packed, settings.preprocess)
+        context = context_of(packed, settings.preprocess)
         for start in range(0, len(samples), step):
-            yield packed, samples.part(start, start + step), known
+            yield packed, samples.part(start, start + step), context
 
 
 def _in_views(forward: Forward, n_views: int) -> Forward:
     """Give the outputs for each symmetry, one after the other: images are read and prepared once for all."""
-    return lambda images: torch.cat([forward(seen_as(images, number)) for number in range(n_views)], dim=1)
+    return lambda images: torch.cat([forward(dihedral(images, number)) for number in range(n_views)], dim=1)
 
 
 def _scaling(
@@ -302,7 +301,7 @@ def _check_same_split(
     member_folder: Path, description: MemberDescription, packed: PackedPieces, objects_sha256: str
 ) -> None:
     if description.imported:
-        logging.getLogger("stronglens").warning(
+        log.warning(
             "%s was trained elsewhere: it may have learnt objects of this split, which flatters its scores",
             member_folder,
         )

@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.formats.packed import PackedSet
-from stronglens.formats.packed_pieces import PackedPieces
+from stronglens.formats.packed import PackedPieces, PackedSet
 from stronglens.networks.samples import MOST_NAMED, Samples, make_samples, objects_seen
 
 

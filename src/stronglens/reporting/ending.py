@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from stronglens.formats.artefact import read_json
+from stronglens.formats.packed import PackSummary
+from stronglens.formats.score_files import Metrics
+from stronglens.formats.submission_record import SubmissionRecord
 from stronglens.running.errors import InputError
 
 
@@ -29,18 +31,18 @@ def ending_lines(made: Mapping[str, Sequence[Path]]) -> list[str]:
 
 def _submission(records: Sequence[Path]) -> str:
     (path,) = records
-    record = read_json(path)
-    (table,) = record["sha256"]
-    kind = ", of simulated data" if record["simulated"] else ""
+    record = SubmissionRecord.read(path)
+    table, _ = record.submission
+    kind = ", of simulated data" if record.simulated else ""
     return (
-        f"{path.with_name(table)}: {record['n_rows']:,} objects, {record['n_lenses']:,} called lenses"
-        f" at t* = {record['threshold']:.3g}{kind}"
+        f"{path.with_name(table)}: {record.n_rows:,} objects, {record.n_lenses:,} called lenses"
+        f" at t* = {record.threshold:.3g}{kind}"
     )
 
 
 def _heldout(metrics: Sequence[Path]) -> str:
     (path,) = metrics
-    values = read_json(path)["global"]
+    values = Metrics.read(path).of_all
     if values["roc_auc"] is None:
         return f"AUC undefined: objects of one class alone ({path})"
     interval = values["intervals"]["roc_auc"]
@@ -56,9 +58,9 @@ def _rejected(summaries: Sequence[Path]) -> str:
     n_rejected: dict[str, int] = defaultdict(int)
     n_files: dict[str, int] = defaultdict(int)
     for path in summaries:
-        summary = read_json(path)
-        n_rejected[summary["dataset"]] += summary["n_rejected"]
-        n_files[summary["dataset"]] += summary["n_files"]
+        summary = PackSummary.read(path)
+        n_rejected[summary.dataset] += summary.n_rejected
+        n_files[summary.dataset] += summary.n_files
     sets = [f"{n:,} of {n_files[name]:,} files of {name}" for name, n in n_rejected.items() if n]
     more = f" and {len(sets) - MOST_SETS} more sets" if len(sets) > MOST_SETS else ""
     return f"{', '.join(sets[:MOST_SETS])}{more}; why: rejected.csv of each" if sets else "no file"

@@ -1,6 +1,7 @@
 """The first pages of the report: the numbers that matter, and the data they come from."""
 
 import csv
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,17 @@ from typing import Any
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 
 from stronglens.ensembling.scored_set import open_scored
-from stronglens.formats.artefact import check_stated, read_json, write_text
+from stronglens.formats.artefact import check_stated, write_text
+from stronglens.formats.drift_files import Drift
+from stronglens.formats.inspection_files import InspectionSummary
+from stronglens.formats.known_lenses import KNOWN_CSV, read_known
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.packed import REJECTED, PackSummary
+from stronglens.formats.score_files import FieldMetrics, Metrics
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
 from stronglens.scoring.few_counts import FEW_ALLOWED
@@ -42,9 +48,10 @@ FEW_FALSE_ALARMS = {
     "purity": "purity at t*",
     "completeness_at_purity": "completeness at a purity of {purity_wanted:g}",
 }
-"""Metrics of the field, by their keys in `field_metrics.json`; the last ones are told for each prevalence."""
+"""Metrics of the field, by their keys in `field_metrics.json`; the last two are given for each prevalence."""
 
 MOST_REJECTS = 50
+MOST_KNOWN = 50
 
 _SIMULATED = "The data are simulated: scores say that the pipeline works, not how well it finds real lenses."
 
@@ -67,6 +74,8 @@ class Results:
         Folders of the members.
     field : mapping of str to Path
         `field_metrics.json` of validation and of each labelled test set, by its name.
+    known : mapping of str to Path
+        `known_lenses.csv` of each test set in which known lenses were looked for, by its name.
     """
 
     validation: Path
@@ -75,6 +84,7 @@ class Results:
     drift: Mapping[str, Path]
     members: Sequence[Path]
     field: Mapping[str, Path]
+    known: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
 
 def write_overview(
@@ -106,6 +116,7 @@ def write_overview(
         *_few_false_alarms(results.field),
         *_members(results.members),
         *_blind(results),
+        *_known(results.known),
         *([] if citation is None else _citation(citation)),
     ]
     write_text(out, html.page(f"Overview: ensemble {ensemble}", parts))
@@ -134,7 +145,7 @@ def describe_data(
     InputError
         A file is missing or malformed.
     """
-    labelled, inspected = PackSummary.read(summary), read_json(inspection)
+    labelled, inspected = PackSummary.read(summary), InspectionSummary.read(inspection)
     counts = SplitDescription.read(splits).counts
     sets = {"labelled": labelled} | {name: PackSummary.read(path) for name, path in tests.items()}
     parts = [
@@ -167,7 +178,7 @@ def describe_data(
                 (
                     bucket,
                     *(f"{of_bucket[split]:,}" for split in ("train", "val", "test")),
-                    *(f"{inspected['cutouts'].get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
+                    *(f"{inspected.cutouts.get(bucket, {}).get(band, 0):,}" for band in labelled.bands),
                 )
                 for bucket, of_bucket in counts.bucket.items()
             ],
@@ -188,12 +199,12 @@ def describe_data(
                     f"{one['n_cutouts']:,}",
                     *(f"{one[key]:.4g}" for key in ("median", "noise", "max")),
                 )
-                for bucket, bands in inspected["pixels"].items()
+                for bucket, bands in inspected.pixels.items()
                 for band, one in sorted(bands.items(), key=lambda item: labelled.bands.index(item[0]))
             ],
         ),
         html.heading("Files that could not be read"),
-        *_rejects([(one["bucket"] or "", one["path"], one["reason"]) for one in inspected["bad_files"]], ""),
+        *_rejects([(one.bucket, one.path, one.reason) for one in inspected.bad_files], ""),
         *(
             part
             for name, path in tests.items()
@@ -223,7 +234,7 @@ def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
         return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
 
 
-def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]:
+def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[Markup]:
     """Files that could not be read, of the labelled data ("") or of a test set."""
     if not bad:
         yield html.paragraph("None of the labelled ones.")
@@ -235,16 +246,16 @@ def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]
         yield html.paragraph(f"… and {len(bad) - MOST_REJECTS:,} more: rejected.csv lists all.", "note")
 
 
-def _headline(results: Results) -> Iterator[str]:
-    metrics = {"validation": read_json(results.validation)} | {
-        name: read_json(path) for name, path in results.scored.items()
+def _headline(results: Results) -> Iterator[Markup]:
+    metrics = {"validation": Metrics.read(results.validation).blocks} | {
+        _named(name): Metrics.read(path).blocks for name, path in results.scored.items()
     }
-    first = next(iter(results.scored))
+    first = _named(next(iter(results.scored)))
     stated = metrics[first]["global"]
     t_star = metrics["validation"]["global"]
     yield html.paragraph(
-        f"Scores of the test set {first}: labelled objects that no member that was trained here has learnt "
-        "from and that t* was not chosen on. Ranges are 95 % confidence intervals.",
+        f"Scores on {first} objects: labelled, but used neither to train the members of this run nor to "
+        "choose t*. Ranges are 95 % confidence intervals.",
         "note",
     )
     imported = [
@@ -255,7 +266,7 @@ def _headline(results: Results) -> Iterator[str]:
     if imported:
         yield html.paragraph(
             f"Trained elsewhere: {', '.join(imported)}. Whether they have learnt from these objects is not "
-            "known here; if they have, the scores are too good.",
+            "known here; if they have, the scores are too high.",
             "warning",
         )
     for name, one in metrics.items():
@@ -307,9 +318,9 @@ def _headline(results: Results) -> Iterator[str]:
     )
 
 
-def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
+def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[Markup]:
     """What counts where lenses are rare."""
-    blocks = {name: read_json(path)["global"] for name, path in field.items()}
+    blocks = {_named(name): FieldMetrics.read(path).of_all for name, path in field.items()}
     if not blocks:
         return
     rows = []
@@ -348,7 +359,7 @@ def _measured(block: Mapping[str, Any], key: str, full: str) -> str:
     return f"{_value(block.get(full))} {_range(block, full, 4)}"
 
 
-def _members(folders: Sequence[Path]) -> Iterator[str]:
+def _members(folders: Sequence[Path]) -> Iterator[Markup]:
     rows = []
     for folder in folders:
         best = MemberDescription.read(folder / MEMBER)
@@ -370,26 +381,26 @@ def _members(folders: Sequence[Path]) -> Iterator[str]:
     )
 
 
-def _blind(results: Results) -> Iterator[str]:
+def _blind(results: Results) -> Iterator[Markup]:
     if not results.blind:
         return
     rows, warnings = [], []
     for name, table in results.blind.items():
         scored = open_scored(table)
         n_lenses = int(np.count_nonzero(scored.probs >= scored.threshold))
-        drift = read_json(results.drift[name])
-        n_shared = int(drift["identical_cutouts"]["n_cutouts"])
+        drift = Drift.read(results.drift[name])
+        n_shared = drift.identical_cutouts.n_cutouts
         rows.append(
             (
                 name,
                 f"{len(scored.table):,}",
                 f"{n_lenses:,}",
                 f"{n_lenses / max(len(scored.table), 1):.2%}",
-                f"{drift['n_drifting']} of {len(drift['compared'])}",
+                f"{drift.n_drifting} of {len(drift.compared)}",
                 f"{n_shared:,}",
             )
         )
-        if drift["n_drifting"] or n_shared:
+        if drift.n_drifting or n_shared:
             warnings.append(f"{name} differs from the training set: see the pages on drift.")
     yield html.heading("Test sets without labels")
     header = (
@@ -408,7 +419,44 @@ def _blind(results: Results) -> Iterator[str]:
     )
 
 
-def _citation(path: Path) -> Iterator[str]:
+def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
+    """Lenses that are known already: how many were found again, and which were not."""
+    for testset, path in files.items():
+        table, described = read_known(path)
+        yield html.heading(f"Known lenses in {testset}")
+        yield html.table(
+            ("table", "recovered", "missed", "unreadable", "outside the test set"),
+            [
+                (name, *(f"{number:,}" for number in one.model_dump().values()))
+                for name, one in described.tables.items()
+            ],
+        )
+        yield html.paragraph(
+            f"Within {described.radius_arcsec:g} arcsec of one of the {described.n_positions:,} objects, of "
+            f"{described.n_objects:,}, whose place in the sky is known. All that were looked for are in "
+            f"{KNOWN_CSV}, beside the catalogue.",
+            "note",
+        )
+        inside = table[table["outcome"] != "outside"].sort_values("prob", na_position="first", kind="stable")
+        shown = inside.drop_duplicates(["table", "name", "ra", "dec"], keep="last")
+        if len(shown):
+            # The missed ones first: they are fewer, and say more.
+            yield html.table(
+                ("known lens", "table", "object", "prob", "distance in arcsec", "outcome"),
+                [
+                    (
+                        *(str(row[key]) for key in ("name", "table", "id")),
+                        "none" if math.isnan(row["prob"]) else f"{row['prob']:.4f} ± {row['prob_std']:.4f}",
+                        f"{row['separation_arcsec']:.2f}",
+                        str(row["outcome"]),
+                    )
+                    for row in shown.head(MOST_KNOWN).to_dict("records")
+                ],
+                texts=(0, 1, 2),
+            )
+
+
+def _citation(path: Path) -> Iterator[Markup]:
     citation = yaml.safe_load(path.read_text(encoding="utf-8"))
     yield html.heading("How to cite")
     yield html.paragraph(f"{citation['message']} {citation['title']}, version {citation['version']}.")
@@ -425,6 +473,11 @@ def _citation(path: Path) -> Iterator[str]:
 def _authors(authors: Sequence[Mapping[str, str]]) -> str:
     names = [one.get("family-names") or one["name"] for one in authors]
     return f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+
+
+def _named(objects: str) -> str:
+    """What readers call the objects of a test set."""
+    return "held-out" if objects == "heldout" else objects
 
 
 def _total(values: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ from stronglens.formats.figures import BLUE, GREY, ORANGE, save_figure
 from stronglens.reporting.jobs import Jobs
 from stronglens.running.errors import InputError
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 COLUMNS = {"s": "run_time_s", "max_rss": "memory_mb", "cpu_time": "cpu_time_s"}
 """Columns of Snakemake's benchmark files, and the names they get here: wall-clock seconds, largest resident

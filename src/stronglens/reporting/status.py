@@ -9,8 +9,8 @@ from statistics import median
 from pydantic import ValidationError
 
 from stronglens.configuring.config import Config
-from stronglens.formats.artefact import read_json
 from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescription, TrainingResults
+from stronglens.formats.score_files import Metrics
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
@@ -184,9 +184,9 @@ def status_lines(
     parts = [one for member in members for one in member.predictions.values()]
     names = {"done": "n_done", "out of date": "n_old", "failed": "n_failed", "running": "n_running"}
     n_all = sum(one.n_all for one in parts)
-    states = {state: sum(getattr(one, name) for one in parts) for state, name in names.items()}
-    states["to do"] = n_all - sum(states.values())
-    text = ", ".join(f"{n} {state}" for state, n in states.items() if n)
+    n_of = {name: sum(getattr(one, key) for one in parts) for name, key in names.items()}
+    n_of["to do"] = n_all - sum(n_of.values())
+    text = ", ".join(f"{n} {name}" for name, n in n_of.items() if n)
     lines.append(f"{n_all} predictions: {text}")
     return [*lines, *_time_left(members)]
 
@@ -340,7 +340,7 @@ def _ensemble(results: Path, name: str, predictions: Sequence[Path]) -> str:
         return f"ensemble   {name}: no t* yet"
     text = f"ensemble   {name}: t* = {float(threshold):.4f}"
     try:
-        scores = read_json(folder / HELDOUT / "metrics_test_ens.json")["global"]
+        scores = Metrics.read(folder / HELDOUT / "metrics_test_ens.json").of_all
     except InputError:
         return text
     auc, interval = scores["roc_auc"], scores.get("intervals", {}).get("roc_auc")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from stronglens.running.errors import InputError
 
+log = logging.getLogger(__name__)
+
 _LOCKS = Path("/tmp")  # noqa: S108 - TMPDIR differs from job to job; whose folder it is, is checked
 _DEVICE_FILES = Path("/dev")
 _DRIVER = Path("/proc/driver/nvidia")
@@ -162,7 +164,6 @@ def _wait_for_gpu(
     gpus: Sequence[_Gpu], folder: Path, wait_s: float, n_places: int, *, look_for_others: bool
 ) -> tuple[_Gpu, int]:
     """The first GPU that has a place, and the open file that keeps it; second places once all are in use."""
-    log = logging.getLogger("stronglens")
     said: dict[str, float] = {}
     while True:
         others = _used_by_others() if look_for_others else {}
@@ -170,17 +171,17 @@ def _wait_for_gpu(
             file = gpu.uuid.replace("/", "_") + (f".{place}" if place else "")
             if gpu.uuid in others:
                 reason = f"another user computes on it ({others[gpu.uuid]})"
-                _say(log, f"GPU {gpu.name} is passed over: {reason}", said)
+                _say(f"GPU {gpu.name} is passed over: {reason}", said)
             elif (lock := _try_lock(folder / file)) is not None:
                 shared = f", one of {n_places} that may share it" if n_places > 1 else ""
                 log.info("GPU %s is kept for this job%s", gpu.name, shared)
                 return gpu, lock
         names = ", ".join(gpu.name for gpu in gpus)
-        _say(log, f"no GPU is free of {names}: waiting; --device cuda:0 takes the first all the same", said)
+        _say(f"no GPU is free of {names}: waiting; --device cuda:0 takes the first all the same", said)
         time.sleep(wait_s)
 
 
-def _say(log: logging.Logger, message: str, said: dict[str, float]) -> None:
+def _say(message: str, said: dict[str, float]) -> None:
     """Log a message, and again if it still holds much later."""
     if time.monotonic() - said.get(message, -_REMIND_S) >= _REMIND_S:
         log.info(message)

@@ -33,7 +33,7 @@ WAIT_S = 300
 
 _LOOK_S = 2
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,10 @@ def _take(path: Path, me: Holder, wait_s: float) -> None:
         now = time.monotonic()
         if text != seen:
             if not seen and holder is not None and not holder.is_known_dead():
-                _log.warning("%s: held by %s; %s waits for its end", path, holder, me)
+                log.warning("%s: held by %s; %s waits for its end", path, holder, me)
             seen, since = text, now
         if (holder is not None and holder.is_known_dead()) or now - since >= STALE_S:
-            _log.warning("%s: %s has ended without a word, %s goes on", path, holder or "a holder", me)
+            log.warning("%s: %s has ended without a word, %s goes on", path, holder or "a holder", me)
             _remove(path, text)
         elif now > deadline and holder is not None:
             raise InputError(

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 
@@ -31,7 +33,7 @@ def progress(
         What is done, and to what.
     every_s : float
         Seconds between two lines in the log; a shorter task writes none. On a terminal, where the bar is,
-        they stand in the log's file alone: who asks how far a run is reads there that it still runs.
+        they are in the log's file alone: who asks how far a run is reads there that it still runs.
     size_of : callable
         How many units an item is.
 
@@ -41,7 +43,6 @@ def progress(
     last is seen.
     """
     watched = sys.stderr.isatty()
-    log = logging.getLogger("stronglens")
     last = time.monotonic()
     n_done = 0
     # leave=False: the bar gives way to the line that sums the work up
@@ -57,14 +58,15 @@ def progress(
                 last = time.monotonic()
                 line = f"{label}: {n_done:,} of {total:,} {unit}"
                 if watched:
-                    _tell_files(log, line)
+                    _to_files(line)
                 else:
                     log.info("%s", line)
 
 
-def _tell_files(log: logging.Logger, line: str) -> None:
+def _to_files(line: str) -> None:
     """Log a line, but not on the terminal, where it would tear the bar."""
     record = log.makeRecord(log.name, logging.INFO, __file__, 0, line, (), None)
-    for handler in log.handlers:
+    # Where the command line put them: at the library's own logger.
+    for handler in logging.getLogger("stronglens").handlers:
         if getattr(handler, "stream", None) is not sys.stderr:
             handler.handle(record)

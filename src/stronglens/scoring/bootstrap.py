@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from stronglens.scoring.few_counts import (
     CONFIDENCE,
-    Decided,
-    decided_by,
+    Confusion,
+    confusion_at,
     exact_intervals,
     independent_share,
     ratio,
@@ -64,7 +64,7 @@ class Ranked:
         self._squares = self._excess**2
         # Written anew by each resample: memory that is freed and got again costs more than the sums.
         self._ordered, self._lenses = np.empty_like(self.order), np.empty_like(self.order)
-        self._steps, self._called_steps, self._true, self._called = np.empty((4, len(self._ends)), np.int64)
+        self._steps, self._called_steps, self._tp, self._called = np.empty((4, len(self._ends)), np.int64)
         self._precisions = np.empty(len(self._ends))
 
     @property
@@ -77,7 +77,7 @@ class Ranked:
         times (in the objects' own order). The next call overwrites both.
         """
         self._draw(weights)
-        return self._true, np.subtract(self._called, self._true, out=self._called)
+        return self._tp, np.subtract(self._called, self._tp, out=self._called)
 
     def _draw(self, weights: npt.NDArray[np.int64]) -> None:
         """Count lenses, and all objects, at each distinct probability, and sum both up from the highest."""
@@ -85,44 +85,40 @@ class Ranked:
         np.multiply(self._ordered, self._is_lens, out=self._lenses)
         np.add.reduceat(self._lenses, self._starts, out=self._steps)
         np.add.reduceat(self._ordered, self._starts, out=self._called_steps)
-        np.cumsum(self._steps, out=self._true)
+        np.cumsum(self._steps, out=self._tp)
         np.cumsum(self._called_steps, out=self._called)
 
     def threshold(self, weights: npt.NDArray[np.int64], choose: Choose) -> float:
         """The threshold chosen on the objects so counted; NaN for one class, or where none will do."""
-        true, false = self.counts(weights)
-        if not true[-1] or not false[-1]:
+        tp, fp = self.counts(weights)
+        if not tp[-1] or not fp[-1]:
             return float("nan")
         # Objects that are not drawn give no threshold.
-        drawn = np.flatnonzero(np.diff(true + false, prepend=0) > 0)
-        place = choose(true[drawn], false[drawn])
-        return float("nan") if place is None else float(self.probs[self._ends[drawn[place]]])
+        drawn = np.flatnonzero(np.diff(tp + fp, prepend=0) > 0)
+        index = choose(tp[drawn], fp[drawn])
+        return float("nan") if index is None else float(self.probs[self._ends[drawn[index]]])
 
     def metrics(self, weights: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
         """Each of `HEADLINE` for the objects so counted; NaN where it is undefined."""
         self._draw(weights)
-        steps, called_steps, true, called = self._steps, self._called_steps, self._true, self._called
-        n_lenses, n = float(true[-1]), float(called[-1])
-        n_others = n - n_lenses
-        place = int(np.searchsorted(self._rising, -threshold, side="right")) - 1
-        tp, fp = (float(true[place]), float(called[place] - true[place])) if place >= 0 else (0.0, 0.0)
-        decided = Decided(tp, n_lenses - tp, fp, n_others - fp)
-        # Area under the curve by trapezia: others at each step times the lenses above it and half of those
+        steps, called_steps, tp, called = self._steps, self._called_steps, self._tp, self._called
+        n_lenses, n = float(tp[-1]), float(called[-1])
+        n_nonlenses = n - n_lenses
+        index = int(np.searchsorted(self._rising, -threshold, side="right")) - 1
+        n_tp, n_fp = (float(tp[index]), float(called[index] - tp[index])) if index >= 0 else (0.0, 0.0)
+        confusion = Confusion(n_tp, n_lenses - n_tp, n_fp, n_nonlenses - n_fp)
+        # Area under the curve by trapezia: negatives at each step times the lenses above it and half of those
         # beside it. Average precision as the sum over steps of recall. Sums of products without BLAS, whose
         # threads cost more than they gain here, and without arrays in between.
-        area = (
-            _dot(called_steps, true)
-            - _dot(steps, true)
-            - (_dot(steps, called_steps) - _dot(steps, steps)) / 2
-        )
+        area = _dot(called_steps, tp) - _dot(steps, tp) - (_dot(steps, called_steps) - _dot(steps, steps)) / 2
         first = int(np.searchsorted(called, 1))  # before it nothing is called
-        precisions = np.divide(true[first:], called[first:], out=self._precisions[first:])
+        precisions = np.divide(tp[first:], called[first:], out=self._precisions[first:])
         too_sure = [_dot(self._ordered[inside], self._excess[inside]) for inside in self._bins]
         return {
-            **decided.metrics(),
+            **confusion.metrics(),
             "brier": ratio(_dot(self._ordered, self._squares), n),
-            "roc_auc": ratio(area, n_lenses * n_others),
-            "pr_auc": ratio(_dot(steps[first:], precisions), n_lenses) if n_others else float("nan"),
+            "roc_auc": ratio(area, n_lenses * n_nonlenses),
+            "pr_auc": ratio(_dot(steps[first:], precisions), n_lenses) if n_nonlenses else float("nan"),
             "ece": ratio(float(np.abs(too_sure).sum()), n),
         }
 
@@ -197,7 +193,7 @@ def metric_intervals(
     ranked = Ranked(labels, probs)
     found = [ranked.metrics(weights, threshold) for weights in resamples(len(labels), objects)]
     intervals = _intervals({name: np.array([values[name] for values in found]) for name in HEADLINE})
-    return intervals | exact_intervals(decided_by(labels, probs, threshold), independent_share(objects))
+    return intervals | exact_intervals(confusion_at(labels, probs, threshold), independent_share(objects))
 
 
 def threshold_interval(

@@ -24,12 +24,10 @@ def chooser(settings: ThresholdSettings) -> Choose:
     if settings.method == "youden" or settings.method in MEMBER_METHODS:
         return highest_youden
     if settings.method == "fbeta":
-        return lambda true, false: _highest_fbeta(true, false, settings)
+        return lambda tp, fp: _highest_fbeta(tp, fp, settings)
     if settings.method == "fpr":
-        return lambda true, false: _most_lenses(true, false <= allowed_by(settings.fpr, false))
-    return lambda true, false: _most_lenses(
-        true, purity_of(true, false, settings.prevalence) >= settings.purity
-    )
+        return lambda tp, fp: _most_lenses(tp, fp <= allowed_by(settings.fpr, fp))
+    return lambda tp, fp: _most_lenses(tp, purity_of(tp, fp, settings.prevalence) >= settings.purity)
 
 
 def best_threshold(
@@ -56,24 +54,24 @@ def best_threshold(
     InputError
         There are no lenses, or nothing but lenses; or no threshold meets what is asked for.
     """
-    falling, true, false = operating_points(labels, probs)
-    place = chooser(settings)(true, false)
-    if place is None:
+    falling, tp, fp = operating_points(labels, probs)
+    index = chooser(settings)(tp, fp)
+    if index is None:
         wanted = getattr(settings, settings.method)
         raise InputError(
             f"threshold: expected one with {settings.method} {wanted:g}, found none: of the objects with the "
-            f"highest probability ({falling[0]:.4f}) {true[0]} are lenses and {false[0]} are not, of all "
-            f"{true[-1]} and {false[-1]}; ask for less, or validate on more objects"
+            f"highest probability ({falling[0]:.4f}) {tp[0]} are lenses and {fp[0]} are not, of all "
+            f"{tp[-1]} and {fp[-1]}; ask for less, or validate on more objects"
         )
-    return float(falling[place])
+    return float(falling[index])
 
 
-def _highest_fbeta(true: Counts, false: Counts, settings: ThresholdSettings) -> int:
-    purity = purity_of(true, false, settings.prevalence)
-    fbeta = fbeta_of(purity, true / true[-1], settings.beta)
+def _highest_fbeta(tp: Counts, fp: Counts, settings: ThresholdSettings) -> int:
+    purity = purity_of(tp, fp, settings.prevalence)
+    fbeta = fbeta_of(purity, tp / tp[-1], settings.beta)
     return int(np.argmax(fbeta >= fbeta.max() * (1 - EQUAL)))
 
 
-def _most_lenses(true: Counts, allowed: npt.NDArray[np.bool_]) -> int | None:
-    place = int(np.argmax(np.where(allowed, true, -1)))
-    return place if allowed[place] and true[place] > 0 else None
+def _most_lenses(tp: Counts, allowed: npt.NDArray[np.bool_]) -> int | None:
+    index = int(np.argmax(np.where(allowed, tp, -1)))
+    return index if allowed[index] and tp[index] > 0 else None

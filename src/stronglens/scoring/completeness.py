@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stronglens.formats.artefact import write_aside
-from stronglens.formats.lens_values import read_lens_values
+from stronglens.formats.packed import read_lens_values
 from stronglens.formats.tables import REAL, TEXT, read_table
 from stronglens.running.errors import InputError
 from stronglens.scoring.field_metrics import completeness_by

@@ -31,7 +31,7 @@ class EstimatesOptions(Command):
             See `stronglens.scoring.lens_errors.read_estimates`.
         """
         # --help need not wait for pyarrow and scikit-learn.
-        from stronglens.formats.packed_objects import parts_of  # noqa: PLC0415
+        from stronglens.formats.packed import parts_of  # noqa: PLC0415
         from stronglens.scoring.lens_errors import read_estimates  # noqa: PLC0415
 
         return read_estimates(self.csv, parts_of(self.packed, self.parts))

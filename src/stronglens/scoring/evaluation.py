@@ -8,7 +8,9 @@ from typing import Any
 
 from sklearn.metrics import brier_score_loss, log_loss
 
-from stronglens.formats.artefact import read_json, write_aside, write_json
+from stronglens.formats.artefact import write_aside
+from stronglens.formats.score_files import FieldMetrics
+from stronglens.formats.score_files import Metrics as MetricsFile
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness import completeness_rows, read_parameters, write_completeness
 from stronglens.scoring.field_metrics import field_metrics_by_domain
@@ -46,7 +48,7 @@ def evaluate(
     validation_json : Path, optional
         The metrics on the objects that t* was chosen on: said beside these, which they may flatter.
     settings : EvaluateSettings, optional
-        What is told beside the standard metrics.
+        What is computed beside the standard metrics.
     packed : sequence of Path
         Folders of the packed data, for what is known of the lenses.
     """
@@ -54,19 +56,21 @@ def evaluate(
     write_metrics_csv(out_dir / "metrics.csv", metrics)
     intervals = intervals_by_domain(scored.labels, scored.probs, threshold, scored.domains, scored.objects)
     stated = with_intervals(metrics, intervals)
-    write_json(metrics_json, stated)
+    MetricsFile.model_validate(stated).write(metrics_json)
     settings = settings or EvaluateSettings()
     of_field = field_metrics_by_domain(
         scored.labels, scored.probs, threshold, settings, scored.domains, scored.objects
     )
-    write_json(out_dir / "field_metrics.json", of_field | {"calibration": calibration_errors(scored)})
+    FieldMetrics.model_validate(of_field | {"calibration": calibration_errors(scored)}).write(
+        out_dir / "field_metrics.json"
+    )
     parameters = read_parameters(packed, settings.magnitude_band)
     rows = completeness_rows(scored, threshold, parameters, settings)
     write_completeness(out_dir / "completeness.csv", rows)
     log.info("%s: %d %s at threshold %r", metrics_json, len(scored.labels), scored.unit, threshold)
     if validation_json is not None:
-        log.info("validation: %s", in_words(read_json(validation_json)["global"]))
-    log.info("%s: %s", "these" if validation_json is None else "held out", in_words(stated["global"]))
+        log.info("validation: %s", in_words(MetricsFile.read(validation_json).of_all))
+    log.info("%s: %s", "these" if validation_json is None else "held-out", in_words(stated["global"]))
     log.info("few false alarms: %s", field_in_words(of_field["global"]))
     for warning in stated["global"].get("warnings", []):
         log.warning("%s: %s", metrics_json, warning)

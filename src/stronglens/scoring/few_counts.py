@@ -16,26 +16,23 @@ from stronglens.scoring.operating_points import Counts, most_found
 CONFIDENCE = 0.95
 
 FEW = 5
-"""With fewer objects of a kind (found, missed, falsely called, rightly left), rates get exact intervals."""
+"""With fewer true or false positives or negatives, rates get exact intervals."""
 
 FEW_ALLOWED = 3
 """With fewer false positives allowed, the threshold that allows them is bracketed by its rank.
 
-Measured on made data (300 lenses, 300 others): percentiles of resamples hold the truth in 64 % where none is
-allowed, and in 95 % where three are (tests/unit/scoring/test_few_counts.py).
+Measured on made data (300 lenses, 300 non-lenses): percentiles of resamples hold the truth in 64 % where none
+is allowed, and in 95 % where three are (tests/unit/scoring/test_few_counts.py).
 """
 
 
-class Decided(NamedTuple):
-    """What a threshold makes of objects: found and missed lenses, false positives, and what is rightly left.
+class Confusion(NamedTuple):
+    """The confusion matrix of a threshold, in numbers of objects; they need not be whole."""
 
-    Numbers of objects; they need not be whole.
-    """
-
-    found: float
-    missed: float
-    false: float
-    left: float
+    tp: float
+    fn: float
+    fp: float
+    tn: float
 
     @property
     def is_by_few(self) -> bool:
@@ -44,20 +41,20 @@ class Decided(NamedTuple):
 
     def metrics(self) -> dict[str, float]:
         """The metrics of a confusion matrix; NaN where they are undefined."""
-        n_lenses, n_others = self.found + self.missed, self.false + self.left
-        recall, specificity = ratio(self.found, n_lenses), ratio(self.left, n_others)
-        spread = (self.found + self.false) * n_lenses * (self.left + self.false) * (self.left + self.missed)
+        n_lenses, n_nonlenses = self.tp + self.fn, self.fp + self.tn
+        recall, specificity = ratio(self.tp, n_lenses), ratio(self.tn, n_nonlenses)
+        spread = (self.tp + self.fp) * n_lenses * (self.tn + self.fp) * (self.tn + self.fn)
         return {
-            "accuracy": ratio(self.found + self.left, n_lenses + n_others),
-            "precision": ratio(self.found, self.found + self.false),
+            "accuracy": ratio(self.tp + self.tn, n_lenses + n_nonlenses),
+            "precision": ratio(self.tp, self.tp + self.fp),
             "recall": recall,
-            "f1": ratio(2 * self.found, 2 * self.found + self.false + self.missed),
+            "f1": ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn),
             "specificity": specificity,
             "balanced_accuracy": (recall + specificity) / 2,
-            "mcc": ratio(self.found * self.left - self.false * self.missed, float(np.sqrt(spread))),
+            "mcc": ratio(self.tp * self.tn - self.fp * self.fn, float(np.sqrt(spread))),
         }
 
-    def corners(self, independent: float = 1.0) -> "tuple[Decided, Decided]":
+    def corners(self, independent: float = 1.0) -> "tuple[Confusion, Confusion]":
         """The worst and the best that the objects allow for: rates of both classes at the ends of intervals.
 
         Every metric that rises with both rates lies between its values there with 95 % confidence or more:
@@ -68,27 +65,29 @@ class Decided(NamedTuple):
         independent : float
             Objects for each row that was counted: the bands of an object say together no more than one.
         """
-        n_lenses, n_others = self.found + self.missed, self.false + self.left
+        n_lenses, n_nonlenses = self.tp + self.fn, self.fp + self.tn
         half = (1 + CONFIDENCE) / 2
-        recalls = proportion_interval(independent * self.found, independent * n_lenses, half)
-        specificities = proportion_interval(independent * self.left, independent * n_others, half)
+        recalls = proportion_interval(independent * self.tp, independent * n_lenses, half)
+        specificities = proportion_interval(independent * self.tn, independent * n_nonlenses, half)
         worst, best = (
-            Decided(
+            Confusion(
                 n_lenses * recall,
                 n_lenses * (1 - recall),
-                n_others * (1 - specificity),
-                n_others * specificity,
+                n_nonlenses * (1 - specificity),
+                n_nonlenses * specificity,
             )
             for recall, specificity in zip(recalls, specificities, strict=True)
         )
         return worst, best
 
 
-def decided_by(labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64], threshold: float) -> Decided:
-    """Count what a threshold makes of objects."""
+def confusion_at(
+    labels: npt.NDArray[np.int64], probs: npt.NDArray[np.float64], threshold: float
+) -> Confusion:
+    """Count what a threshold makes of objects, by label."""
     called, lenses = probs >= threshold, labels == 1
     counts = (called & lenses, ~called & lenses, called & ~lenses, ~called & ~lenses)
-    return Decided(*(float(np.count_nonzero(one)) for one in counts))
+    return Confusion(*(float(np.count_nonzero(one)) for one in counts))
 
 
 def independent_share(objects: npt.NDArray[np.int64] | None) -> float:
@@ -96,27 +95,27 @@ def independent_share(objects: npt.NDArray[np.int64] | None) -> float:
     return 1.0 if objects is None or not len(objects) else len(np.unique(objects)) / len(objects)
 
 
-def exact_intervals(decided: Decided, independent: float) -> dict[str, list[float] | None]:
+def exact_intervals(confusion: Confusion, independent: float) -> dict[str, list[float] | None]:
     """Intervals of the metrics of a confusion matrix, where few objects decide; else none of them.
 
     Parameters
     ----------
-    decided : Decided
+    confusion : Confusion
         The counts.
     independent : float
-        See `Decided.corners`.
+        See `Confusion.corners`.
     """
-    value = decided.metrics()
-    if not decided.is_by_few or not np.isfinite([value["recall"], value["specificity"]]).all():
+    value = confusion.metrics()
+    if not confusion.is_by_few or not np.isfinite([value["recall"], value["specificity"]]).all():
         return {}
-    worst, best = (corner.metrics() for corner in decided.corners(independent))
+    worst, best = (corner.metrics() for corner in confusion.corners(independent))
     intervals: dict[str, list[float] | None] = {
         name: [worst[name], best[name]] if np.isfinite([one, worst[name], best[name]]).all() else None
         for name, one in value.items()
     }
     for name, counted, other in (
-        ("recall", decided.found, decided.missed),
-        ("specificity", decided.left, decided.false),
+        ("recall", confusion.tp, confusion.fn),
+        ("specificity", confusion.tn, confusion.fp),
     ):
         intervals[name] = [*proportion_interval(independent * counted, independent * (counted + other))]
     return intervals
@@ -142,7 +141,7 @@ def proportion_interval(n_counted: float, n: float, confidence: float = CONFIDEN
     return low, high
 
 
-def tpr_interval_by_rank(true: Counts, false: Counts, rate: float, independent: float = 1.0) -> list[float]:
+def tpr_interval_by_rank(tp: Counts, fp: Counts, rate: float, independent: float = 1.0) -> list[float]:
     """Confidence interval of the true positive rate at a false positive rate, whatever the distributions.
 
     How many of the non-lenses lie above the threshold of that rate is binomial: with 97.5 % confidence it
@@ -150,25 +149,25 @@ def tpr_interval_by_rank(true: Counts, false: Counts, rate: float, independent: 
 
     Parameters
     ----------
-    true, false : ndarray of int64, shape (n_thresholds,)
+    tp, fp : ndarray of int64, shape (n_thresholds,)
         See `stronglens.scoring.operating_points.Choose`.
     rate : float
         The false positive rate.
     independent : float
-        See `Decided.corners`.
+        See `Confusion.corners`.
     """
     tail = (1 - CONFIDENCE) / 4
-    n_others, n_lenses = int(false[-1]), int(true[-1])
-    n_drawn = max(1, round(independent * n_others))
+    n_nonlenses, n_lenses = int(fp[-1]), int(tp[-1])
+    n_drawn = max(1, round(independent * n_nonlenses))
     numbers = np.arange(n_drawn + 1)
     below = bdtr(numbers, n_drawn, rate)  # probability of so many or fewer above the threshold
     fewest, most = int(np.argmax(below > tail)), int(np.argmax(below >= 1 - tail))
     # Where perhaps no non-lens lies above it, nothing is known of how high it lies.
-    found_at_least = 0 if fewest == 0 else most_found(true, false, fewest * n_others / n_drawn - 1)
-    found_at_most = most_found(true, false, most * n_others / n_drawn)
+    tp_at_least = 0 if fewest == 0 else most_found(tp, fp, fewest * n_nonlenses / n_drawn - 1)
+    tp_at_most = most_found(tp, fp, most * n_nonlenses / n_drawn)
     half = (1 + CONFIDENCE) / 2
-    low, _ = proportion_interval(independent * found_at_least, independent * n_lenses, half)
-    _, high = proportion_interval(independent * found_at_most, independent * n_lenses, half)
+    low, _ = proportion_interval(independent * tp_at_least, independent * n_lenses, half)
+    _, high = proportion_interval(independent * tp_at_most, independent * n_lenses, half)
     return [low, high]
 
 

@@ -11,8 +11,8 @@ from stronglens.scoring.few_counts import (
     CONFIDENCE,
     FEW,
     FEW_ALLOWED,
-    Decided,
-    decided_by,
+    Confusion,
+    confusion_at,
     exact_intervals,
     independent_share,
     proportion_interval,
@@ -88,7 +88,7 @@ def field_metrics(
             **{name: interval(np.array([one[name] for one in found])) for name in value},
             **_intervals_by_few(
                 *ranked.counts(once),
-                decided_by(labels, probs, threshold),
+                confusion_at(labels, probs, threshold),
                 settings,
                 independent_share(objects),
             ),
@@ -114,17 +114,17 @@ def field_metrics_by_domain(
     return found
 
 
-def tpr_with_few_false_positives(true: Counts, false: Counts, most_false: float) -> float:
+def tpr_with_few_false_positives(tp: Counts, fp: Counts, most_false: float) -> float:
     """Highest true positive rate with no more than so many false positives; 0 where every threshold has more.
 
     Parameters
     ----------
-    true, false : ndarray of int64, shape (n_thresholds,)
+    tp, fp : ndarray of int64, shape (n_thresholds,)
         See `stronglens.scoring.operating_points.Choose`.
     most_false : float
         Number of false positives that are allowed.
     """
-    return most_found(true, false, most_false) / float(true[-1])
+    return most_found(tp, fp, most_false) / float(tp[-1])
 
 
 def completeness_by(
@@ -190,28 +190,28 @@ def _values(
     ranked: Ranked, weights: npt.NDArray[np.int64], threshold: float, settings: EvaluateSettings
 ) -> dict[str, float]:
     """Each metric of the objects so counted; NaN where it is undefined."""
-    true, false = ranked.counts(weights)
-    drawn = true + false > 0
-    true, false, probs = true[drawn], false[drawn], ranked.thresholds[drawn]
+    tp, fp = ranked.counts(weights)
+    drawn = tp + fp > 0
+    tp, fp, probs = tp[drawn], fp[drawn], ranked.thresholds[drawn]
     names = [f"tpr_at_fpr_{rate:g}" for rate in FALSE_POSITIVE_RATES] + ["tpr0", "tpr10", "completeness"]
     names += [
         f"{name}@{prevalence:g}"
         for prevalence in settings.prevalences
         for name in ("purity", "fbeta", "highest_fbeta", "completeness_at_purity")
     ]
-    if not len(true) or not true[-1] or not false[-1]:
+    if not len(tp) or not tp[-1] or not fp[-1]:
         return dict.fromkeys(names, float("nan"))
-    place = int(np.searchsorted(-probs, -threshold, side="right")) - 1
-    completeness = true / true[-1]
-    most = [allowed_by(rate, false) for rate in FALSE_POSITIVE_RATES] + [0, 9]
-    values = [tpr_with_few_false_positives(true, false, one) for one in most]
-    values.append(float(completeness[place]) if place >= 0 else 0.0)
+    index = int(np.searchsorted(-probs, -threshold, side="right")) - 1
+    completeness = tp / tp[-1]
+    most = [allowed_by(rate, fp) for rate in FALSE_POSITIVE_RATES] + [0, 9]
+    values = [tpr_with_few_false_positives(tp, fp, one) for one in most]
+    values.append(float(completeness[index]) if index >= 0 else 0.0)
     for prevalence in settings.prevalences:
-        purity = purity_of(true, false, prevalence)
+        purity = purity_of(tp, fp, prevalence)
         scores = fbeta_of(purity, completeness, settings.beta)
         values += [
-            float(purity[place]) if place >= 0 else float("nan"),
-            float(scores[place]) if place >= 0 else 0.0,
+            float(purity[index]) if index >= 0 else float("nan"),
+            float(scores[index]) if index >= 0 else 0.0,
             float(scores.max()),
             float(np.max(completeness, where=purity >= settings.purity, initial=0)),
         ]
@@ -219,52 +219,52 @@ def _values(
 
 
 def _intervals_by_few(
-    true: Counts, false: Counts, decided: Decided, settings: EvaluateSettings, independent: float
+    tp: Counts, fp: Counts, confusion: Confusion, settings: EvaluateSettings, independent: float
 ) -> dict[str, list[float] | None]:
     """The intervals that resampling cannot give; those of the other metrics are not among them."""
-    if not len(true) or not true[-1] or not false[-1]:
+    if not len(tp) or not tp[-1] or not fp[-1]:
         return {}
-    rates = {f"tpr_at_fpr_{rate:g}": rate for rate in FALSE_POSITIVE_RATES} | {"tpr0": 1 / false[-1]}
+    rates = {f"tpr_at_fpr_{rate:g}": rate for rate in FALSE_POSITIVE_RATES} | {"tpr0": 1 / fp[-1]}
     intervals: dict[str, list[float] | None] = {
-        name: tpr_interval_by_rank(true, false, rate, independent)
+        name: tpr_interval_by_rank(tp, fp, rate, independent)
         for name, rate in rates.items()
-        if name == "tpr0" or allowed_by(rate, false) < FEW_ALLOWED
+        if name == "tpr0" or allowed_by(rate, fp) < FEW_ALLOWED
     }
-    exact = exact_intervals(decided, independent)
+    exact = exact_intervals(confusion, independent)
     if exact:
         intervals["completeness"] = exact["recall"]
     for prevalence in settings.prevalences:
-        purity = purity_of(true, false, prevalence)
-        fbeta = fbeta_of(purity, true / true[-1], settings.beta)
-        if false[int(np.argmax(fbeta))] < FEW_ALLOWED:
+        purity = purity_of(tp, fp, prevalence)
+        fbeta = fbeta_of(purity, tp / tp[-1], settings.beta)
+        if fp[int(np.argmax(fbeta))] < FEW_ALLOWED:
             intervals[f"highest_fbeta@{prevalence:g}"] = None
         pure = purity >= settings.purity
-        if not pure.any() or false[int(np.argmax(np.where(pure, true, -1)))] < FEW_ALLOWED:
+        if not pure.any() or fp[int(np.argmax(np.where(pure, tp, -1)))] < FEW_ALLOWED:
             intervals[f"completeness_at_purity@{prevalence:g}"] = None
         if exact:
             ends = [
-                _at_threshold(corner, prevalence, settings.beta) for corner in decided.corners(independent)
+                _at_threshold(corner, prevalence, settings.beta) for corner in confusion.corners(independent)
             ]
-            called = decided.found + decided.false > 0
+            called = confusion.tp + confusion.fp > 0
             intervals[f"purity@{prevalence:g}"] = [end[0] for end in ends] if called else None
             intervals[f"fbeta@{prevalence:g}"] = [end[1] for end in ends]
     return intervals
 
 
-def _at_threshold(decided: Decided, prevalence: float, beta: float) -> tuple[float, float]:
+def _at_threshold(confusion: Confusion, prevalence: float, beta: float) -> tuple[float, float]:
     """Purity and F-beta of what a threshold decides, in a sky of that prevalence."""
-    recall = decided.found / (decided.found + decided.missed)
+    recall = confusion.tp / (confusion.tp + confusion.fn)
     lenses = prevalence * recall
-    others = (1 - prevalence) * decided.false / (decided.false + decided.left)
-    purity = lenses / (lenses + others) if lenses + others else 0.0
+    nonlenses = (1 - prevalence) * confusion.fp / (confusion.fp + confusion.tn)
+    purity = lenses / (lenses + nonlenses) if lenses + nonlenses else 0.0
     return purity, float(fbeta_of(np.array([purity]), np.array([recall]), beta)[0])
 
 
 def in_words(metrics: Mapping[str, Any]) -> str:
     """The true positive rates at few false positives with their confidence intervals, in a line."""
     words = []
-    for name, told in (("tpr_at_fpr_0.01", "TPR at FPR 0.01"), ("tpr0", "TPR0"), ("tpr10", "TPR10")):
+    for name, label in (("tpr_at_fpr_0.01", "TPR at FPR 0.01"), ("tpr0", "TPR0"), ("tpr10", "TPR10")):
         value, between = metrics[name], metrics["intervals"][name]
         text = "undefined" if value is None else f"{value:.4f}"
-        words.append(f"{told} {text}" + (f" [{between[0]:.4f}, {between[1]:.4f}]" if between else ""))
+        words.append(f"{label} {text}" + (f" [{between[0]:.4f}, {between[1]:.4f}]" if between else ""))
     return ", ".join(words)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.formats.artefact import read_json, write_aside, write_json
+from stronglens.formats.artefact import write_aside
 from stronglens.formats.ensemble_table import open_ensemble
-from stronglens.formats.lens_values import read_lens_values, values_of_lenses
+from stronglens.formats.packed import read_lens_values, values_of_lenses
+from stronglens.formats.score_files import LensErrors
 from stronglens.formats.tables import INTEGER, REAL, TEXT, finite, probabilities
+from stronglens.inspecting.cutout_statistics import SIGMA_PER_MAD
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import interval, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
@@ -27,9 +29,6 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 STATISTICS = ("bias", "scatter_mad", "rms", "rms_of_mean", "outlier_fraction")
-
-MAD_TO_SIGMA = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
 
 OUTLIER_SIGMAS = 3.0
 
@@ -107,14 +106,14 @@ def errors_by_block(found: Estimates, threshold: float) -> dict[str, dict[str, d
     blocks: dict[str, Mask] = {"global": everything}
     blocks |= {f"domain::{name}": inside for name, inside in objects_by_domain(found.domains).items()}
     blocks["found"] = found.probs >= threshold
-    told: dict[str, dict[str, dict[str, Any]]] = {}
+    errors: dict[str, dict[str, dict[str, Any]]] = {}
     for block, inside in blocks.items():
-        told[block] = {}
+        errors[block] = {}
         for number, name in enumerate(found.names):
             known = inside & np.isfinite(found.truth[:, number])
             truth, estimates = found.truth[known, number], found.estimates[known, number]
-            told[block][name] = errors_of(truth, estimates, found.objects[known])
-    return told
+            errors[block][name] = errors_of(truth, estimates, found.objects[known])
+    return errors
 
 
 def errors_of(truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -158,7 +157,7 @@ def _statistics(truth: Floats, estimates: Floats) -> dict[str, float]:
     errors = estimates - truth
     bias = np.median(errors)
     deviations = np.abs(errors - bias)
-    scatter = MAD_TO_SIGMA * np.median(deviations)
+    scatter = SIGMA_PER_MAD * np.median(deviations)
     return {
         "bias": float(bias),
         "scatter_mad": float(scatter),
@@ -170,7 +169,7 @@ def _statistics(truth: Floats, estimates: Floats) -> dict[str, float]:
 
 def write_errors(errors: Mapping[str, Mapping[str, Mapping[str, Any]]], out_dir: Path) -> None:
     """Write `lens_parameters.json` and, a row for each block and parameter, `lens_parameters.csv`."""
-    write_json(out_dir / "lens_parameters.json", errors)
+    LensErrors.model_validate(errors).write(out_dir / "lens_parameters.json")
     columns = ["objects", "parameter", "unit", "n"]
     for name in STATISTICS:
         columns += [name, f"{name}_low", f"{name}_high"]
@@ -193,21 +192,6 @@ def write_errors(errors: Mapping[str, Mapping[str, Mapping[str, Any]]], out_dir:
                 writer.writerow(row)
     for name, found in errors["global"].items():
         log.info("%s: %s", name, in_words(found, LENS_PARAMETERS[name]))
-
-
-def read_errors(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Read the errors of all lenses, by parameter, from what `write_errors` wrote.
-
-    Raises
-    ------
-    InputError
-        The file is missing or malformed, or lacks one of the parameters.
-    """
-    errors: dict[str, Any] = read_json(path).get("global", {})
-    missing = [name for name in names if name not in errors]
-    if missing:
-        raise InputError(f"{path}: expected errors of {', '.join(names)}; found none of {', '.join(missing)}")
-    return errors
 
 
 def in_words(found: Mapping[str, Any], unit: str) -> str:

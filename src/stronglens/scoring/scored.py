@@ -107,9 +107,9 @@ def read_scored_npy(labels_path: Path, probs_path: Path) -> Scored:
     _check_labels(labels_path, labels, "element", 0)
     outside = ~((probs >= 0) & (probs <= 1))
     if outside.any():
-        place = int(np.argmax(outside))
+        index = int(np.argmax(outside))
         raise InputError(
-            f"{probs_path}: element {place}: expected a probability from 0 to 1, found {probs[place]}"
+            f"{probs_path}: element {index}: expected a probability from 0 to 1, found {probs[index]}"
         )
     return Scored(labels.astype(np.int64), probs, None)
 
@@ -144,8 +144,8 @@ def _check_labels(
         raise InputError(f"{path}: expected labelled objects, found none")
     wrong = ~np.isin(labels, (0, 1))
     if wrong.any():
-        place = int(np.argmax(wrong))
+        index = int(np.argmax(wrong))
         raise InputError(
-            f"{path}: {unit} {first + place}: expected label 1, a lens, or 0, found {labels[place]}; "
+            f"{path}: {unit} {first + index}: expected label 1, a lens, or 0, found {labels[index]}; "
             "only labelled objects can be evaluated"
         )

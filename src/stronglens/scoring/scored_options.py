@@ -52,8 +52,8 @@ class ScoredOptions(Command):
         """
         # --help need not wait for pyarrow and scikit-learn.
         from stronglens.formats.threshold_file import read_threshold  # noqa: PLC0415
+        from stronglens.scoring.operating_points import youden_threshold  # noqa: PLC0415
         from stronglens.scoring.scored import read_scored_csv, read_scored_npy  # noqa: PLC0415
-        from stronglens.scoring.youden import youden_threshold  # noqa: PLC0415
 
         if self.csv is not None:
             scored = read_scored_csv(self.csv)

@@ -20,12 +20,12 @@ CHANCE = 0.5
 """Area under the ROC curve of scores that know nothing."""
 
 
-def refuse_rounding_noise(told: str, probs: npt.NDArray[np.float64], threshold: float) -> None:
+def refuse_rounding_noise(source: str, probs: npt.NDArray[np.float64], threshold: float) -> None:
     """Refuse a threshold that rounding decides on: of a network that has learnt nothing.
 
     Parameters
     ----------
-    told : str
+    source : str
         Whose probabilities, for the error.
     probs : ndarray of float64, shape (n_objects,)
         From 0 to 1. Probabilities that are exactly the threshold, as a calibration by steps gives them, are
@@ -45,13 +45,13 @@ def refuse_rounding_noise(told: str, probs: npt.NDArray[np.float64], threshold: 
     )
     if _logits(probs.max()) - _logits(probs.min()) <= ROUNDING:
         raise InputError(
-            f"{told}: expected probabilities that differ, found {threshold:.6g} for all {len(probs)} rows; "
+            f"{source}: expected probabilities that differ, found {threshold:.6g} for all {len(probs)} rows; "
             f"{hint}"
         )
     near = (np.abs(_logits(probs) - _logits(threshold)) <= ROUNDING) & (probs != threshold)
     if np.mean(near) >= LARGEST_SHARE:
         raise InputError(
-            f"{told}: expected a threshold that tells objects apart, found t* = {threshold!r} within the "
+            f"{source}: expected a threshold that tells objects apart, found t* = {threshold!r} within the "
             f"rounding of the probabilities of {np.count_nonzero(near)} of {len(probs)} rows; {hint}"
         )
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stronglens.ensembling.member_predictions import members_of, read_object_probs
-from stronglens.formats.artefact import write_json
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble
 from stronglens.formats.prediction_files import open_prediction
+from stronglens.formats.score_files import Metrics
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.formats.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.running.errors import InputError
@@ -88,7 +88,7 @@ def choose_threshold(
     intervals["global"]["threshold"] = of_threshold
     metrics = metrics_by_domain(labels, probs, threshold, domains=domains)
     stated = with_intervals(metrics, intervals)
-    write_json(out_dir / METRICS_JSON, stated)
+    Metrics.model_validate(stated).write(out_dir / METRICS_JSON)
     write_threshold(out_dir / THRESHOLD_TXT, threshold)
     log.info("%s: t* = %r by %s of %d rows", out_dir / THRESHOLD_TXT, threshold, settings.method, len(probs))
     for warning in stated["global"].get("warnings", []):
@@ -101,13 +101,13 @@ def choose_threshold(
 def _warn_if_few(
     labels: npt.NDArray[np.int64], objects: npt.NDArray[np.int64], interval: Sequence[float] | None
 ) -> None:
-    n_lenses, n_others = (len(np.unique(objects[labels == label])) for label in (1, 0))
-    if min(n_lenses, n_others) < FEW_OBJECTS and interval is not None:
+    n_lenses, n_nonlenses = (len(np.unique(objects[labels == label])) for label in (1, 0))
+    if min(n_lenses, n_nonlenses) < FEW_OBJECTS and interval is not None:
         log.warning(
             "validation has %d lenses and %d non-lenses, fewer than %d of a kind: t* may as well lie "
             "anywhere from %.3f to %.3f (95 %%), and the rates it gives are known to some percent only",
             n_lenses,
-            n_others,
+            n_nonlenses,
             FEW_OBJECTS,
             *interval,
         )

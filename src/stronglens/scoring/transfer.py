@@ -4,12 +4,11 @@ import logging
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.formats.artefact import write_json
+from stronglens.formats.score_files import Measured, Transfer
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import Ranked, interval, number_of_resamples, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
@@ -20,7 +19,7 @@ from stronglens.settings.domains import side
 
 log = logging.getLogger(__name__)
 
-TOLD = ("roc_auc", "accuracy", "recall", "specificity")
+METRICS = ("roc_auc", "accuracy", "recall", "specificity")
 FALSE_POSITIVE_RATE = 0.01
 
 Values = dict[str, npt.NDArray[np.float64]]
@@ -71,29 +70,29 @@ def measure_transfer(
     cross_domain = _values(scored, threshold, target, n_resamples, seed=2)
     of_reference = _values(reference, reference_threshold, target, n_resamples, seed=2)
     drop = _less(in_domain, cross_domain)
-    stated: dict[str, Any] = {
-        "source": side(source),
-        "target": side(target),
-        "confidence": CONFIDENCE,
-        "n_resamples": n_resamples,
-        "n_objects": {side(one): int(np.count_nonzero(_inside(scored, one))) for one in (source, target)},
-        "in_domain": _told(in_domain),
-        "cross_domain": _told(cross_domain),
-        "drop": _told(drop),
-        "reference": _told(of_reference),
-        "gap": _told(_less(of_reference, cross_domain)),
-    }
-    write_json(out, stated)
+    stated = Transfer(
+        source=side(source),
+        target=side(target),
+        confidence=CONFIDENCE,
+        n_resamples=n_resamples,
+        n_objects={side(one): int(np.count_nonzero(_inside(scored, one))) for one in (source, target)},
+        in_domain=_measured(in_domain),
+        cross_domain=_measured(cross_domain),
+        drop=_measured(drop),
+        reference=_measured(of_reference),
+        gap=_measured(_less(of_reference, cross_domain)),
+    )
+    stated.write(out)
     for name in ("roc_auc", f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"):
         log.info(
             "%s of networks trained on %s: %s there, %s on %s: a drop of %s; trained on all: %s",
             name,
-            side(source),
-            _in_words(stated["in_domain"][name]),
-            _in_words(stated["cross_domain"][name]),
-            side(target),
-            _in_words(stated["drop"][name]),
-            _in_words(stated["reference"][name]),
+            stated.source,
+            _in_words(stated.in_domain[name]),
+            _in_words(stated.cross_domain[name]),
+            stated.target,
+            _in_words(stated.drop[name]),
+            _in_words(stated.reference[name]),
         )
 
 
@@ -110,18 +109,18 @@ def _values(
     found: dict[str, list[float]] = {}
     for weights in chain([np.ones(n_rows, dtype=np.int64)], drawn):
         values = ranked.metrics(weights, threshold)
-        told = {name: values[name] for name in TOLD}
-        told[f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"] = _tpr(ranked, weights)
-        for name, value in told.items():
+        chosen = {name: values[name] for name in METRICS}
+        chosen[f"tpr_at_fpr_{FALSE_POSITIVE_RATE:g}"] = _tpr(ranked, weights)
+        for name, value in chosen.items():
             found.setdefault(name, []).append(value)
     return {name: np.array(values) for name, values in found.items()}
 
 
 def _tpr(ranked: Ranked, weights: npt.NDArray[np.int64]) -> float:
-    true, false = ranked.counts(weights)
-    if not true[-1] or not false[-1]:
+    tp, fp = ranked.counts(weights)
+    if not tp[-1] or not fp[-1]:
         return float("nan")
-    return tpr_with_few_false_positives(true, false, allowed_by(FALSE_POSITIVE_RATE, false))
+    return tpr_with_few_false_positives(tp, fp, allowed_by(FALSE_POSITIVE_RATE, fp))
 
 
 def _inside(scored: Scored, domains: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -134,16 +133,17 @@ def _less(one: Values, other: Values) -> Values:
     return {name: values - other[name] for name, values in one.items()}
 
 
-def _told(values: Values) -> dict[str, Any]:
-    found = {}
-    for name, of_all in values.items():
-        value = float(of_all[0])
-        found[name] = {"value": value if np.isfinite(value) else None, "interval": interval(of_all[1:])}
-    return found
+def _measured(values: Values) -> dict[str, Measured]:
+    return {
+        name: Measured(
+            value=float(of_all[0]) if np.isfinite(of_all[0]) else None, interval=interval(of_all[1:])
+        )
+        for name, of_all in values.items()
+    }
 
 
-def _in_words(told: dict[str, Any]) -> str:
-    if told["value"] is None:
+def _in_words(measured: Measured) -> str:
+    if measured.value is None or measured.interval is None:
         return "undefined"
-    low, high = told["interval"]
-    return f"{told['value']:.4f} [{low:.4f}, {high:.4f}]"
+    low, high = measured.interval
+    return f"{measured.value:.4f} [{low:.4f}, {high:.4f}]"

@@ -10,11 +10,11 @@ import pandas as pd
 import yaml
 
 from stronglens.formats.artefact import write_text
+from stronglens.formats.trial_files import TrialResult, best_of, read_trials
 from stronglens.searching.space import in_words, written
-from stronglens.searching.trials import Trial, best_of, read_trials
-from stronglens.settings.conclude import ConclusionSettings
+from stronglens.settings.search import ConclusionSettings
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 _FIRST = ("network", "bands", "domains", "preprocess", "train", "seeds", "predict")
 """Keys of a model's block in the order in which a person writes them; all others follow."""
@@ -42,7 +42,7 @@ def conclude_search(
         A file is malformed, or no trial was trained to its end.
     """
     trials = read_trials(paths)
-    studies = sorted({str(trial["study"]) for trial in trials})
+    studies = sorted({trial.study for trial in trials})
     if len(studies) > 1:
         log.warning(
             "trials are of %d studies, %s: settings, data or code changed between them, and their scores "
@@ -56,34 +56,36 @@ def conclude_search(
     log.info("%s: %s", search, _in_short(trials, best))
 
 
-def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
+def trials_table(trials: Sequence[TrialResult]) -> pd.DataFrame:
     """A row a trial: how it ended, its best validation AUC, seconds, and the value of each key searched."""
     return pd.DataFrame(
         [
             {
-                "trial": trial["trial"],
-                "state": trial["state"],
-                "best_val_auc": trial["best_val_auc"],
-                "best_epoch": trial["best_epoch"],
-                "n_epochs": len(trial["val_auc"]),
-                "seconds": trial["seconds"],
-                **{key: written(value) for key, value in trial["params"].items()},
-                "message": trial["message"],
+                "trial": trial.trial,
+                "state": trial.state,
+                "best_val_auc": trial.best_val_auc,
+                "best_epoch": trial.best_epoch,
+                "n_epochs": len(trial.val_auc),
+                "seconds": trial.seconds,
+                **{key: written(value) for key, value in trial.params.items()},
+                "message": trial.message,
             }
             for trial in trials
         ]
     ).astype({"best_epoch": "Int64"})
 
 
-def best_block(trials: Sequence[Trial], best: Trial, settings: ConclusionSettings, search: str) -> str:
+def best_block(
+    trials: Sequence[TrialResult], best: TrialResult, settings: ConclusionSettings, search: str
+) -> str:
     """The best setting, as a block of a model to be pasted into a config."""
     block = dict(settings.block)
-    for key, value in best["params"].items():
+    for key, value in best.params.items():
         _set(block, key.split("."), value)
     ordered = {key: block[key] for key in (*_FIRST, *block) if key in block}
     head = [
         f"The best setting that search {search} found: {_in_short(trials, best)}",
-        "Searched: " + ", ".join(f"{key} {in_words(value)}" for key, value in best["params"].items()),
+        "Searched: " + ", ".join(f"{key} {in_words(value)}" for key, value in best.params.items()),
         "It was chosen on the validation objects, so its score there is too good: the held-out",
         "objects say what it is worth. The block takes the place of the model's in your config.",
         "Settings of single seeds (seed_overrides) are not among them.",
@@ -101,10 +103,10 @@ def _set(block: dict[str, Any], place: Sequence[str], value: Any) -> None:
         block[key] = value
 
 
-def _in_short(trials: Sequence[Trial], best: Trial) -> str:
-    counts = Counter(trial["state"] for trial in trials)
-    told = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "failed"))
+def _in_short(trials: Sequence[TrialResult], best: TrialResult) -> str:
+    counts = Counter(trial.state for trial in trials)
+    states = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "failed"))
     return (
-        f"trial {best['trial']} of {len(trials)} ({told}), validation AUC {best['best_val_auc']:.5f} "
-        f"at epoch {best['best_epoch']}"
+        f"trial {best.trial} of {len(trials)} ({states}), validation AUC {best.best_val_auc:.5f} "
+        f"at epoch {best.best_epoch}"
     )

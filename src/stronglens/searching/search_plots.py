@@ -14,9 +14,9 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
 from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, save_figure
+from stronglens.formats.trial_files import TrialResult, best_of
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.space import in_words, number_type, written
-from stronglens.searching.trials import best_of
 from stronglens.settings.search import Dimension
 
 MARKS = {"complete": (BLUE, "o", "trained to the end"), "pruned": (ORANGE, "x", "given up")}
@@ -33,18 +33,16 @@ N_FOR_IMPORTANCE = 10
 _LONGEST_NAME = 22
 _N_COLUMNS = 3
 
-Trial = Mapping[str, Any]
-
 
 def save_search(
-    trials: Sequence[dict[str, Any]], space: Mapping[str, Dimension], out_dir: Path, search: str = ""
+    trials: Sequence[TrialResult], space: Mapping[str, Dimension], out_dir: Path, search: str = ""
 ) -> None:
     """Draw all figures of a search, as PNG and PDF files.
 
     Parameters
     ----------
-    trials : sequence of dict
-        See `stronglens.searching.trials.read_trials`.
+    trials : sequence of TrialResult
+        See `stronglens.formats.trial_files.read_trials`.
     space : mapping
         What was tried, by key.
     out_dir : Path
@@ -70,30 +68,28 @@ def save_search(
         save_figure(figure, out_dir / f"{name}.png")
 
 
-def draw_history(trials: Sequence[Trial], best: Trial) -> Figure:
+def draw_history(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
     """Each trial's best validation AUC against its number, and the best so far."""
     figure = Figure(figsize=(8.5, 4.4), layout="constrained")
     axes = figure.subplots()
     bottom = _lowest_shown(trials)
     for state, (colour, marker, name) in MARKS.items():
-        of_state = [
-            trial for trial in trials if trial["state"] == state and trial["best_val_auc"] is not None
-        ]
+        of_state = [trial for trial in trials if trial.state == state and trial.best_val_auc is not None]
         if of_state:
-            x = [trial["trial"] for trial in of_state]
-            _points(axes, x, [trial["best_val_auc"] for trial in of_state], bottom, colour, marker, name)
-    failed = [trial["trial"] for trial in trials if trial["state"] == "failed"]
+            x = [trial.trial for trial in of_state]
+            _points(axes, x, [trial.auc for trial in of_state], bottom, colour, marker, name)
+    failed = [trial.trial for trial in trials if trial.state == "failed"]
     if failed:
         place = axes.get_xaxis_transform()
         style: dict[str, Any] = {"marker": "|", "markersize": 11, "markeredgewidth": 2}
         axes.plot(failed, [0.03] * len(failed), linestyle="none", color=GREY, transform=place, **style)
         axes.plot([], [], linestyle="none", color=GREY, label=f"failed ({len(failed)})", **style)
-    complete = [trial for trial in trials if trial["state"] == "complete"]
-    so_far = np.maximum.accumulate([trial["best_val_auc"] for trial in complete])
-    steps = [trial["trial"] for trial in complete]
+    complete = [trial for trial in trials if trial.state == "complete"]
+    so_far = np.maximum.accumulate([trial.auc for trial in complete])
+    steps = [trial.trial for trial in complete]
     # To the last trial, whatever became of that.
     axes.plot(
-        [*steps, max(trial["trial"] for trial in trials)],
+        [*steps, max(trial.trial for trial in trials)],
         [*so_far, so_far[-1]],
         drawstyle="steps-post",
         color=BLUE,
@@ -102,7 +98,7 @@ def draw_history(trials: Sequence[Trial], best: Trial) -> Figure:
         label="best so far",
     )
     _say_below(axes, trials, bottom)
-    _ring(axes, best["trial"], best["best_val_auc"])
+    _ring(axes, best.trial, best.auc)
     axes.set(xlabel="trial", ylabel=AUC)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -110,29 +106,29 @@ def draw_history(trials: Sequence[Trial], best: Trial) -> Figure:
     return figure
 
 
-def draw_curves(trials: Sequence[Trial], best: Trial) -> Figure:
+def draw_curves(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
     """The validation AUC of each trial against the epoch: where it was given up, and the best."""
     figure = Figure(figsize=(8.5, 4.8), layout="constrained")
     axes = figure.subplots()
     bottom = _lowest_shown(trials, every_epoch=True)
     said = set()
     for trial in trials:
-        aucs = np.asarray(trial["val_auc"], dtype=np.float64)
+        aucs = np.asarray(trial.val_auc, dtype=np.float64)
         if not len(aucs) or trial is best:
             continue
-        colour, marker, name = MARKS.get(trial["state"], (GREY, "|", "failed"))
+        colour, marker, name = MARKS.get(trial.state, (GREY, "|", "failed"))
         label = None if name in said else name
         said.add(name)
         epochs = np.arange(1, len(aucs) + 1)
-        dashes = "-" if trial["state"] == "complete" else "--"
+        dashes = "-" if trial.state == "complete" else "--"
         axes.plot(epochs, aucs, dashes, color=colour, linewidth=1, alpha=0.55, label=label)
-        if trial["state"] != "complete":
+        if trial.state != "complete":
             axes.plot(epochs[-1:], np.maximum(aucs[-1:], bottom), marker, color=colour, markersize=6)
-    aucs = np.asarray(best["val_auc"], dtype=np.float64)
+    aucs = np.asarray(best.val_auc, dtype=np.float64)
     epochs = np.arange(1, len(aucs) + 1)
-    axes.plot(epochs, aucs, color="black", linewidth=2, label=f"the best, trial {best['trial']}")
-    axes.plot([best["best_epoch"]], [best["best_val_auc"]], "o", color="black", markersize=6)
-    highest = max(max(trial["val_auc"], default=0.0) for trial in trials)
+    axes.plot(epochs, aucs, color="black", linewidth=2, label=f"the best, trial {best.trial}")
+    axes.plot(best.best_epoch or 0, best.auc, "o", color="black", markersize=6)
+    highest = max(max(trial.val_auc, default=0.0) for trial in trials)
     axes.set_ylim(bottom - 0.03 * (highest - bottom) - 1e-6, highest + 0.05 * (highest - bottom) + 1e-6)
     axes.set(xlabel="epoch", ylabel=AUC)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -141,7 +137,7 @@ def draw_curves(trials: Sequence[Trial], best: Trial) -> Figure:
     return figure
 
 
-def draw_slices(trials: Sequence[Trial], best: Trial, space: Mapping[str, Dimension]) -> Figure:
+def draw_slices(trials: Sequence[TrialResult], best: TrialResult, space: Mapping[str, Dimension]) -> Figure:
     """A panel for each key: the best validation AUC of each trial against the value that it had."""
     keys = sorted(space)
     n_columns = min(_N_COLUMNS, len(keys))
@@ -152,15 +148,13 @@ def draw_slices(trials: Sequence[Trial], best: Trial, space: Mapping[str, Dimens
     for number, (axes, key) in enumerate(zip(panels.flat, keys, strict=False)):
         places, ticks = _places(key, space[key])
         for state, (colour, marker, name) in MARKS.items():
-            shown = [
-                trial for trial in trials if trial["state"] == state and trial["best_val_auc"] is not None
-            ]
+            shown = [trial for trial in trials if trial.state == state and trial.best_val_auc is not None]
             x = [places(trial) for trial in shown]
             label = name if number == 0 and shown else None
-            _points(axes, x, [trial["best_val_auc"] for trial in shown], bottom, colour, marker, label)
+            _points(axes, x, [trial.auc for trial in shown], bottom, colour, marker, label)
         if number == 0:
             _say_below(axes, trials, bottom)
-        _ring(axes, places(best), best["best_val_auc"], label="the best" if number == 0 else None)
+        _ring(axes, places(best), best.auc, label="the best" if number == 0 else None)
         axes.set_xlabel(key)
         if ticks is not None:
             crowded = sum(map(len, ticks)) > 26
@@ -185,7 +179,7 @@ def draw_slices(trials: Sequence[Trial], best: Trial, space: Mapping[str, Dimens
     return figure
 
 
-def draw_importance(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> Figure:
+def draw_importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension]) -> Figure:
     """How much of the spread of validation AUCs goes with each key (fANOVA, Hutter et al. 2014)."""
     shares = importance(trials, space)
     if not shares:
@@ -206,10 +200,10 @@ def draw_importance(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> 
     return figure
 
 
-def importance(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> dict[str, float]:
+def importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension]) -> dict[str, float]:
     """The share of each key, the largest first; they add up to 1. Empty where there are too few trials."""
-    complete = [trial for trial in trials if trial["state"] == "complete"]
-    values = {trial["best_val_auc"] for trial in complete}
+    complete = [trial for trial in trials if trial.state == "complete"]
+    values = {trial.auc for trial in complete}
     if len(complete) < N_FOR_IMPORTANCE or len(values) < 2:
         return {}
     distributions: dict[str, BaseDistribution] = {
@@ -221,8 +215,8 @@ def importance(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> dict[
         [
             create_trial(
                 state=TrialState.COMPLETE,
-                value=trial["best_val_auc"],
-                params={key: written(value) for key, value in trial["params"].items()},
+                value=trial.auc,
+                params={key: written(value) for key, value in trial.params.items()},
                 distributions=distributions,
             )
             for trial in complete
@@ -235,15 +229,15 @@ def importance(trials: Sequence[Trial], space: Mapping[str, Dimension]) -> dict[
 def _places(key: str, dimension: Dimension) -> tuple[Any, list[str] | None]:
     """Where a trial stands on the axis of a key, and the names there if they are no numbers."""
     if dimension.choices is None:
-        return (lambda trial: trial["params"][key]), None
+        return (lambda trial: trial.params[key]), None
     names = [written(choice) for choice in dimension.choices]
     shown = [in_words(choice) for choice in dimension.choices]
 
-    def place(trial: Trial) -> float:
-        value = written(trial["params"][key])
+    def place(trial: TrialResult) -> float:
+        value = written(trial.params[key])
         at = next(at for at, name in enumerate(names) if type(name) is type(value) and name == value)
         # Beside one another: trials of one choice would hide each other.
-        return float(at + 0.5 * ((trial["trial"] * 0.618034) % 1 - 0.5))
+        return float(at + 0.5 * ((trial.trial * 0.618034) % 1 - 0.5))
 
     return place, [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in shown]
 
@@ -275,9 +269,9 @@ def _points(
         )
 
 
-def _say_below(axes: Axes, trials: Sequence[Trial], bottom: float) -> None:
+def _say_below(axes: Axes, trials: Sequence[TrialResult], bottom: float) -> None:
     """Explain the arrows, if there are any."""
-    if any(trial["best_val_auc"] is not None and trial["best_val_auc"] < bottom for trial in trials):
+    if any(trial.auc < bottom for trial in trials):
         axes.plot([], [], "v", color=GREY, markerfacecolor="none", markersize=7, label="further down")
 
 
@@ -295,12 +289,11 @@ def _ring(axes: Axes, x: float, y: float, label: str | None = "the best") -> Non
     )
 
 
-def _lowest_shown(trials: Sequence[Trial], *, every_epoch: bool = False) -> float:
+def _lowest_shown(trials: Sequence[TrialResult], *, every_epoch: bool = False) -> float:
     """Where the axis of the AUC begins: a few settings that learn nothing must not flatten all others."""
     if every_epoch:
-        values = np.concatenate([np.asarray(trial["val_auc"], dtype=np.float64) for trial in trials])
+        values = np.concatenate([np.asarray(trial.val_auc, dtype=np.float64) for trial in trials])
     else:
-        aucs = [trial["best_val_auc"] for trial in trials]
-        values = np.asarray([auc for auc in aucs if auc is not None], dtype=np.float64)
+        values = np.asarray([trial.auc for trial in trials if trial.best_val_auc is not None])
     low, high = np.quantile(values, [0.25, 1.0])
     return float(max(values.min(), low - 2 * (high - low)))

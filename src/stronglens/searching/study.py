@@ -26,6 +26,8 @@ from stronglens.searching.distributions import distribution_of
 from stronglens.searching.space import read
 from stronglens.settings.search import Dimension, TrialSettings
 
+log = logging.getLogger(__name__)
+
 TRIAL = "trial"
 """User attribute of a trial in the study: its number in the search, by which a job finds its own again."""
 
@@ -43,8 +45,8 @@ def study_name(search: str, identity: Mapping[str, Any]) -> str:
 
 def open_study(
     folder: Path, search: str, settings: TrialSettings, trial: int, identity: Mapping[str, Any]
-) -> optuna.Study:
-    """Open the study of a search, or make it.
+) -> tuple[optuna.Study, BaseStorage]:
+    """Open the study of a search, or make it; and the storage that keeps it.
 
     Parameters
     ----------
@@ -67,9 +69,10 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     name = study_name(search, identity)
 
-    def open_it() -> optuna.Study:
+    def open_it() -> tuple[optuna.Study, BaseStorage]:
+        storage = _storage(folder, settings)
         study = optuna.create_study(
-            storage=_storage(folder, settings),
+            storage=storage,
             study_name=name,
             direction="maximize",
             load_if_exists=True,
@@ -78,11 +81,11 @@ def open_study(
         )
         if "identity" not in study.user_attrs:
             study.set_user_attr("identity", dict(identity))
-        return study
+        return study, storage
 
-    study = patiently(open_it, f"storage {settings.storage}")
-    logging.getLogger("stronglens").info("study %s in %s", name, settings.storage)
-    return study
+    study, storage = patiently(open_it, f"storage {settings.storage}")
+    log.info("study %s in %s", name, settings.storage)
+    return study, storage
 
 
 def patiently(call: Callable[[], _Result], what: str = "the study") -> _Result:
@@ -108,8 +111,15 @@ def patiently(call: Callable[[], _Result], what: str = "the study") -> _Result:
     raise AssertionError
 
 
-def take_trial(study: optuna.Study, number: int) -> Trial | FrozenTrial:
+def take_trial(study: optuna.Study, storage: BaseStorage, number: int) -> Trial | FrozenTrial:
     """The trial of a job: the one that an earlier try of the job has begun or ended, else a new one.
+
+    Parameters
+    ----------
+    study, storage : Study, BaseStorage
+        See `open_study`.
+    number : int
+        Number of the trial in the search.
 
     Returns
     -------
@@ -126,9 +136,14 @@ def take_trial(study: optuna.Study, number: int) -> Trial | FrozenTrial:
         raise AssertionError(number)
     if own.state.is_finished():
         return own
-    # Optuna has no public way to go on with a trial that has begun, nor a public name for its id.
-    trial_id = own._trial_id
-    return patiently(lambda: Trial(study, trial_id))
+    begun_number = own.number
+
+    def go_on() -> Trial:
+        # The id by which Optuna takes up a trial that has begun is known to the storage alone.
+        study_id = storage.get_study_id_from_name(study.study_name)
+        return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, begun_number))
+
+    return patiently(go_on)
 
 
 def _find(study: optuna.Study, number: int) -> FrozenTrial | None:

@@ -12,12 +12,13 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from stronglens.formats.artefact import write_json
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, SUMMARY, PackSummary
 from stronglens.formats.split_table import DESCRIPTION, SplitDescription
+from stronglens.formats.trial_files import TrialResult
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.precision import computed_on
+from stronglens.networks.starting import with_known_start
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
 from stronglens.searching.space import in_words, read, settings_with, with_values
@@ -27,7 +28,7 @@ from stronglens.settings.search import TrialSettings
 from stronglens.training.train_member import RESUME, fit_network, load_data, make_network
 from stronglens.training.trainer import DivergedError
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 PROGRESS, MESSAGE, MADE_WITH = "progress", "message", "made_with"
@@ -51,7 +52,7 @@ def run_trial(
 ) -> None:
     """Take a trial of a search, train its setting, and write what came of it.
 
-    What it tries and how it ends stands in the study; the file is a copy of that. A job that was killed takes
+    What it tries and how it ends is in the study; the file is a copy of that. A job that was killed takes
     its own trial up again, with the same setting and from its last epoch. Weights are not kept, and the test
     split is never looked at.
 
@@ -80,8 +81,9 @@ def run_trial(
         SIGTERM came; the same call goes on.
     """
     folder = out.with_suffix("")
-    study = open_study(out.parent, search, settings, trial, _identity(packed_folder, splits_folder, settings))
-    taken = take_trial(study, trial)
+    identity = _identity(packed_folder, splits_folder, settings)
+    study, storage = open_study(out.parent, search, settings, trial, identity)
+    taken = take_trial(study, storage, trial)
     if isinstance(taken, Trial):
         taken = _Job(study, taken, settings, folder / RESUME).run(
             packed_folder, splits_folder, device_name, n_threads, compile_choice
@@ -89,13 +91,14 @@ def run_trial(
     else:
         log.info("trial %d has ended before: what the study knows of it is written again", trial)
     described = _described(taken, settings) | {"search": search, "study": study.study_name, "trial": trial}
-    write_json(out, described)
+    result = TrialResult.model_validate(described)
+    result.write(out)
     log.info(
         "trial %d %s after %d epochs: best validation auc %s",
         trial,
-        described["state"],
-        len(described["val_auc"]),
-        described["best_val_auc"],
+        result.state,
+        len(result.val_auc),
+        result.best_val_auc,
     )
     shutil.rmtree(folder, ignore_errors=True)  # with the log of all tries: after the last message
 
@@ -133,6 +136,8 @@ class _Job:
         device = choose_device(device_name)
         if n_threads is not None:
             torch.set_num_threads(n_threads)
+        seed = self._settings.member_seed
+        member = with_known_start(member, seed)
         try:
             data = load_data(
                 packed_folder,
@@ -144,7 +149,6 @@ class _Job:
             )
             made_with = computed_on(device, member.train)
             patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
-            seed = self._settings.member_seed
             try:
                 network = make_network(data, member, seed)
             except InputError as error:
@@ -225,7 +229,6 @@ def _described(trial: FrozenTrial, settings: TrialSettings) -> dict[str, Any]:
     best_epoch = progress.get("best_epoch") or None
     best = aucs[best_epoch - 1] if best_epoch is not None and trial.state != TrialState.FAIL else None
     return {
-        "format": 1,
         "number_in_study": trial.number,
         "state": STATES[trial.state],
         "message": trial.user_attrs.get(MESSAGE),

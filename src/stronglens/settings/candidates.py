@@ -17,6 +17,9 @@ class CandidatesSettings(Settings):
     """Objects of the test set whose probabilities are nearest to t*."""
     n_mistakes: int = Field(200, ge=0, le=100_000, examples=[200])
     """False positives of the held-out objects, and as many false negatives, the most certain first."""
+    leave_out_known: bool = False
+    """Whether the lenses of `known_lenses` are left out of the views of the test set; else they are
+    marked."""
     colour_bands: list[str] | None = Field(None, examples=["[i, r, g]"])
     """Bands shown as red, green and blue. `null`: `[i, r, g]` where the data have them, else the first three
     of `data.bands`, the last of them as red."""

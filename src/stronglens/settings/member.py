@@ -1,4 +1,4 @@
-"""Settings that make a member: a network, what it sees, and how it is trained."""
+"""Settings that make a member, and of its application: a network, what it sees, how it is trained."""
 
 from typing import Any, Literal, Self
 
@@ -12,6 +12,18 @@ from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.settings.train import TrainSettings
 
 
+class StartSettings(Settings):
+    """A trained network from which training begins. `init_from: PATH` for short."""
+
+    path: str = Field(min_length=1, examples=["/data/nano.capsule"])
+    """A capsule, or a checkpoint such as `best.pt`, of the same network and the same bands."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 that the file must have; `null` takes any. Records hold what it was."""
+    member: str | None = Field(None, min_length=1, examples=["nano seed 42"])
+    """Which network of a capsule; `null`: the one with the same seed if it fits, else one that fits, chosen
+    by the seed. Records hold which it was."""
+
+
 class MemberSettings(Settings):
     """All that decides a member's weights but its seed and its data."""
 
@@ -20,8 +32,7 @@ class MemberSettings(Settings):
     bands: Literal["each"] | list[str] = Field("each", examples=["[g, r, i, z, y]"])
     """`each`: every cutout is a sample of one channel. A list such as `[g, r, i, z, y]`: the object is the
     sample, its bands are channels in this order, and a missing band is 0 after normalisation. See
-    `network.band_mask`, `train.band_dropout` and `train.skip_incomplete` for what else can be done about
-    missing bands."""
+    `train.band_dropout` and `train.skip_incomplete` for what else can be done about missing bands."""
     domains: list[Domain] | None = Field(None, min_length=1, examples=["[slsim]"])
     """Domains of the objects that are learnt from, and whose validation objects decide on the best epoch;
     `null` takes all."""
@@ -33,6 +44,17 @@ class MemberSettings(Settings):
     lens_parameters: LensParameterSettings | None = Field(None, exclude_if=lambda value: value is None)
     """Estimates of physical parameters of lenses beside the probability, such as the Einstein radius; `null`,
     the default: none."""
+
+    init_from: StartSettings | None = Field(
+        None, examples=["/data/nano.capsule"], exclude_if=lambda value: value is None
+    )
+    """Start from all weights of a trained network, a file; `null`: from what `network` says. A file that was
+    changed trains the member again."""
+
+    @field_validator("init_from", mode="before", json_schema_input_type=str | StartSettings | None)
+    @classmethod
+    def _path_for_short(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
     @field_validator("network", mode="before", json_schema_input_type=str | NetworkSettings)
     @classmethod
@@ -51,7 +73,6 @@ class MemberSettings(Settings):
     @model_validator(mode="after")
     def _stacks_where_needed(self) -> Self:
         asked = {
-            "network.band_mask": self.network.band_mask,
             "train.band_dropout": self.train.band_dropout > 0,
             "train.skip_incomplete": self.train.skip_incomplete,
         }
@@ -70,6 +91,13 @@ class MemberSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        network = self.network
+        if self.init_from is not None and (network.is_on_hub or network.weights or network.pretrained):
+            raise ValueError("init_from and network both name weights to start from; give one of them")
+        return self
+
     @property
     def n_outputs(self) -> int:
         """Outputs of the network: the logit, then an estimate of each lens parameter."""
@@ -79,3 +107,11 @@ class MemberSettings(Settings):
     def in_chans(self) -> int:
         """Channels of the network's input: one for single cutouts, else the number of bands."""
         return 1 if isinstance(self.bands, str) else len(self.bands)
+
+
+class PredictSettings(Settings):
+    """How trained members are applied: to change it trains nothing again."""
+
+    test_time_augmentation: bool = False
+    """Show the network each sample in the eight symmetries of the square and take the mean of the eight
+    probabilities, for validation, held-out and test objects alike. Prediction takes eight times as long."""

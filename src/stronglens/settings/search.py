@@ -1,4 +1,4 @@
-"""Settings of a search for a model's best settings."""
+"""Settings of a search for a model's best settings, and of its conclusion."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -139,3 +139,14 @@ class TrialSettings(StrategySettings):
     """Settings of the model: what is not searched."""
     member_seed: int = Field(42, ge=0, le=2**32 - 1, examples=[42])
     """Seed of the training."""
+
+
+class ConclusionSettings(Settings):
+    """What the conclusion of a search must know beside its trials."""
+
+    model: str = "by_hand"
+    """Name of the model."""
+    block: dict[str, Any] = Field(default_factory=dict)
+    """The block of the model in the config, without settings of single seeds."""
+    space: dict[str, Dimension] = Field(default_factory=dict)
+    """What was tried."""

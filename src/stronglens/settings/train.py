@@ -18,6 +18,12 @@ class TrainSettings(Settings):
     """Samples in one step of the optimiser (AdamW)."""
     lr: float = Field(3.5e-4, gt=0, le=10, examples=[3.5e-4])
     """Highest learning rate."""
+    layer_decay: float | None = Field(
+        None, ge=0, le=1, examples=[0.7], exclude_if=lambda value: value is None
+    )
+    """For networks that others have trained: each layer learns at this times the rate of the layer after it,
+    the head (the last layer and what timm counts with it) at the full rate. 0 freezes all but the head; it
+    saves no time. `null`: one rate for all."""
     weight_decay: float = Field(1e-4, ge=0, le=10, examples=[1e-4])
     """Decoupled weight decay of AdamW, on weight matrices and kernels and on all else alike."""
     schedule: Literal["constant", "cosine", "step", "exponential", "plateau"] = Field(

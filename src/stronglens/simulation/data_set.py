@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from stronglens.formats.artefact import write_json, write_text, writing
+from stronglens.formats.artefact import write_text, writing
+from stronglens.formats.simulated import SimulatedDescription
 from stronglens.running.progress import progress
 from stronglens.running.worker_processes import worker_processes
 from stronglens.settings.simulate import SimulateSettings
@@ -22,6 +23,8 @@ from stronglens.simulation.challenge_files import blind_bytes, labelled_bytes, w
 from stronglens.simulation.grid import Floats
 from stronglens.simulation.scene import SimulatedObject, simulate_object
 from stronglens.simulation.spectra import BANDS
+
+log = logging.getLogger(__name__)
 
 NOT_MEASURED = -999.0
 DESCRIPTION, TRUTH, LABELLED, BLIND = "simulated.json", "truth.csv", "labelled", "test_dataset_updated"
@@ -98,22 +101,14 @@ def simulate(out_dir: Path, settings: SimulateSettings, n_processes: int = 1) ->
         shutil.rmtree(aside, ignore_errors=True)
     write_text(out_dir / TRUTH, _truth(jobs, made))
     digest = hashlib.sha256(b"".join(one.digest for one in made)).hexdigest()
-    write_json(
-        out_dir / DESCRIPTION,
-        {
-            "format": 1,
-            "settings": settings.model_dump(mode="json"),
-            "n_objects": {
-                **{bucket.name: settings.objects_per_bucket for bucket in BUCKETS},
-                BLIND: settings.test_objects,
-            },
-            "versions": {package: version(package) for package in PACKAGES},
-            "sha256": digest,
-        },
-    )
-    logging.getLogger("stronglens").info(
-        "%s: %d objects, %d files", out_dir, len(jobs), len(jobs) * len(BANDS)
-    )
+    n_objects = {bucket.name: settings.objects_per_bucket for bucket in BUCKETS}
+    SimulatedDescription(
+        settings=settings.model_dump(mode="json"),
+        n_objects={**n_objects, BLIND: settings.test_objects},
+        versions={package: version(package) for package in PACKAGES},
+        sha256=digest,
+    ).write(out_dir / DESCRIPTION)
+    log.info("%s: %d objects, %d files", out_dir, len(jobs), len(jobs) * len(BANDS))
 
 
 def _jobs(settings: SimulateSettings) -> list[Job]:

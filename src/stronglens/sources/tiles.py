@@ -34,7 +34,7 @@ SEPARATOR = "::"
 """In the address of a cutout, `IMAGE[X0:X1,Y0:Y1]::OBJECT`: before the name of the object. What is before it
 is CFITSIO's name for these pixels, counted from 1; it tells apart objects of one name in two catalogues."""
 
-_LOG = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 _MOST_OPEN = 64
 _ROWS_LISTED = 4096
@@ -500,7 +500,7 @@ class _Tiles(NamedTuple):
                 + "; ".join(broken[:_MOST_EXAMPLES])
             )
         if uneven:
-            _LOG.warning(
+            log.warning(
                 "%d tiles have pixels of another size in another band, so that cutouts of an object show "
                 "different areas of the sky; in arcsec: %s",
                 len(uneven),

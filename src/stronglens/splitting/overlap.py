@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stronglens.formats.artefact import check_stated, write_json
-from stronglens.formats.packed_objects import open_objects
-from stronglens.formats.split_table import DESCRIPTION, OBJECTS, SplitDescription
+from stronglens.formats.artefact import check_stated
+from stronglens.formats.packed import open_objects
+from stronglens.formats.split_table import DESCRIPTION, OBJECTS, ComparedTestSets, SplitDescription
 from stronglens.running.errors import InputError
 
 COLUMNS = {"pixel_hash": "the same pixels", "header_id": "the same id"}
@@ -51,7 +51,7 @@ def check_test_sets(labelled: Path, splits: Path, test_sets: Mapping[str, Sequen
                         f"validation split, {twin}: it has {kind}. So have {len(shared)} cutouts of "
                         f"{folder}; leave them out of the test set, or out of data.labelled"
                     )
-    write_json(out, {"format": 1, "n_cutouts": n_cutouts})
+    ComparedTestSets(n_cutouts=n_cutouts).write(out)
 
 
 def _learnt(labelled: Path, splits: Path) -> pd.DataFrame:

@@ -20,7 +20,7 @@ LARGEST_SHARE = 0.25
 """Share of a bucket beyond which a group, of three objects or more, is no group: the name of a field or of a
 survey in place of ids, or one picture in place of many. The whole of it would be in one split."""
 
-_LOG = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 _MOST_EXAMPLES = 3
 
@@ -59,7 +59,7 @@ def split_objects(packed: Path, out_dir: Path, settings: SplitSettings) -> None:
     counts = _counts(objects)
     _refuse_absent_classes(objects, settings)
     write_splits(out_dir, objects, summary, settings.model_dump(mode="json"), counts)
-    _LOG.info("%d objects in %d groups: %s", len(objects), counts.n_groups, counts.split)
+    log.info("%d objects in %d groups: %s", len(objects), counts.n_groups, counts.split)
 
 
 def group_objects(index: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -206,4 +206,4 @@ def _refuse_absent_classes(objects: pd.DataFrame, settings: SplitSettings) -> No
                 )
         absent = [bucket for bucket in sizes if not (inside["bucket"] == bucket).any()]
         if absent:
-            _LOG.warning("split %s: no object of %s", split, ", ".join(absent))
+            log.warning("split %s: no object of %s", split, ", ".join(absent))

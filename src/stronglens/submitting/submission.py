@@ -13,10 +13,10 @@ from pyarrow import compute
 
 from stronglens.ensembling.member_predictions import starts_of_runs
 from stronglens.ensembling.row_ids import row_ids
-from stronglens.formats.artefact import sha256_of, write_aside, write_json
+from stronglens.formats.artefact import sha256_of, write_aside
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, Level, open_ensemble
-from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED
-from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED, PackedObjects, open_objects
+from stronglens.formats.submission_record import SubmissionRecord
 from stronglens.formats.tables import (
     INTEGER,
     REAL,
@@ -122,38 +122,35 @@ def make_submission(
     n_lenses = int(np.count_nonzero(answers.preds))
     unreadable = answers.unreadable.to_pylist()
     code = code_state()
-    write_json(
-        provenance,
-        {
-            "format": 2,
-            "form": settings.form,
-            "n_rows": len(answers.ids),
-            "n_lenses": n_lenses,
-            "threshold": threshold,
-            "level": ensemble.level,
-            "ensemble": settings.ensemble,
-            "members": origin["members"],
-            "testset": settings.testset,
-            "data_sha256": [
-                {name: part.summary.sha256[name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
-            ],
-            "unreadable": unreadable,
-            "unreadable_pred": settings.unreadable_pred,
-            **_told_of_estimates(ensemble, answers),
-            "simulated": simulated,
-            "settings": origin["settings"]
-            | {
-                "submission": settings.model_dump(mode="json"),
-                "threshold": threshold_settings and threshold_settings.model_dump(mode="json"),
-            },
-            "folders": origin["folders"],
-            "files": origin["files"],
-            "versions": versions(),
-            "code": code,
-            "machine": machine(),
-            "sha256": {out.name: csv_sha256},
+    stated = {
+        "form": settings.form,
+        "n_rows": len(answers.ids),
+        "n_lenses": n_lenses,
+        "threshold": threshold,
+        "level": ensemble.level,
+        "ensemble": settings.ensemble,
+        "members": origin["members"],
+        "testset": settings.testset,
+        "data_sha256": [
+            {name: part.summary.sha256[name] for name in (CUTOUTS, INDEX, REJECTED)} for part in parts
+        ],
+        "unreadable": unreadable,
+        "unreadable_pred": settings.unreadable_pred,
+        **_estimates_in_record(ensemble, answers),
+        "simulated": simulated,
+        "settings": origin["settings"]
+        | {
+            "submission": settings.model_dump(mode="json"),
+            "threshold": threshold_settings and threshold_settings.model_dump(mode="json"),
         },
-    )
+        "folders": origin["folders"],
+        "files": origin["files"],
+        "versions": versions(),
+        "code": code,
+        "machine": machine(),
+        "sha256": {out.name: csv_sha256},
+    }
+    SubmissionRecord.model_validate(stated).write(provenance)
     if code["dirty"]:
         log.warning(
             "the code differs from revision %s: %s", code["revision"][:12], ", ".join(code["changed"])
@@ -189,7 +186,7 @@ def estimates_for(ensemble: EnsembleTable, form: SubmissionForm) -> list[str]:
     return found
 
 
-def _told_of_estimates(ensemble: EnsembleTable, answers: Answers) -> dict[str, Any]:
+def _estimates_in_record(ensemble: EnsembleTable, answers: Answers) -> dict[str, Any]:
     """What the record says of lens parameters, where they are submitted."""
     if not answers.estimates:
         return {}
@@ -252,22 +249,22 @@ def collect_answers(
     seen = readable.filter(compute.is_in(readable, value_set=rejected))
     unreadable = rejected.filter(compute.invert(compute.is_in(rejected, value_set=seen)))
     answer = np.full(len(unreadable), unreadable_pred)
-    blind = table["n_cutouts"].to_numpy() == 0  # objects without any of the bands that the members look at
-    preds = np.where(blind, unreadable_pred, preds)
-    probs = np.where(blind, unreadable_pred, probs)
+    unseen = table["n_cutouts"].to_numpy() == 0  # objects without any of the bands that the members look at
+    preds = np.where(unseen, unreadable_pred, preds)
+    probs = np.where(unseen, unreadable_pred, probs)
     all_ids = pa.concat_arrays([ids, unreadable])
-    place = compute.sort_indices(all_ids).to_numpy()
+    rows = compute.sort_indices(all_ids).to_numpy()
     nothing = np.full(len(unreadable), np.nan)
     return Answers(
-        ids=all_ids.take(place),
-        preds=np.concatenate([preds[order], answer])[place],
-        probs=np.concatenate([probs[order], answer.astype(np.float64)])[place],
-        unreadable=_distinct([ids.filter(pa.array(blind[order])), unreadable]),
+        ids=all_ids.take(rows),
+        preds=np.concatenate([preds[order], answer])[rows],
+        probs=np.concatenate([probs[order], answer.astype(np.float64)])[rows],
+        unreadable=_distinct([ids.filter(pa.array(unseen[order])), unreadable]),
         estimates={
             # An estimate is one for a lens: of another object it would mean nothing.
             name: np.concatenate(
-                [np.where((preds == 1) & ~blind, finite(ensemble.csv, table, name), np.nan)[order], nothing]
-            )[place]
+                [np.where((preds == 1) & ~unseen, finite(ensemble.csv, table, name), np.nan)[order], nothing]
+            )[rows]
             for name in estimated
         },
     )
@@ -276,11 +273,11 @@ def collect_answers(
 def write_submission(path: Path, answers: Answers, form: SubmissionForm) -> None:
     """Write answers in a form; what the form asks for and nobody estimated gets its filler."""
     values = answers.preds if form.answer == "preds" else answers.probs
-    others = dict.fromkeys(form.others, pa.repeat(form.filler, len(answers.ids)))
+    parameters = dict.fromkeys(form.parameters, pa.repeat(form.filler, len(answers.ids)))
     for name, estimates in answers.estimates.items():
         filled = np.where(np.isfinite(estimates), estimates.round(DECIMALS), form.filler)
-        others |= dict.fromkeys(form.columns_of(name), pa.array(filled))
-    table = pa.table([answers.ids, values, *others.values()], names=form.columns)
+        parameters |= dict.fromkeys(form.columns_of(name), pa.array(filled))
+    table = pa.table([answers.ids, values, *parameters.values()], names=form.columns)
     write_table(path, form.columns, [table])
 
 

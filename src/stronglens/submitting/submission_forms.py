@@ -27,24 +27,24 @@ class SubmissionForm:
     ----------
     answer : str
         The column after `id`: `preds`, 0 or 1, or `prob`.
-    others : tuple of str
-        Parameters.
+    parameters : tuple of str
+        Columns after that.
     filler : int
-        What stands in their place, and in that of parameters that have no estimate.
+        What is written into these columns where there is no estimate.
     """
 
     answer: str
-    others: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
     filler: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns in order."""
-        return ("id", self.answer, *self.others)
+        return ("id", self.answer, *self.parameters)
 
     def columns_of(self, parameter: str) -> list[str]:
         """Columns for an estimate of a lens parameter; the template has two for one of them."""
-        return [column for column in self.others if _MEANT_BY.get(column, column) == parameter]
+        return [column for column in self.parameters if _MEANT_BY.get(column, column) == parameter]
 
 
 FORMS = {

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from stronglens.formats.lens_values import read_lens_values, values_of_lenses
-from stronglens.formats.packed import PARAMETERS, PackedSet
+from stronglens.formats.packed import PARAMETERS, PackedSet, read_lens_values, values_of_lenses
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling, fit_scaling
 from stronglens.networks.loaded import LoadedSamples

@@ -15,7 +15,7 @@ class Mixing:
 
     Attributes
     ----------
-    others : Tensor of int64, shape (n,)
+    partners : Tensor of int64, shape (n,)
         Which image of the batch each one is mixed with.
     share : Tensor of float32, shape (n,), or None
         Mixup: share of the image itself. None where the settings know no mixup.
@@ -26,7 +26,7 @@ class Mixing:
         Whether it is CutMix.
     """
 
-    others: Tensor
+    partners: Tensor
     share: Tensor | None
     corners: Tensor | None
     cut: Tensor
@@ -51,7 +51,7 @@ def draw_mixing(
     generator : numpy.random.Generator
         What is drawn from.
     """
-    others = torch.from_numpy(generator.permutation(n))
+    partners = torch.from_numpy(generator.permutation(n))
     share = torch.zeros(n) if settings.mixup_alpha > 0 else None
     corners = torch.zeros((n, 4), dtype=torch.int64) if settings.cutmix_alpha > 0 else None
     cut = corners is not None and (share is None or generator.random() < 0.5)
@@ -64,7 +64,7 @@ def draw_mixing(
     else:
         drawn = generator.beta(settings.mixup_alpha, settings.mixup_alpha, n).astype(np.float32)
         share = torch.from_numpy(drawn)
-    return Mixing(others, share, corners, torch.tensor(cut))
+    return Mixing(partners, share, corners, torch.tensor(cut))
 
 
 def mix(
@@ -97,8 +97,8 @@ def mix(
     equations 1 and 2; the label follows the area of the rectangle that lies inside the image. Here each image
     has a share of its own, not each batch.
     """
-    others, share = mixing.others, mixing.share
-    partners = images[others]
+    rows, share = mixing.partners, mixing.share
+    partners = images[rows]
     blended = images if share is None else torch.lerp(partners, images, share[:, None, None, None])
     if mixing.corners is not None:
         inside = _inside(mixing.corners, *images.shape[2:])
@@ -109,9 +109,9 @@ def mix(
     if share is None:
         raise ValueError("expected shares or rectangles, found neither")
     if weights is None:
-        return blended, torch.lerp(targets[others], targets, share), None
-    total = torch.lerp(weights[others], weights, share)
-    return blended, torch.lerp((weights * targets)[others], weights * targets, share) / total, total
+        return blended, torch.lerp(targets[rows], targets, share), None
+    total = torch.lerp(weights[rows], weights, share)
+    return blended, torch.lerp((weights * targets)[rows], weights * targets, share) / total, total
 
 
 def _inside(corners: Tensor, height: int, width: int) -> Tensor:

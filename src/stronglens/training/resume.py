@@ -15,6 +15,8 @@ import torch
 
 from stronglens.formats.artefact import write_aside
 
+log = logging.getLogger(__name__)
+
 STATE = "state.pt"
 
 SAVE_EVERY_S = 60.0
@@ -140,6 +142,4 @@ def _set_aside(folder: Path, reason: str) -> None:
     stale = folder.with_name("resume.stale")
     shutil.rmtree(stale, ignore_errors=True)
     folder.rename(stale)
-    logging.getLogger("stronglens").warning(
-        "resume state %s is not used: %s; moved to %s, training starts anew", folder, reason, stale
-    )
+    log.warning("resume state %s is not used: %s; moved to %s, training starts anew", folder, reason, stale)

@@ -94,6 +94,6 @@ class Watch:
             self.n_bad = 0
         return improved
 
-    def says_stop(self, settings: TrainSettings) -> bool:
+    def patience_is_over(self, settings: TrainSettings) -> bool:
         """Whether patience is over."""
         return settings.patience is not None and self.n_waited >= settings.patience

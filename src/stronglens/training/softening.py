@@ -10,7 +10,7 @@ from stronglens.networks.samples import Samples
 from stronglens.running.errors import InputError
 from stronglens.settings.preprocess import PreprocessSettings
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 USUAL_FACTOR = 12.0
 """Softening in units of the noise where none is given: the best of those tried (docs/EXPERIMENTS.md)."""
@@ -61,8 +61,8 @@ def with_measured_softening(
                 "softening is to be measured, found frames of equal pixels; give preprocess.asinh_softening "
                 "in counts"
             )
-    told = ", ".join(f"{band} {value:.4g}" for band, value in softening.items())
-    log.info("asinh softening, %g times the noise of the training cutouts, in counts: %s", factor, told)
+    shown = ", ".join(f"{band} {value:.4g}" for band, value in softening.items())
+    log.info("asinh softening, %g times the noise of the training cutouts, in counts: %s", factor, shown)
     return settings.model_copy(
         update={
             "asinh_softening_in_noise": None,

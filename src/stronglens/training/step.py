@@ -182,7 +182,7 @@ class EpochPlan:
         if drawn is None:
             return None
         share, corners = (None if one is None else one[rows] for one in (drawn.share, drawn.corners))
-        return Mixing(drawn.others[rows], share, corners, drawn.cut[step].view(()))
+        return Mixing(drawn.partners[rows], share, corners, drawn.cut[step].view(()))
 
     def _draw(self, epoch: int) -> list[Mixing]:
         # Of each step alone: a training that goes on within an epoch needs no state for it.
@@ -206,7 +206,7 @@ class EpochPlan:
                 joined[field.name] = torch.stack(parts) if field.name == "cut" else torch.cat(parts)
         if self._drawn is None:
             there = {name: sent(tensor, self._learner.device) for name, tensor in joined.items()}
-            self._drawn = Mixing(there["others"], there.get("share"), there.get("corners"), there["cut"])
+            self._drawn = Mixing(there["partners"], there.get("share"), there.get("corners"), there["cut"])
         else:
             for name, tensor in joined.items():
                 getattr(self._drawn, name).copy_(tensor)
@@ -344,7 +344,7 @@ class Steps:
 
     def _set_rate(self, rate: float) -> None:
         for group in self._learner.optimiser.param_groups:
-            group.update(lr=rate, capturable=False)
+            group.update(lr=rate * group.get("lr_scale", 1.0), capturable=False)
 
 
 class WholeSteps(Steps):
@@ -363,10 +363,10 @@ class WholeSteps(Steps):
         self._next = 0
         self._shown: Tensor | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._rate: Tensor | None = None
+        self._rates: list[Tensor] = []
         if learner.device.type == "cuda":
             # A rate that is a tensor can change under the graph, and so can a step count that lies there.
-            self._rate = torch.zeros((), device=learner.device)
+            self._rates = [torch.zeros((), device=learner.device) for _ in learner.optimiser.param_groups]
 
     def take(self, step: int, images: Tensor | None = None) -> None:
         """Take the step of that number; its images, if they have been taken already."""
@@ -380,7 +380,7 @@ class WholeSteps(Steps):
             if self._shown is None:
                 self._shown = torch.empty_like(images)
             self._shown.copy_(images)
-        if self._rate is None:
+        if not self._rates:
             self._set_rate(self._plan.rates[step])
             self._whole()
             return
@@ -390,8 +390,10 @@ class WholeSteps(Steps):
         self._graph.replay()
 
     def _whole(self) -> None:
-        if self._rate is not None:
-            self._rate.copy_(self._plan.rate_there(self._at))
+        if self._rates:
+            rate = self._plan.rate_there(self._at)
+            for own, group in zip(self._rates, self._learner.optimiser.param_groups, strict=True):
+                own.copy_(rate * group.get("lr_scale", 1.0))
         learn(self._learner, self._forward, self._plan.turn_there(self._at), self._sums, self._shown)
         self._at.add_(1)
 
@@ -400,8 +402,8 @@ class WholeSteps(Steps):
         learner = self._learner
         with unchanged(learner, self._sums):
             groups = learner.optimiser.param_groups
-            for group in groups:
-                group["lr"] = self._rate
+            for group, rate in zip(groups, self._rates, strict=True):
+                group["lr"] = rate
             # Warm-up and recording on one stream: gradients are summed up on the stream they began on.
             stream = torch.cuda.Stream(learner.device)  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream(learner.device))

@@ -25,6 +25,7 @@ from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
+from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
 from stronglens.settings.member import MemberSettings
@@ -36,6 +37,8 @@ from stronglens.training.resume import StateKeeper, clear_state, load_state
 from stronglens.training.softening import with_measured_softening
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
 from stronglens.training.validation import Scores, score, scoring_batch_size
+
+log = logging.getLogger(__name__)
 
 RESUME = "resume"
 
@@ -92,13 +95,14 @@ def train_member(
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
+    settings = with_known_start(settings, seed)
     data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
-    # Not before the data are known to be right: a step that refuses them leaves nothing behind.
+    settings = data.settings
+    network = make_network(data, settings, seed)
+    # Not before data and weights are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
     progress_file.begin()
-    settings = data.settings
     resume_folder = out_dir / RESUME
-    network = make_network(data, settings, seed)
     result = fit_network(
         network,
         data,
@@ -133,7 +137,7 @@ def train_member(
         more=more,
     )
     best = result.records[result.best_epoch - 1]
-    logging.getLogger("stronglens").info(
+    log.info(
         "best epoch %d: val auc %.4f loss %.4f; test auc %s",
         best.epoch,
         best.val_auc,
@@ -208,7 +212,7 @@ def load_data(
     train = settings.train
     fractions = {"train": train.train_fraction, "val": train.val_fraction, "test": train.test_fraction}
     chosen = {split: _choose(packed, table, settings, split, fractions[split]) for split in splits}
-    logging.getLogger("stronglens").info(
+    log.info(
         "%s on %s: %s",
         name,
         device_in_words(device),
@@ -238,11 +242,12 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
     Raises
     ------
     InputError
-        There is no such network, or it does not take these images.
+        There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
     torch.manual_seed(seed)
     side = side_px(data.packed, settings)
     network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
+    start(network, settings)
     return network.to(data.device).to(memory_format=torch.channels_last)
 
 
@@ -341,7 +346,7 @@ def _choose(
     samples = make_samples(packed.index, settings.bands, mask, packed.summary.bands)
     if split == "train" and settings.train.skip_incomplete:
         complete = np.flatnonzero((samples.rows >= 0).all(axis=1))
-        logging.getLogger("stronglens").info(
+        log.info(
             "%d of %d training objects lack a band and are left out",
             len(samples) - len(complete),
             len(samples),
@@ -360,12 +365,7 @@ def _of(settings: MemberSettings) -> str:
 def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
     """What samples live in: what the network casts them to, if nothing is computed on them before."""
     train = settings.train
-    changed_before = (
-        train.augment_gamma > 0
-        or train.augment_noise > 0
-        or mixes(train)
-        or settings.network.learnt_softening is not None
-    )
+    changed_before = train.augment_gamma > 0 or train.augment_noise > 0 or mixes(train)
     dtype = None if changed_before else autocast_dtype(device, train.precision)
     return torch.float32 if dtype is None else dtype
 
@@ -385,7 +385,7 @@ def _lens_scores(
     }
     for name, found in errors["test"].items():
         if found["n_samples"]:
-            logging.getLogger("stronglens").info(
+            log.info(
                 "%s of %d test samples of lenses: rms error %.4g, of always answering the mean %.4g",
                 name,
                 found["n_samples"],

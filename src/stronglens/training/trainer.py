@@ -29,6 +29,7 @@ from stronglens.networks.ways import (
 from stronglens.running.errors import InputError, StoppedError
 from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
+from stronglens.training.layer_rates import layer_groups
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.resume import StateKeeper
 from stronglens.training.schedule import Watch
@@ -36,7 +37,7 @@ from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps
 from stronglens.training.stop_signal import StopSignal
 from stronglens.training.validation import Scores, score, scoring_batch_size
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 WAYS: tuple[Candidate, ...] = (
     Candidate("eager", "eager"),
@@ -146,7 +147,10 @@ class Trainer:
         self._learner = Learner(
             network,
             torch.optim.AdamW(
-                network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+                layer_groups(network, settings.layer_decay),
+                lr=settings.lr,
+                weight_decay=settings.weight_decay,
+                fused=True,
             ),
             gradient_scaler(device, dtype),
             dtype,
@@ -234,7 +238,7 @@ class Trainer:
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), StopSignal() as stop:
             self._steps, scoring = self._prepare()
-            while len(self.records) < self.settings.epochs and not self.watch.says_stop(self.settings):
+            while len(self.records) < self.settings.epochs and not self.watch.patience_is_over(self.settings):
                 self._epoch(stop, scoring)
                 if observe is not None:
                     observe(self.state_dict())
@@ -312,10 +316,10 @@ class Trainer:
         mean = mean_of(*torch.tensor([total, share], dtype=torch.float64)).item()
         return loss / len(self._train), acc, mean
 
-    def _stop(self, told: str) -> NoReturn:
+    def _stop(self, state: str) -> NoReturn:
         if self._keeper is not None:
             self._keeper.keep(self.state_dict())
-        raise StoppedError(f"stopped by SIGTERM {told}")
+        raise StoppedError(f"stopped by SIGTERM {state}")
 
     def _note_progress(self, *, at_once: bool = False) -> None:
         if self._progress_file is None:

@@ -18,9 +18,9 @@ import compare_data as step
 import plot_drift
 from drawn_figures import is_picture, keep_saved_figures, texts_of
 from fits_files import BANDS, galaxy, primary_bytes, write_labelled, write_test_set
-from stronglens.comparing.compared import read_compared
 from stronglens.comparing.drift import STATISTICS, distance_outside
 from stronglens.formats.artefact import sha256_of, write_json
+from stronglens.formats.drift_files import read_compared
 from stronglens.formats.packed import open_packed
 from stronglens.inspecting import cutout_statistics as statistics
 from stronglens.packing.pack import build_buckets
@@ -128,7 +128,7 @@ def test_what_is_drawn_is_what_was_compared(
     found = compared(labelled, tmp_path)
     path = tmp_path / "out/drift.json"
     read = read_compared(path)
-    assert [one.as_dict() for one in read] == found["compared"]
+    assert [one.in_short.model_dump() for one in read] == found["compared"]
     sky = next(one for one in read if (one.statistic, one.band) == ("sky", "r"))
     packed = open_packed(tmp_path / "packed")
     cutouts = packed.cutouts[np.flatnonzero(packed.index["band"] == "r")]
@@ -137,7 +137,7 @@ def test_what_is_drawn_is_what_was_compared(
     del found["sha256"]
     write_json(path, found)
     assert plot_drift.main([f"--drift={path}", f"--out={tmp_path}/drift.png"]) == 1
-    assert "drift.json: expected the SHA-256 of drift_values.parquet" in capsys.readouterr().err
+    assert "drift.json: expected the sha256 of drift_values.parquet" in capsys.readouterr().err
     assert not (tmp_path / "drift.png").exists()
 
 

@@ -19,7 +19,7 @@ from stronglens.ensembling.fitting import cross_fit, fit_combination
 from stronglens.formats.threshold_file import write_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.metrics import expected_calibration_error
-from stronglens.settings.combine import CombineSettings
+from stronglens.settings.decide import CombineSettings
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -34,7 +34,7 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mixed": (
         {
             "each": {"preprocess": {"smoothing": "guided", "scale": "mad", "pad_to_px": 36}},
-            "stack": {"bands": STACK, "network": {**SMALL, "band_mask": True, "learnt_softening": 1.0}},
+            "stack": {"bands": STACK, "network": SMALL},
             "some": {"bands": ["g", "r"], "predict": {"test_time_augmentation": True}},
         },
         {

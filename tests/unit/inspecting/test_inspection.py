@@ -12,8 +12,8 @@ import inspect_data as step
 import plot_data
 from drawn_figures import is_picture, keep_saved_figures, texts_of
 from fits_files import BANDS, plant_faults, write_labelled, write_single_band, write_test_set
+from stronglens.formats.inspection_files import Histograms, read_sheet
 from stronglens.formats.packed import open_packed
-from stronglens.inspecting.inspected import read_histograms, read_sheet
 from stronglens.inspecting.inspection import choose_cutouts, choose_sheet, count_pixels, describe_pixels
 from stronglens.inspecting.inspection_plots import arrange_cutouts
 from stronglens.packing.pack import build_buckets
@@ -164,7 +164,9 @@ def test_objects_of_the_contact_sheet_are_evenly_spaced_with_all_their_cutouts(f
     chosen = {name for names in sheet.objects.values() for name in names}
     rows = np.flatnonzero(packed.index["object"].isin(chosen))
     assert sheet.cutouts.tolist() == packed.cutouts[rows].tolist()
-    assert sheet.places == list(zip(packed.index["object"][rows], packed.index["band"][rows], strict=True))
+    assert sheet.cutout_keys == list(
+        zip(packed.index["object"][rows], packed.index["band"][rows], strict=True)
+    )
 
 
 @pytest.mark.usefixtures("inspected")
@@ -181,7 +183,7 @@ def test_pixels_are_counted_alike_in_any_unit(folder: Path, exponent: int) -> No
 @pytest.mark.usefixtures("inspected")
 def test_pixels_are_counted_as_a_slow_count_does(folder: Path) -> None:
     packed = open_packed(folder / "packed")
-    counted = read_histograms(folder / "inspection")
+    counted = Histograms.read(folder / "inspection/histograms.json")
     by_name = {(one.bucket, one.band): one for one in counted.histograms}
     assert set(by_name) == {(bucket, band) for bucket in BUCKETS for band in BANDS}
     edges = np.array(counted.edges)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -70,26 +71,12 @@ def test_keywords_of_timm_pass_through() -> None:
     assert vit(torch.zeros(2, 1, 41, 41)).shape == (2, 1)
 
 
-@pytest.mark.parametrize("masks", [False, True])
-def test_a_learnt_softening_begins_as_asked_and_learns(masks: bool) -> None:
-    usual = build(3, name="convnextv2_atto").eval()
-    network = build(3, name="convnextv2_atto", learnt_softening=0.5, band_mask=masks).eval()
-    images = torch.randn(4, 3, 41, 41, generator=torch.Generator().manual_seed(0))
-    if masks:
-        images[1, 2] = 0
-        shown = network.get_submodule("network")
-        mask = torch.ones(4, 3, 41, 41)
-        mask[1, 2] = 0
-        expected = shown(torch.cat([torch.asinh(images / 0.5), mask], dim=1))
-    else:
-        expected = usual(torch.asinh(images / 0.5))
-    logits = network(images)
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)
-    logits.square().sum().backward()
-    softening = network.get_parameter("log_ratio")
-    assert softening.shape == (3, 1, 1)
-    assert softening.grad is not None
-    assert (softening.grad != 0).all()
+@pytest.mark.parametrize(("key", "off", "on"), [("learnt_softening", None, 0.5), ("band_mask", False, True)])
+def test_what_helped_nobody_is_gone_and_members_of_before_are_read(key: str, off: object, on: object) -> None:
+    assert NetworkSettings.model_validate({key: off}) == NetworkSettings()
+    assert key not in NetworkSettings().model_dump()
+    with pytest.raises(ValidationError, match=f"{key}: removed after version 0.2"):
+        NetworkSettings.model_validate({key: on})
 
 
 STAGES = {

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from stronglens.inspecting.cutout_statistics import frame_noise
 from stronglens.networks.normalise import _sums_by_halves, divisor_of, noise_of, quantile
-from stronglens.networks.preprocess import Known, preprocess, preprocess_all
+from stronglens.networks.preprocess import CutoutContext, preprocess, preprocess_all
 from stronglens.settings.preprocess import PreprocessSettings
 
 CPU = torch.device("cpu")
@@ -335,7 +335,7 @@ def test_chunks_change_nothing(chunk: int | None) -> None:
         smoothing="psf", psf_target_fwhm_px=4.5, psf_input_fwhm_px={"hsc": 3.6}, pad_to_px=45
     )
     rows = np.array([3, 19, 0, 0, 7, 8, 12, 4, 5], dtype=np.int64)
-    result = preprocess_all(images, rows, settings, Known(domains), torch.device("cpu"), chunk)
+    result = preprocess_all(images, rows, settings, CutoutContext(domains), torch.device("cpu"), chunk)
     expected = preprocess(torch.from_numpy(images[rows]), settings, domains[rows])
     assert torch.equal(result, expected)
 
@@ -344,7 +344,7 @@ def test_chunks_change_nothing(chunk: int | None) -> None:
 def test_chunks_side_by_side_change_no_bit(normalisation: str) -> None:
     images, rows = make_images(60), np.random.default_rng(2).permutation(60)
     settings = PreprocessSettings.model_validate({"smoothing": "gaussian", "normalisation": normalisation})
-    known = Known(objects=np.repeat(np.arange(20), 3))
+    known = CutoutContext(objects=np.repeat(np.arange(20), 3))
     before = torch.get_num_threads()
     found = []
     try:
@@ -366,7 +366,7 @@ def test_rows_come_from_a_memory_map_in_another_type(tmp_path: Any) -> None:
     np.save(tmp_path / "cutouts.npy", images)
     cutouts = np.load(tmp_path / "cutouts.npy", mmap_mode="r")
     settings, rows = PreprocessSettings(), np.array([4, 1], dtype=np.int64)
-    cpu, domains = torch.device("cpu"), Known(["hsc"] * 5)
+    cpu, domains = torch.device("cpu"), CutoutContext(["hsc"] * 5)
     half = preprocess_all(cutouts, rows, settings, domains, cpu, out_dtype=torch.float16)
     assert half.dtype == torch.float16
     assert torch.equal(half, preprocess(torch.from_numpy(images[rows]), settings).half())
@@ -436,7 +436,7 @@ def test_what_normalisation_needs_must_be_there(normalisation: str, missing: str
     with pytest.raises(ValueError, match=f"expected the {missing} of each cutout"):
         preprocess(torch.zeros(1, 9, 9), settings)
     with pytest.raises(ValueError, match=f"expected the {missing} of each cutout"):
-        preprocess_all(np.zeros((1, 9, 9), np.float32), np.array([0]), settings, Known(["hsc"]), CPU)
+        preprocess_all(np.zeros((1, 9, 9), np.float32), np.array([0]), settings, CutoutContext(["hsc"]), CPU)
     with pytest.raises(ValueError, match="but normalise is false"):
         PreprocessSettings.model_validate({"normalisation": normalisation, "normalise": False})
 
@@ -448,7 +448,7 @@ def test_chunks_through_the_middle_of_objects_change_nothing(chunk: int | None) 
     settings = PreprocessSettings(normalisation="object", smoothing="gaussian")
     whole = preprocess(torch.from_numpy(images), settings, objects=objects)
     for rows in (np.arange(12), np.array([1, 2, 5, 7, 8, 11])):
-        known = Known(["hsc"] * 12, objects=objects)
+        known = CutoutContext(["hsc"] * 12, objects=objects)
         assert torch.equal(preprocess_all(images, rows, settings, known, CPU, chunk), whole[rows])
 
 

@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from fits_files import BANDS, hdus_bytes, primary_bytes, table_bytes, write_labelled
 from lens_files import write_parameters
-from stronglens.formats.lens_values import read_lens_values
+from stronglens.formats.packed import read_lens_values
 from stronglens.packing.pack import build_buckets
 from stronglens.packing.parameters import match_parameters, with_coordinates
 from stronglens.running.errors import InputError

@@ -8,10 +8,10 @@ import torch
 
 from packed_files import state_index, write_packed, write_splits
 from predict import main
-from stronglens.formats import packed_pieces
+from stronglens.formats import packed as packed_format
 from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.formats.member_files import read_member
-from stronglens.networks.symmetries import seen_as
+from stronglens.networks.symmetries import dihedral
 from stronglens.networks.ways import Measured
 from stronglens.prediction import predict_member
 from train import main as train_main
@@ -121,7 +121,7 @@ def test_chunks_and_batches_change_nothing_beyond_rounding(data, members, tmp_pa
 @pytest.mark.parametrize("split", ["val", None])
 def test_pieces_change_nothing_beyond_rounding(data, members, tmp_path, monkeypatch, name, split):
     assert predict(members / name, data, tmp_path / "whole", "--which", "test", split=split) == 0
-    monkeypatch.setattr(packed_pieces, "PIECE_ROWS", 13)
+    monkeypatch.setattr(packed_format, "PIECE_ROWS", 13)
     assert predict(members / name, data, tmp_path / "cut", "--which", "test", split=split) == 0
     few = ["--which", "test", "--max-samples", "9"]
     assert predict(members / name, data, tmp_path / "few", *few, split=split) == 0
@@ -219,7 +219,7 @@ def test_an_object_of_which_a_network_sees_nothing_is_named(members, tmp_path, c
     assert "1 objects have no readable cutout in the bands g, r, i, z, y" in caplog.text
     assert "'hsc_lenses/D_00000001'" in caplog.text
     assert json.loads((tmp_path / "out/pred_test.json").read_text())["bands"] == list("grizy")
-    monkeypatch.setattr(packed_pieces, "PIECE_ROWS", 3)
+    monkeypatch.setattr(packed_format, "PIECE_ROWS", 3)
     assert predict(members / "stack", (blind, None), tmp_path / "cut", split=None) == 0
     assert caplog.text.count("1 objects have no readable cutout") == 2
     rewrite_index(blind, index.assign(band="none"))
@@ -289,12 +289,12 @@ class Counted:
 
 def test_symmetries_are_eight_and_keep_the_layout():
     image = torch.arange(9.0).view(1, 1, 3, 3)
-    views = [seen_as(image, number) for number in range(8)]
+    views = [dihedral(image, number) for number in range(8)]
     assert len({tuple(view.flatten().tolist()) for view in views}) == 8
     assert torch.equal(views[0], image)
     assert all(view.is_contiguous() and view.sum() == image.sum() for view in views)
     with pytest.raises(ValueError, match="from 0 to 7"):
-        seen_as(image, 8)
+        dihedral(image, 8)
 
 
 def turned(packed, folder):

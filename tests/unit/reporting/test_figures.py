@@ -1,14 +1,17 @@
 """Figures: titles that name what was scored, legends that cover nothing, as many digits as are known."""
 
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from stronglens.comparing.compared import Compared
+import write_index
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
+from stronglens.formats.drift_files import Compared
 from stronglens.reporting import html
 from stronglens.reporting.overview import _measured
 from stronglens.reporting.training_curves import (
@@ -18,7 +21,7 @@ from stronglens.reporting.training_curves import (
     draw_training,
 )
 from stronglens.scoring.completeness_plot import plot_completeness
-from stronglens.scoring.evaluation_plots import PLOTS, plot_confusion_matrix, plot_roc
+from stronglens.scoring.evaluation_plots import PLOTS, plot_confusion_matrix, plot_reliability, plot_roc
 from stronglens.scoring.scored import Scored
 
 
@@ -46,8 +49,10 @@ def test_legends_cover_nothing(name: str) -> None:
 
 @pytest.mark.parametrize(("n", "digits"), [(90, 2), (1_000, 2), (20_000, 3), (2_000_000, 4)])
 def test_rates_have_the_digits_that_the_number_of_objects_deserves(n: int, digits: int) -> None:
-    auc = next(text for text in texts_of(plot_roc(scored(n), 0.5)) if text.startswith("all"))
-    assert len(auc.rpartition(".")[2]) == digits
+    # Curves of millions of objects take long; how many digits a rate has is decided in one place.
+    for plot, name in ((plot_reliability, "found"), (plot_roc, "all"))[: 1 if n > 20_000 else 2]:
+        rate = next(text for text in texts_of(plot(scored(n), 0.5)) if text.startswith(name))
+        assert len(rate.rpartition(".")[2]) == digits
 
 
 def test_percentages_of_few_objects_have_no_decimals() -> None:
@@ -147,3 +152,20 @@ def test_headers_of_tables_are_aligned_with_their_columns() -> None:
     assert ["text" in header for header in headers] == [True, False, True]
     assert ["text" in cell for cell in cells] == [True, False, True] * 2
     assert "long" in cells[4] and "long" not in cells[1]
+
+
+def test_the_first_page_refers_to_everything_by_relative_paths(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    out = results / "report/index.html"
+    options = [
+        *(f"--overviews=nano={results}/report/nano/overview.html", f"--data={results}/report/data.html"),
+        *(f"--candidates={results}/candidates/index.html", f"--out={out}"),
+        f"--figures={json.dumps({'Held-out <b>': [f'{results}/evaluation/nano/heldout/roc.png']})}",
+    ]
+    assert write_index.main(options) == 0
+    found = re.findall(r'(?:href|src)="([^"]*)"', out.read_text())
+    assert {*found} == {
+        *("data:,", "../candidates/index.html", "nano/overview.html", "data.html"),
+        "../evaluation/nano/heldout/roc.png",
+    }
+    assert "Held-out &lt;b&gt;" in out.read_text() and "ROC curve" in out.read_text()

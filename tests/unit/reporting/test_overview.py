@@ -194,7 +194,8 @@ def overview_options(tmp_path: Path) -> list[str]:
     write_json(tmp_path / "heldout.json", scores(2))
     for name, seed in (("val", 1), ("heldout", 2)):
         write_json(tmp_path / f"{name}_field.json", few_false_alarms(seed))
-    drift = {"n_drifting": 2, "compared": [{}] * 7, "identical_cutouts": {"n_cutouts": 3}}
+    one = {"statistic": "sky", "band": "g", "distance": 0.2, "limit": 0.1, "drifts": True}
+    drift = {"n_drifting": 2, "compared": [one] * 7, "identical_cutouts": {"n_cutouts": 3}}
     write_json(tmp_path / "drift.json", drift)
     member = write_member(tmp_path / "member", 42, [0.7, 0.87654])
     citation = Path(__file__).parents[3] / "CITATION.cff"

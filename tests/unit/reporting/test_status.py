@@ -91,7 +91,7 @@ def test_the_whole_run(config: Config, tmp_path: Path) -> None:
     write_json(tmp_path / "predictions/nano/seed_1/val/pred_val.json", {})
     (tmp_path / "ensemble/nano/val").mkdir(parents=True)
     (tmp_path / "ensemble/nano/val/threshold.txt").write_text("0.4321987\n")
-    scores = {"global": {"roc_auc": 0.95, "intervals": {"roc_auc": [0.94, 0.96]}}}
+    scores = {"global": {"roc_auc": 0.95, "threshold": 0.4321987, "intervals": {"roc_auc": [0.94, 0.96]}}}
     write_json(tmp_path / "ensemble/nano/heldout/metrics_test_ens.json", scores)
     for name, age_s, last in (
         ("predict_val/nano/seed_3", 30, "INFO predict: 3 of 9 chunks"),
@@ -171,7 +171,7 @@ def test_the_command_line_takes_the_config_of_the_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert show_status.main([]) == 1
-    assert "config/config.yaml: expected a config" in capsys.readouterr().err
+    assert "config/config.yaml: expected a text file" in capsys.readouterr().err
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(CONFIG))
     assert show_status.main([]) == 0

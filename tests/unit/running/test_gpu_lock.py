@@ -336,7 +336,7 @@ def test_a_message_is_said_again_while_it_holds(
     monkeypatch.setattr(gpu_lock.time, "monotonic", lambda: next(clock))
     said: dict[str, float] = {}
     for _ in range(4):
-        gpu_lock._say(logging.getLogger("stronglens"), "waiting", said)
+        gpu_lock._say("waiting", said)
     assert len(caplog.records) == 2
 
 

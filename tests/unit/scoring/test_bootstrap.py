@@ -15,8 +15,7 @@ from stronglens.scoring.bootstrap import (
     threshold_interval,
 )
 from stronglens.scoring.metrics import metrics_at
-from stronglens.scoring.operating_points import highest_youden
-from stronglens.scoring.youden import youden_threshold
+from stronglens.scoring.operating_points import highest_youden, youden_threshold
 
 Drawn = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 

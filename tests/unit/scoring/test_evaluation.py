@@ -101,14 +101,13 @@ def test_the_score_of_validation_stands_beside(tmp_path: Path, capsys: pytest.Ca
     assert run(tmp_path, *options) == 0
     assert "these: AUC 0." in capsys.readouterr().err
     validation = tmp_path / "metrics_val_ens.json"
-    write_json(
-        validation, {"global": {"roc_auc": 0.987654, "accuracy": 0.9, "recall": 0.8, "specificity": None}}
-    )
+    values = {"roc_auc": 0.987654, "accuracy": 0.9, "recall": 0.8, "specificity": None}
+    write_json(validation, {"global": values | {"threshold": 0.5}})
     assert run(tmp_path, *options, f"--validation-metrics={validation}") == 0
     said = capsys.readouterr().err
     assert "validation: AUC 0.9877, accuracy 0.9000, recall 0.8000, specificity undefined" in said
     auc = metrics_at(draw().labels, draw().probs, 0.5)["roc_auc"]
-    assert f"held out: AUC {auc:.4f} [0." in said
+    assert f"held-out: AUC {auc:.4f} [0." in said
 
 
 def test_npy_by_hand(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.stats import binom, binomtest, norm
 from stronglens.scoring import bootstrap
 from stronglens.scoring.bootstrap import metric_intervals
 from stronglens.scoring.few_counts import (
-    Decided,
+    Confusion,
     exact_intervals,
     proportion_interval,
     tpr_interval_by_rank,
@@ -102,14 +102,14 @@ def test_proportions_are_those_of_scipy(n: int, data: st.DataObject) -> None:
 
 
 def test_bands_of_an_object_are_no_more_than_one_object() -> None:
-    counts = Decided(2, 98, 1, 99)
+    counts = Confusion(2, 98, 1, 99)
     alone, in_fives = exact_intervals(counts, 1), exact_intervals(counts, 0.2)
     for name, of_rows in alone.items():
         of_objects = in_fives[name]
         assert of_rows is not None and of_objects is not None
         assert of_objects[0] <= of_rows[0] <= counts.metrics()[name] <= of_rows[1] <= of_objects[1], name
-    assert exact_intervals(Decided(50, 50, 50, 50), 1) == {}
-    assert exact_intervals(Decided(0, 0, 3, 5), 1) == {}
+    assert exact_intervals(Confusion(50, 50, 50, 50), 1) == {}
+    assert exact_intervals(Confusion(0, 0, 3, 5), 1) == {}
 
 
 def test_ranks_that_bracket_a_rate() -> None:

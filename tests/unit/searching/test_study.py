@@ -20,13 +20,13 @@ from drawn_figures import is_picture
 from packed_files import write_packed, write_splits
 from small_configs import only_problem, problems, small
 from stronglens.configuring.config import check_config
+from stronglens.formats.trial_files import TrialResult, best_of
 from stronglens.running.errors import InputError
 from stronglens.searching import study as studies
 from stronglens.searching.conclusion import trials_table
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.search_plots import draw_curves, draw_history, draw_importance, importance
 from stronglens.searching.space import read, written
-from stronglens.searching.trials import best_of
 from stronglens.settings.search import Dimension, TrialSettings
 from stronglens.training import resume, trainer
 
@@ -352,8 +352,8 @@ def test_a_search_is_the_same_again_where_trials_come_one_by_one(tmp_path: Path)
     def tried(folder: Path) -> list[dict[str, Any]]:
         values = []
         for number in range(5):
-            study = studies.open_study(folder, "lr", settings, number, {})
-            trial = studies.take_trial(study, number)
+            study, storage = studies.open_study(folder, "lr", settings, number, {})
+            trial = studies.take_trial(study, storage, number)
             values.append(studies.suggest(trial, settings.space))
             study.tell(trial, values[-1]["train.lr"])
         return values
@@ -371,8 +371,8 @@ from stronglens.settings.search import TrialSettings
 number = int(sys.argv[2])
 settings = TrialSettings.model_validate(json.loads(sys.argv[3]))
 for number in (number, number + 10):
-    study = studies.open_study(Path(sys.argv[1]), "lr", settings, number, {})
-    trial = studies.take_trial(study, number)
+    study, storage = studies.open_study(Path(sys.argv[1]), "lr", settings, number, {})
+    trial = studies.take_trial(study, storage, number)
     studies.suggest(trial, settings.space)
     for epoch in range(1, 6):
         studies.patiently(lambda: trial.report(0.1, epoch))
@@ -397,7 +397,7 @@ def test_many_trials_share_a_study_that_all_make_at_once(tmp_path: Path, storage
     for process in processes:
         _, error = process.communicate(timeout=100)
         assert process.returncode == 0, error
-    study = studies.open_study(tmp_path, "lr", TrialSettings.model_validate_json(settings), 0, {})
+    study, _ = studies.open_study(tmp_path, "lr", TrialSettings.model_validate_json(settings), 0, {})
     assert sorted(trial.user_attrs["trial"] for trial in study.trials) == [0, 1, 2, 3, 10, 11, 12, 13]
     assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
 
@@ -421,8 +421,8 @@ def test_every_pruner_can_be_asked(tmp_path: Path, method: str) -> None:
     pruner = {"method": method, "n_warmup_epochs": 9}
     settings = TrialSettings.model_validate(SETTINGS | {"pruner": pruner, "storage": "journal"})
     for number in range(2):
-        study = studies.open_study(tmp_path, "lr", settings, number, {})
-        trial = studies.take_trial(study, number)
+        study, storage = studies.open_study(tmp_path, "lr", settings, number, {})
+        trial = studies.take_trial(study, storage, number)
         trial.report(0.5, 1)
         assert not trial.should_prune()  # epochs that are given to all
         study.tell(trial, 0.5)
@@ -471,7 +471,6 @@ def made_up(n_trials: int, seed: int = 0) -> list[dict[str, Any]]:
         best = None if state == "failed" else max(aucs)
         trials.append(
             {
-                "format": 1,
                 "trial": number,
                 "study": "lr-0123456789ab",
                 "state": state,
@@ -484,6 +483,10 @@ def made_up(n_trials: int, seed: int = 0) -> list[dict[str, Any]]:
             }
         )
     return trials
+
+
+def results(trials: list[dict[str, Any]]) -> list[TrialResult]:
+    return [TrialResult.model_validate(trial) for trial in trials]
 
 
 def conclude(folder: Path, trials: list[dict[str, Any]], settings: str) -> int:
@@ -518,20 +521,20 @@ def test_the_best_setting_is_a_block_of_the_config(tmp_path: Path, raw_config: d
     trials = made_up(40)
     assert conclude(tmp_path, trials, settings) == 0
     text = (tmp_path / "best.yaml").read_text()
-    best = best_of(trials)
-    assert f"trial {best['trial']} of 40" in text and "held-out" in text
+    best = best_of(results(trials))
+    assert f"trial {best.trial} of 40" in text and "held-out" in text
     pasted = check_config(raw_config | {"models": raw_config["models"] | yaml.safe_load(text)["models"]}, "x")
     nano = pasted.models["nano"]
     assert (nano.seeds, nano.seed_overrides) == ([42, 101], {})
     assert nano.train.epochs == 80 and nano.preprocess.smoothing == "gaussian"
     assert nano.predict.test_time_augmentation
     assert nano.lens_parameters is not None and nano.lens_parameters.weight == 0.3
-    for key, value in best["params"].items():
+    for key, value in best.params.items():
         block, name = key.split(".")
         assert getattr(getattr(nano, block), name) == value
     table = pd.read_csv(tmp_path / "trials.csv")
     assert list(table["trial"]) == list(range(40))
-    assert table.loc[best["trial"], "best_val_auc"] == best["best_val_auc"]
+    assert table.loc[best.trial, "best_val_auc"] == best.best_val_auc
     assert set(SPACE) < set(table)
     assert table.loc[5, "state"] == "failed" and table.loc[5, "message"] == "diverged"
     assert not list(tmp_path.glob("*.p*"))
@@ -546,14 +549,14 @@ def test_the_best_is_trained_to_its_end_and_of_equals_the_first() -> None:
         trials, ["pruned", *["complete"] * 4, "failed"], [0.99, 0.8, 0.9, 0.9, 0.7, None], strict=True
     ):
         trial.update(state=state, best_val_auc=auc)
-    assert best_of(trials)["trial"] == 2
-    assert list(trials_table(trials)["state"]) == [trial["state"] for trial in trials]
+    assert best_of(results(trials)).trial == 2
+    assert list(trials_table(results(trials))["state"]) == [trial["state"] for trial in trials]
     with pytest.raises(InputError, match="none of 1 trials was trained to its end: diverged"):
-        best_of([trials[5] | {"message": "diverged"}])
+        best_of(results([trials[5] | {"message": "diverged"}]))
 
 
 def test_importance_finds_what_matters_and_says_nothing_of_few_trials() -> None:
-    trials = made_up(40)
+    trials = results(made_up(40))
     space = {key: Dimension.model_validate(value) for key, value in SPACE.items()}
     shares = importance(trials, space)
     assert next(iter(shares)) == "train.lr"
@@ -570,10 +573,11 @@ def test_figures_of_one_trial_and_of_none_but_failures(tmp_path: Path) -> None:
         assert conclude(tmp_path / name, trials, settings) == code
         assert draw(tmp_path / name, {"train.lr": LR}) == code
     assert not {path.name for path in (tmp_path / "none").iterdir()} - {"trial_5.json"}
-    figure = draw_history(one, best_of(one))
+    read = results(one)
+    figure = draw_history(read, best_of(read))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "failed (1)" in labels and "best so far" in labels
-    curves = draw_curves(one, best_of(one)).axes[0].lines
+    curves = draw_curves(read, best_of(read)).axes[0].lines
     assert max(len(line.get_ydata()) for line in curves) == 20
 
 

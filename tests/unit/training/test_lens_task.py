@@ -140,7 +140,7 @@ def test_every_parameter_has_a_column_in_both_forms() -> None:
 
 @pytest.mark.parametrize("name", ["convnextv2_atto", "resnet10t"])
 def test_a_network_gives_more_outputs_and_each_reaches_every_weight(name: str) -> None:
-    settings = NetworkSettings.model_validate({"name": name, "learnt_softening": 1.0, "band_mask": True})
+    settings = NetworkSettings.model_validate({"name": name})
     network = build_network(settings, 2, 33, 3)
     outputs = network(torch.randn(4, 2, 33, 33, generator=torch.Generator().manual_seed(0)))
     assert outputs.shape == (4, 3)

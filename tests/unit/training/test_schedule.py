@@ -71,8 +71,8 @@ def test_watch_keeps_the_best_and_stops_when_patience_is_over():
     ]
     assert improved == [True, True, False, False]
     assert (watch.best, watch.best_epoch) == (0.8, 2)
-    assert watch.says_stop(settings)
-    assert not watch.says_stop(settings.model_copy(update={"patience": None}))
+    assert watch.patience_is_over(settings)
+    assert not watch.patience_is_over(settings.model_copy(update={"patience": None}))
 
 
 def test_nan_is_no_improvement():

@@ -249,6 +249,7 @@ class Viewer {
     ];
     if (label >= 0) facts.push(["True class", label ? "lens" : "no lens"]);
     if (items.domain[item] !== "unknown") facts.push(["Domain", items.domain[item]]);
+    if (items.known[item]) facts.push(["Known lens", items.known[item]]);
     if (ra !== null) {
       facts.push(["RA, Dec", `${ra.toFixed(6)}°, ${dec.toFixed(6)}°`]);
       facts.push(["Look up", ...Object.entries(LOOK_UP).map(([name, address]) => skyLink(name, address(ra, dec)))]);

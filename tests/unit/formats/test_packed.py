@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from packed_files import state_index, write_packed
-from stronglens.formats import packed_pieces
-from stronglens.formats.packed import open_packed
-from stronglens.formats.packed_pieces import open_pieces
+from stronglens.formats import packed
+from stronglens.formats.packed import open_packed, open_pieces
 from stronglens.running.errors import InputError
 
 
@@ -19,7 +18,7 @@ def test_pieces_are_the_whole_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_rows: int, group_rows: int
 ) -> None:
     """However the rows are grouped in the file, and also where an object is longer than a piece."""
-    monkeypatch.setattr(packed_pieces, "PIECE_ROWS", n_rows)
+    monkeypatch.setattr(packed, "PIECE_ROWS", n_rows)
     folder = write_packed(tmp_path / "packed", n_per_bucket=3, missing=[("hsc_lenses/D_00000001", "r")])
     whole = open_packed(folder)
     whole.index.to_parquet(folder / "index.parquet", row_group_size=group_rows)

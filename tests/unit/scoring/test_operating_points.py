@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stronglens.running.errors import InputError
-from stronglens.scoring.youden import youden_threshold
+from stronglens.scoring.operating_points import youden_threshold
 
 
 def brute_force(labels: list[int], probs: list[float]) -> float:

@@ -1,17 +1,21 @@
-"""What is compared between a blind set and the training set, as it lies in files."""
+"""What is compared between a blind set and the training set, in files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
+from pydantic import Field
 
-from stronglens.formats.artefact import check_sha256, read_json, sha256_of, write_aside, write_json
-from stronglens.running.errors import InputError
+from stronglens.formats.artefact import check_stated, sha256_of, write_aside
+from stronglens.formats.sidecar import Part, Sidecar
+
+DRIFT = "drift.json"
+"""Name of the JSON file."""
 
 VALUES = "drift_values.parquet"
 """Beside the JSON file: a row for each set of values, in the order of the comparisons; its columns are
@@ -50,20 +54,60 @@ class Compared:
         """Whether the two differ enough to matter."""
         return self.distance > self.limit
 
-    def as_dict(self) -> dict[str, Any]:
-        """The comparison as it stands in JSON: quantiles 5, 50 and 95 % of each."""
-        return {
-            "statistic": self.statistic,
-            "band": self.band,
-            "distance": self.distance,
-            "limit": self.limit,
-            "drifts": self.drifts,
-            "blind": _quantiles(self.blind),
-            "training": {bucket: _quantiles(values) for bucket, values in self.training.items()},
-        }
+    @property
+    def in_short(self) -> "Comparison":
+        """What the JSON file says of it."""
+        return Comparison(
+            statistic=self.statistic,
+            band=self.band,
+            distance=self.distance,
+            limit=self.limit,
+            drifts=self.drifts,
+            blind=_quantiles(self.blind),
+            training={bucket: _quantiles(values) for bucket, values in self.training.items()},
+        )
 
 
-def write_compared(path: Path, compared: Sequence[Compared], others: Mapping[str, Any]) -> None:
+class Comparison(Part):
+    """One number, in one band, of the blind set and of each bucket, without the values."""
+
+    statistic: str
+    band: str
+    """Which; the band is "" for probabilities."""
+    distance: float
+    limit: float
+    """Beyond the limit it is drift."""
+    drifts: bool
+    blind: list[float] = Field(default_factory=list)
+    """Quantiles 5, 50 and 95 % of the blind set."""
+    training: dict[str, list[float]] = Field(default_factory=dict)
+    """The same of each bucket."""
+
+
+class SharedPixels(Part):
+    """Cutouts of the blind set whose pixels are in the labelled data."""
+
+    n_cutouts: int
+    splits: dict[str, int] = Field(default_factory=dict)
+    """By the split that they are in there."""
+    first: list[str] = Field(default_factory=list)
+    """Paths of some."""
+
+
+class Drift(Sidecar):
+    """What `drift.json` says."""
+
+    KIND: ClassVar[str] = "a comparison of a blind set with the training set"
+
+    n_drifting: int
+    """Comparisons that drift."""
+    compared: list[Comparison]
+    identical_cutouts: SharedPixels
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of `VALUES`, by its name."""
+
+
+def write_compared(path: Path, compared: Sequence[Compared], shared: Mapping[str, Any]) -> None:
     """Write comparisons as JSON, and beside it `VALUES`, whose SHA-256 the JSON states.
 
     Parameters
@@ -72,8 +116,8 @@ def write_compared(path: Path, compared: Sequence[Compared], others: Mapping[str
         The JSON file.
     compared : sequence of Compared
         What to write.
-    others : mapping
-        What else the JSON says.
+    shared : mapping
+        The fields of `SharedPixels`.
     """
     rows = [
         (one.statistic, one.band, bucket, values)
@@ -91,16 +135,12 @@ def write_compared(path: Path, compared: Sequence[Compared], others: Mapping[str
     )
     with write_aside(path.with_name(VALUES)) as aside:
         parquet.write_table(table, aside, compression="zstd")
-    write_json(
-        path,
-        {
-            "format": 1,
-            "n_drifting": sum(one.drifts for one in compared),
-            "compared": [one.as_dict() for one in compared],
-            "sha256": {VALUES: sha256_of(path.with_name(VALUES))},
-            **others,
-        },
-    )
+    Drift(
+        n_drifting=sum(one.drifts for one in compared),
+        compared=[one.in_short for one in compared],
+        identical_cutouts=SharedPixels.model_validate(shared),
+        sha256={VALUES: sha256_of(path.with_name(VALUES))},
+    ).write(path)
 
 
 def read_compared(path: Path) -> list[Compared]:
@@ -109,18 +149,15 @@ def read_compared(path: Path) -> list[Compared]:
     Parameters
     ----------
     path : Path
-        What `write_compared` wrote; `VALUES` lies beside it.
+        What `write_compared` wrote; `VALUES` is beside it.
 
     Raises
     ------
     InputError
         A file is missing or malformed, or the values are not those that the JSON file describes.
     """
-    described = read_json(path)
-    expected = described.get("sha256", {}).get(VALUES)
-    if expected is None:
-        raise InputError(f"{path}: expected the SHA-256 of {VALUES}, found none: run compare_data again")
-    check_sha256(path.with_name(VALUES), expected, path)
+    drift = Drift.read(path)
+    check_stated(path.with_name(VALUES), drift.sha256, path)
     table = parquet.read_table(path.with_name(VALUES))
     values: dict[tuple[str, str], dict[str, Values]] = {}
     for row, (statistic, band, bucket) in enumerate(
@@ -129,14 +166,14 @@ def read_compared(path: Path) -> list[Compared]:
         values.setdefault((statistic, band), {})[bucket] = table["values"][row].values.to_numpy()
     return [
         Compared(
-            one["statistic"],
-            one["band"],
-            values[one["statistic"], one["band"]].pop(""),
-            values[one["statistic"], one["band"]],
-            one["distance"],
-            one["limit"],
+            one.statistic,
+            one.band,
+            values[one.statistic, one.band].pop(""),
+            values[one.statistic, one.band],
+            one.distance,
+            one.limit,
         )
-        for one in described["compared"]
+        for one in drift.compared
     ]
 
 
