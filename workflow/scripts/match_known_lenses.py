@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
-from stronglens.formats.packed_objects import parts_of
 
+from stronglens.formats.packed import parts_of
 from stronglens.running.cli import Command, run
 from stronglens.settings.known_lenses import KnownLensesSettings
 

@@ -14,8 +14,7 @@ from stronglens.ensembling.row_ids import row_ids
 from stronglens.finder.result import Flag, flags_of_bands
 from stronglens.formats.artefact import check_stated
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble
-from stronglens.formats.packed import INDEX, SUMMARY
-from stronglens.formats.packed_objects import PackedObjects, open_objects
+from stronglens.formats.packed import INDEX, SUMMARY, PackedObjects, open_objects
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities, read_header
 from stronglens.running.errors import InputError
 

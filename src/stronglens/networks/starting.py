@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.capsule import Capsule, CapsuleMember, read_capsule
 from stronglens.formats.member_files import DESCRIPTION, MemberDescription, refuse_non_finite
-from stronglens.networks.input_layers import InputLayers
 from stronglens.networks.member_import import fitted
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
 from stronglens.running.errors import InputError
@@ -30,7 +28,7 @@ from stronglens.settings.data import located
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import HUB, NetworkSettings
 
-log = logging.getLogger("stronglens")
+log = logging.getLogger(__name__)
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 """Names of files in a folder, or a repository, as timm saves them."""
@@ -110,8 +108,7 @@ def start(network: nn.Module, settings: MemberSettings) -> None:
     elif settings.network.weights is not None:
         found = _find(settings.network.weights)
         _checked_sha256(found.weights, settings.network.weights_sha256, "network.weights_sha256")
-        inner = network.network if isinstance(network, InputLayers) else network
-        inner.load_state_dict(_encoder(found.weights, inner, settings))
+        network.load_state_dict(_encoder(found.weights, network, settings))
 
 
 @dataclass(frozen=True)
@@ -247,16 +244,12 @@ def _name_of_first(network: Any) -> str:
 
 
 def _for_channels(weight: Tensor, own: Tensor, in_chans: int) -> Tensor:
-    """Kernels for another number of channels: an image that is the same in all of them gives the same.
-
-    Channels beyond those of the image, which say which bands are there, begin without effect.
-    """
+    """Kernels for another number of channels: an image that is the same in all of them gives the same."""
     if weight.ndim != 4 or weight.shape[1] == own.shape[1] == in_chans:
         return weight
     if weight.shape[1] != in_chans:
         weight = weight.sum(dim=1, keepdim=True).expand(-1, in_chans, -1, -1) / in_chans
-    masks = own.shape[1] - in_chans
-    return torch.cat([weight, weight.new_zeros(weight.shape[0], masks, *weight.shape[2:])], dim=1)
+    return weight
 
 
 def _known_init(settings: MemberSettings, seed: int) -> Any:
@@ -312,7 +305,6 @@ def _differences(theirs: MemberSettings, own: MemberSettings) -> list[tuple[str,
         "network": (own.network.name, theirs.network.name),
         "bands": (own.bands, theirs.bands),
         "network.timm": (own.network.timm, theirs.network.timm),
-        "network.band_mask": (own.network.band_mask, theirs.network.band_mask),
         "outputs": (own.n_outputs, theirs.n_outputs),
     }
     return [(name, mine, other) for name, (mine, other) in compared.items() if mine != other]

@@ -5,7 +5,6 @@ from typing import Any
 from timm.optim import param_groups_layer_decay
 from torch import nn
 
-from stronglens.networks.input_layers import InputLayers
 from stronglens.running.errors import InputError
 
 
@@ -23,7 +22,7 @@ def layer_groups(network: nn.Module, decay: float | None) -> list[dict[str, Any]
     -------
     list of dict
         `params`, and `lr_scale`, by which the learning rate of the group is to be multiplied: 1 for the
-        last layer and for layers that only this pipeline adds before the first one.
+        last layer.
 
     Raises
     ------
@@ -32,16 +31,12 @@ def layer_groups(network: nn.Module, decay: float | None) -> list[dict[str, Any]
     """
     if decay is None:
         return [{"params": list(network.parameters())}]
-    inner = network.network if isinstance(network, InputLayers) else network
-    if not hasattr(inner, "group_matcher"):
+    if not hasattr(network, "group_matcher"):
         raise InputError(
-            f"train.layer_decay: timm does not say what the layers of {type(inner).__name__} are; "
+            f"train.layer_decay: timm does not say what the layers of {type(network).__name__} are; "
             "leave it out"
         )
-    groups: list[dict[str, Any]] = [
+    return [
         {"params": group["params"], "lr_scale": group["lr_scale"]}
-        for group in param_groups_layer_decay(inner, layer_decay=decay, weight_decay_exclude_1d=False)
+        for group in param_groups_layer_decay(network, layer_decay=decay, weight_decay_exclude_1d=False)
     ]
-    known = {id(parameter) for group in groups for parameter in group["params"]}
-    added = [parameter for parameter in network.parameters() if id(parameter) not in known]
-    return groups + ([{"params": added, "lr_scale": 1.0}] if added else [])
