@@ -55,7 +55,7 @@ def compile_anew(
         return network, math.nan
     started = time.perf_counter()
     torch.compiler.reset()
-    with torch.compiler.config.patch(force_disable_caches=True):
+    with torch.compiler.config.patch(force_disable_caches=True):  # type: ignore[attr-defined] # made at import
         shape = (batch, 1, SIDE_PX, SIDE_PX)
         forward = compiled(network, shape, device, dtype, learn=learn, graphs=graphs)
     return forward, time.perf_counter() - started

@@ -4,6 +4,7 @@ import io
 import os
 import shlex
 import subprocess
+import sys
 import tarfile
 import tempfile
 
@@ -44,6 +45,10 @@ def git_output(repository, *arguments):
 
 CLONE = folder_of(place_of_rules())
 SCRIPTS = CLONE / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from stronglens.configuring.yaml_keys import read_yaml
+from stronglens.running.errors import InputError
 
 # The path of the clone may hold braces, which Snakemake would fill in.
 ENVIRONMENT = str(CLONE / "envs" / "stronglens.yaml").replace("{", "{{").replace("}", "}}")
@@ -54,4 +59,8 @@ def default_config():
     the small simulated one."""
     own = [folder / "config" / "local.yaml" for folder in ([] if IS_MODULE else [Path.cwd()]) + [CLONE]]
     path = next((path for path in own if path.exists()), CLONE / "config" / "config.yaml")
+    try:
+        read_yaml(path)  # Snakemake would say neither which file nor which line
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

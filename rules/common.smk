@@ -1,13 +1,9 @@
 """What all rules share: the checked config, where files are, what jobs ask for."""
 
 import shlex
-import sys
-
-sys.path.insert(0, str(SCRIPTS))
 
 from stronglens.configuring.config import check_config
 from stronglens.configuring.transfer import sides, transferable, with_single_domains
-from stronglens.running.errors import InputError
 from stronglens.settings.domains import side
 
 # The config.

@@ -1,8 +1,9 @@
 """From the survey's cutouts to packed, split, checked and inspected data."""
 
 import functools
+from hashlib import blake2b
 
-from stronglens.formats.artefact import sha256_of
+from stronglens.formats.artefact import known_sha256
 from stronglens.formats.packed import PackSummary
 from stronglens.settings.data import PackSettings, located
 
@@ -71,6 +72,13 @@ def packed_summary(data_set):
     return None
 
 
+@functools.cache
+def list_content(path):
+    """SHA-256 of a list or a table; of a large one not at every start, but when its size, times or inode changed."""
+    name = blake2b(str(path).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+    return known_sha256(path, Path(at(f".snakemake/stronglens/{name}.json")))
+
+
 def list_contents(wildcards):
     """SHA-256 of each list file, so that a changed list is packed anew, whatever its size and time.
 
@@ -80,7 +88,7 @@ def list_contents(wildcards):
     contents = {}
     for path in pack_settings(data_set).list_paths:
         if located(path).is_file():
-            contents[path] = sha256_of(located(path))
+            contents[path] = list_content(located(path).resolve())
         elif not located(path).exists() and (packed := packed_summary(data_set)) and path in packed.lists:
             contents[path] = packed.lists[path]
     return json.dumps(contents)

@@ -95,7 +95,9 @@ def ask_each_job_for_its_own_reasons(dag):
 
     async def update_needrun(*arguments, **options):
         compelling = {
-            job: {other: files for other, files in found.items() if not all(file.is_ancient for file in files)}
+            job: {
+                other: files for other, files in found.items() if not all(file.is_ancient for file in files)
+            }
             for job, found in dag.depending.items()
         }
         # Snakemake's search for the jobs that another compels, the only one in this function.

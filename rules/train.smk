@@ -3,6 +3,7 @@
 import functools
 import re
 
+from stronglens.formats.artefact import sha256_of
 from stronglens.settings.network import HUB
 
 from stronglens.formats.member_files import MemberDescription

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -160,15 +161,32 @@ def test_every_figure_can_be_seen(report: Chrome) -> None:
         assert min(width, height) > 250, name
 
 
-@pytest.mark.parametrize("name", ["results/report/small/overview.html", "results/report/data.html"])
+@pytest.mark.parametrize("name", ["small/overview.html", "data.html", "index.html"])
 @pytest.mark.parametrize("size", [chromium.DESKTOP, chromium.PHONE])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_its_pages_are_readable(
-    browser: Chrome, run: Path, axe: str, name: str, size: tuple[int, int]
+    browser: Chrome, run: Path, axe: str, name: str, size: tuple[int, int], scheme: str
 ) -> None:
-    chromium.show(browser, run / name, size)
+    chromium.prefer(browser, scheme)
+    chromium.show(browser, run / "results" / "report" / name, size)
     assert chromium.faults(browser, axe) == []
     root = browser.find_element(By.TAG_NAME, "html")
     assert root.get_property("scrollWidth") <= size[0]
+    if size == chromium.DESKTOP:  # no table is cut off
+        for table in browser.find_elements(By.CLASS_NAME, "scroll"):
+            assert table.get_property("scrollWidth") <= table.get_property("clientWidth")
+
+
+def test_the_first_page_leads_everywhere_without_the_report(browser: Chrome, run: Path) -> None:
+    page = run / "results" / "report" / "index.html"
+    chromium.show(browser, page)
+    links = [
+        link.get_attribute("href") or "" for link in browser.find_elements(By.CSS_SELECTOR, "p a, figure a")
+    ]
+    assert len(links) >= 3 + 10
+    for address in links:
+        assert address.startswith("file:")
+        assert Path(unquote(urlsplit(address).path)).is_file(), address
 
 
 def test_the_page_of_candidates_of_the_run(browser: Chrome, run: Path, axe: str) -> None:

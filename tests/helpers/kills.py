@@ -45,6 +45,7 @@ TARGETS = {
     "plot_training": "results/report/both/training.png",
     "plot_run_times": "results/report/run_times.csv",
     "write_overview": "results/report/both/overview.html",
+    "write_index": "results/report/index.html",
 }
 """A file of each rule, in the order in which one needs another's."""
 

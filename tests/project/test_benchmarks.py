@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from packed_files import write_packed, write_splits
 
 ROOT = Path(__file__).parents[2]
 STAGES = (
-    *("packing", "tiles", "preprocessing", "training_step", "training_epoch", "inference"),
+    *("packing", "archives", "tiles", "preprocessing", "training_step", "training_epoch", "inference"),
     *("dry_run", "ensembling", "start_up", "shared_device"),
 )
 
@@ -73,9 +72,10 @@ def test_the_check_of_a_gpu_runs_on_a_cpu_without_snakemake(
         assert not [one["name"] for one in worked_out if one["value"] == "not measured"]
 
 
-def test_every_section_of_the_check_of_a_gpu_is_tried() -> None:
-    tried = ",".join(GPU_SECTIONS).split(",")
-    assert sorted(tried) == sorted(runpy.run_path(str(ROOT / "benchmarks/gpu.py"))["SECTIONS"])
+def test_every_section_of_the_check_of_a_gpu_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    sections = importlib.import_module("gpu").SECTIONS
+    assert sorted(",".join(GPU_SECTIONS).split(",")) == sorted(sections)
 
 
 def _way(kind: str, way: str, setup_s: float, step_s: float, *, agrees: bool = True) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_auc_of_a_batch_holds_only_where_its_interval_says_so(monkeypatch: pytes
     module = importlib.import_module("batch_growth")
     of_batch = {
         128: [0.950, 0.952, 0.951],
-        256: [0.951, 0.951, 0.952],  # +0.0003 +- 0.0038
+        256: [0.951, 0.951, 0.952],  # +0.0003 +- 0.0029
         512: [0.900, 0.990, 0.960],  # -0.001 +- 0.11
         1024: [0.900, 0.904, 0.903],  # -0.0487 +- 0.0029
     }
@@ -178,7 +178,7 @@ def test_auc_of_a_batch_holds_only_where_its_interval_says_so(monkeypatch: pytes
     header, found = module.table(pd.DataFrame(rows))
     verdicts = [row[header.index("against 128, 95 % interval")] for row in found]
     assert verdicts[0] == ""
-    assert verdicts[1] == "+0.0003 [-0.0035, +0.0041], holds"
+    assert verdicts[1] == "+0.0003 [-0.0025, +0.0032], holds"
     assert verdicts[2].endswith("not shown to hold")
     assert verdicts[3].startswith("-0.0487 [-0.0")
     assert verdicts[3].endswith(", lower")

@@ -647,6 +647,42 @@ def test_a_changed_list_of_files_is_packed_again(project):
     assert "build_test_buckets" not in found
 
 
+def test_a_set_of_tiles_is_packed_by_its_catalogue_and_settings(project):
+    """A row more packs all its parts anew, a tile more is as a file more in a folder; nothing is trained."""
+    (project / "tiles").mkdir()
+    for tile in "ab":
+        for band in "grizy":
+            (project / f"tiles/{tile}_{band}.fits").touch()
+    catalogue = project / "data/field.csv"
+    catalogue.write_text("id,ra,dec\n1,10,20\n")
+    tiles = {"images": "tiles/{tile}_{band}.fits", "id": "id", "ra": "ra", "dec": "dec"}
+
+    def with_field(**changed) -> None:
+        field = {"path": "data/field.csv", "parts": 2, "tiles": tiles | changed.pop("tiles", {})} | changed
+        write_config(project, CONFIG | {"testsets": CONFIG["testsets"] | {"field": field}})
+
+    def packed() -> list[str]:
+        found = [wildcards for rule, wildcards in jobs(project) if rule == "build_test_buckets"]
+        assert not rules(project) & {"build_buckets", "split_objects", "train", "predict_val"}
+        return sorted(found)
+
+    with_field()
+    both = packed()
+    assert len(both) == 2
+    assert all("field" in wildcards for wildcards in both)
+    make_results(project)
+    assert jobs(project) == set()
+    (project / "tiles/c_g.fits").touch()
+    assert jobs(project) == set()
+    with_field(parts=3)
+    assert len(packed()) == 3
+    with_field(hdu=1)
+    assert packed() == both
+    with_field()
+    catalogue.write_text("id,ra,dec\n1,10,20\n2,11,21\n")
+    assert packed() == both
+
+
 def refused(folder: Path, *arguments: str) -> str:
     """The last lines that a dry run and a real run say, neither of which starts a job or loses a result."""
     before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*")}

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.e2e
 RULES = (
     "train predict_val predict_test predict_heldout ensemble_val ensemble_test evaluate_val evaluate_test "
     "candidates describe_data plot_training plot_run_times write_overview "
-    "plot_data plot_evaluation plot_drift"
+    "plot_data plot_evaluation plot_drift write_index"
 )
 ONE_THREAD_EACH = [f"{rule}=1" for rule in RULES.split()]
 
@@ -173,7 +173,7 @@ def test_the_run_can_be_looked_at(project):
     times = pd.read_csv(folder / "run_times.csv")
     assert set(times["rule"]) == {
         *("build_buckets", "split_objects", "check_test_sets", "inspect_data", "train"),
-        *("predict_val", "predict_test"),
+        *("build_test_buckets", "predict_val", "predict_test", "predict_heldout", "ensemble_test_labelled"),
         *("ensemble_val", "threshold", "ensemble_test", "evaluate_val", "evaluate_test", "compare_data"),
         *("submission", "submission_of_ensemble", "candidates", "describe_data", "plot_training"),
         *("plot_data", "plot_evaluation", "plot_drift", "write_overview"),

@@ -28,19 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(options: Status) -> None:
-    import yaml  # noqa: PLC0415 - --help need not wait
-
+    # --help need not wait for pydantic and yaml.
     from stronglens.configuring.config import check_config  # noqa: PLC0415
+    from stronglens.configuring.yaml_keys import read_yaml  # noqa: PLC0415
     from stronglens.reporting.status import status_lines  # noqa: PLC0415
-    from stronglens.running.errors import InputError  # noqa: PLC0415
 
     own = Path("config/local.yaml")
     path = options.configfile or (own if own.exists() else Path("config/config.yaml"))
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: expected a config, found: {error}") from error
-    config = check_config(raw or {}, str(path))
+    config = check_config(read_yaml(path) or {}, str(path))
     sys.stdout.write(
         "\n".join(
             [f"config     {path}", *status_lines(config, options.results, options.submission, options.logs)]

@@ -184,6 +184,6 @@ def watch_list(rows: pd.DataFrame, radius_arcsec: float) -> pd.DataFrame:
         The same for all.
     """
     placed = np.isfinite(rows["ra"]) & np.isfinite(rows["dec"])
-    chosen = rows[(rows["pred"] == 1) & placed & (rows["n_cutouts"] > 0)]
+    chosen: pd.DataFrame = rows[(rows["pred"] == 1) & placed & (rows["n_cutouts"] > 0)]
     chosen = chosen.sort_values(["prob", "id"], ascending=[False, True], kind="stable")
     return chosen[["id", "ra", "dec"]].assign(radius=radius_arcsec)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from stronglens.formats.known_lenses import KNOWN_CSV, KnownCounts, write_known
 from stronglens.running.errors import InputError
 from stronglens.settings.data import located
 from stronglens.settings.known_lenses import KnownLensesSettings, KnownTableSettings
-from stronglens.sources.catalogue import column_names, numbers_in, read_catalogue
+from stronglens.sources.catalogue import columns_in, numbers_in, read_catalogue
 from stronglens.sources.columns import text_of
 
 log = logging.getLogger(__name__)
@@ -85,12 +84,7 @@ def read_lenses(table: str, settings: KnownTableSettings) -> pd.DataFrame:
         It cannot be read, lacks a column, or a place is none: not finite, or beyond a pole.
     """
     path = located(settings.path)
-    column_names(path, [settings.ra, settings.dec])
-    name = settings.name
-    if name is None:
-        with suppress(InputError):
-            column_names(path, ["name"])
-            name = "name"
+    name = settings.name or ("name" if "name" in columns_in(path) else None)
     frames = [*_frames(path, settings, name)]
     lenses = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["name", "ra", "dec"])
     numbered = pd.Series([f"{table} {row + 1}" for row in range(len(lenses))])

@@ -99,7 +99,8 @@ def _said(ensemble: EnsembleTable) -> pd.DataFrame:
     reals = dict.fromkeys(["prob", "prob_std", *sky, *estimates], REAL)
     table = ensemble.read({"object": TEXT, "path": TEXT, **reals, "n_cutouts": INTEGER, "pred": INTEGER})
     probabilities(ensemble.csv, table)
-    return table.append_column("id", row_ids(table, ensemble.level)).to_pandas()
+    frame: pd.DataFrame = table.append_column("id", row_ids(table, ensemble.level)).to_pandas()
+    return frame
 
 
 def _unreadable(part: PackedObjects, ensemble: EnsembleTable, said: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def _unreadable(part: PackedObjects, ensemble: EnsembleTable, said: pd.DataFrame
     key = KEY_COLUMN[ensemble.level]
     rejected = part.rejected()
     rows = pa.table({"object": rejected["object"], "path": rejected["path"]})
-    frame = rows.append_column("id", row_ids(rows, ensemble.level)).to_pandas()
+    frame: pd.DataFrame = rows.append_column("id", row_ids(rows, ensemble.level)).to_pandas()
     frame = frame[~frame[key].isin(said[key])].drop_duplicates(key)
     return frame.assign(pred=-1, n_cutouts=0)
 

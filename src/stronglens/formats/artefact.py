@@ -138,8 +138,10 @@ _SETTLED_NS = 2 * 10**9
 """Age at which a change of a file is taken to be seen in its times: clocks of file systems tick coarsely."""
 
 
-def known_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, of a large one from a small file beside it if it has not changed since.
+def known_sha256(path: Path, kept: Path | None = None) -> str:
+    """SHA-256 of a file's bytes, of a large one from a small file if it has not changed since.
+
+    The small file is `kept`, or lies beside it.
 
     Whether it has is seen by size, inode and both of its times: a copy, or one that was written to, is hashed
     anew. Where the small file cannot be written, each job hashes for itself.
@@ -147,7 +149,7 @@ def known_sha256(path: Path) -> str:
     before = _traits(path)
     if before["size"] < LARGE_BYTES or os.environ.get(VERIFY):
         return sha256_of(path)
-    kept = path.with_name(f".{path.name}.sha256.json")
+    kept = kept or path.with_name(f".{path.name}.sha256.json")
     try:
         found = read_json(kept)
         if found == before | {"format": 1, "sha256": found.get("sha256")} and found["sha256"]:

@@ -1,6 +1,5 @@
 """Which lenses that are known already a test set holds, and what an ensemble says of them."""
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -79,7 +78,7 @@ def read_known(csv: Path) -> tuple[pd.DataFrame, KnownLenses]:
     description = KnownLenses.read(path)
     check_stated(csv, description.sha256, path)
     texts = dict.fromkeys(("table", "name", "outcome", "id"), str)
-    empty: dict[Hashable, list[str]] = {name: [""] for name in COLUMNS[2:]}
+    empty: dict[str, list[str]] = {name: [""] for name in COLUMNS[2:]}
     table = pd.read_csv(csv, dtype=texts, keep_default_na=False, na_values=empty)
     return table.fillna({"outcome": "", "id": ""}), description
 

@@ -65,7 +65,7 @@ def with_known_start(settings: MemberSettings, seed: int) -> MemberSettings:
         return settings
     found = _find(network.weights)
     sha256 = _checked_sha256(found.weights, network.weights_sha256, "network.weights_sha256")
-    known = {
+    known: dict[str, Any] = {
         "name": network.name,
         "weights": found.reference,
         "weights_sha256": sha256,

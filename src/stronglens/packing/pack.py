@@ -23,7 +23,8 @@ from stronglens.packing.parameters import match_parameters, with_coordinates
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
 from stronglens.settings.data import PackSettings, located
-from stronglens.sources.find import Found, FoundBucket, FoundFile, bands_of, find_cutouts
+from stronglens.sources.bands_found import bands_of
+from stronglens.sources.find import Found, FoundBucket, FoundFile, find_cutouts
 from stronglens.sources.image_choice import linking_id
 from stronglens.sources.names import printable
 from stronglens.sources.protocol import Request

@@ -13,7 +13,8 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.settings.data import PackSettings
-from stronglens.sources.find import FoundFile, Leftover, bands_of
+from stronglens.sources.bands_found import bands_of
+from stronglens.sources.find import FoundFile, Leftover
 from stronglens.sources.names import NO_BAND, printable
 from stronglens.sources.rejected import kind_of
 

@@ -141,7 +141,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], texts: Sequence[
         return "long" if len(content) > LONGEST_NUMBER else ""
 
     shown_header = [(name, "text" if column in texts else "") for column, name in enumerate(header)]
-    shown = [[(_breakable(cell), kind(column, cell)) for column, cell in enumerate(row)] for row in rows]
+    shown = [
+        [(_breakable(cell, kind(column, cell)), kind(column, cell)) for column, cell in enumerate(row)]
+        for row in rows
+    ]
     return _block("table", shown_header, shown)
 
 
@@ -160,9 +163,9 @@ def _block(name: str, *values: object) -> Markup:
     return Markup(getattr(module, name)(*values))  # noqa: S704 - escaped by the macro
 
 
-def _breakable(cell: str) -> Markup:
-    """Where a cell may break: a path after a slash, a value before its range, a range nowhere."""
-    if "/" in cell:
+def _breakable(cell: str, kind: str) -> Markup:
+    """Where a cell may break: a path among texts after a slash, a value before its range, a range nowhere."""
+    if kind == "text":
         return Markup("/<wbr>").join(cell.split("/"))
     start, bracket, interval = cell.partition("[")
     return escape(start + bracket + interval.replace(" ", "\N{NO-BREAK SPACE}"))

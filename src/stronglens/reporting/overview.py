@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from markupsafe import Markup
 
 from stronglens.ensembling.scored_set import open_scored
 from stronglens.formats.artefact import check_stated, write_text
@@ -47,7 +48,7 @@ FEW_FALSE_ALARMS = {
     "purity": "purity at t*",
     "completeness_at_purity": "completeness at a purity of {purity_wanted:g}",
 }
-"""Metrics of the field, by their keys in `field_metrics.json`; the last ones are told for each prevalence."""
+"""Metrics of the field, by their keys in `field_metrics.json`; the last two are given for each prevalence."""
 
 MOST_REJECTS = 50
 MOST_KNOWN = 50
@@ -233,7 +234,7 @@ def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
         return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
 
 
-def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]:
+def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[Markup]:
     """Files that could not be read, of the labelled data ("") or of a test set."""
     if not bad:
         yield html.paragraph("None of the labelled ones.")
@@ -245,16 +246,16 @@ def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[str]
         yield html.paragraph(f"… and {len(bad) - MOST_REJECTS:,} more: rejected.csv lists all.", "note")
 
 
-def _headline(results: Results) -> Iterator[str]:
+def _headline(results: Results) -> Iterator[Markup]:
     metrics = {"validation": Metrics.read(results.validation).blocks} | {
-        name: Metrics.read(path).blocks for name, path in results.scored.items()
+        _named(name): Metrics.read(path).blocks for name, path in results.scored.items()
     }
-    first = next(iter(results.scored))
+    first = _named(next(iter(results.scored)))
     stated = metrics[first]["global"]
     t_star = metrics["validation"]["global"]
     yield html.paragraph(
-        f"Scores of the test set {first}: labelled objects that no member that was trained here has learnt "
-        "from and that t* was not chosen on. Ranges are 95 % confidence intervals.",
+        f"Scores on {first} objects: labelled, but used neither to train the members of this run nor to "
+        "choose t*. Ranges are 95 % confidence intervals.",
         "note",
     )
     imported = [
@@ -265,7 +266,7 @@ def _headline(results: Results) -> Iterator[str]:
     if imported:
         yield html.paragraph(
             f"Trained elsewhere: {', '.join(imported)}. Whether they have learnt from these objects is not "
-            "known here; if they have, the scores are too good.",
+            "known here; if they have, the scores are too high.",
             "warning",
         )
     for name, one in metrics.items():
@@ -317,9 +318,9 @@ def _headline(results: Results) -> Iterator[str]:
     )
 
 
-def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[str]:
+def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[Markup]:
     """What counts where lenses are rare."""
-    blocks = {name: FieldMetrics.read(path).of_all for name, path in field.items()}
+    blocks = {_named(name): FieldMetrics.read(path).of_all for name, path in field.items()}
     if not blocks:
         return
     rows = []
@@ -358,7 +359,7 @@ def _measured(block: Mapping[str, Any], key: str, full: str) -> str:
     return f"{_value(block.get(full))} {_range(block, full, 4)}"
 
 
-def _members(folders: Sequence[Path]) -> Iterator[str]:
+def _members(folders: Sequence[Path]) -> Iterator[Markup]:
     rows = []
     for folder in folders:
         best = MemberDescription.read(folder / MEMBER)
@@ -380,7 +381,7 @@ def _members(folders: Sequence[Path]) -> Iterator[str]:
     )
 
 
-def _blind(results: Results) -> Iterator[str]:
+def _blind(results: Results) -> Iterator[Markup]:
     if not results.blind:
         return
     rows, warnings = [], []
@@ -418,7 +419,7 @@ def _blind(results: Results) -> Iterator[str]:
     )
 
 
-def _known(files: Mapping[str, Path]) -> Iterator[str]:
+def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
     """Lenses that are known already: how many were found again, and which were not."""
     for testset, path in files.items():
         table, described = read_known(path)
@@ -444,20 +445,18 @@ def _known(files: Mapping[str, Path]) -> Iterator[str]:
                 ("known lens", "table", "object", "prob", "distance in arcsec", "outcome"),
                 [
                     (
-                        row.name,
-                        row.table,
-                        row.id,
-                        "none" if math.isnan(row.prob) else f"{row.prob:.4f} ± {row.prob_std:.4f}",
-                        f"{row.separation_arcsec:.2f}",
-                        row.outcome,
+                        *(str(row[key]) for key in ("name", "table", "id")),
+                        "none" if math.isnan(row["prob"]) else f"{row['prob']:.4f} ± {row['prob_std']:.4f}",
+                        f"{row['separation_arcsec']:.2f}",
+                        str(row["outcome"]),
                     )
-                    for row in shown.head(MOST_KNOWN).itertuples(index=False)
+                    for row in shown.head(MOST_KNOWN).to_dict("records")
                 ],
                 texts=(0, 1, 2),
             )
 
 
-def _citation(path: Path) -> Iterator[str]:
+def _citation(path: Path) -> Iterator[Markup]:
     citation = yaml.safe_load(path.read_text(encoding="utf-8"))
     yield html.heading("How to cite")
     yield html.paragraph(f"{citation['message']} {citation['title']}, version {citation['version']}.")
@@ -474,6 +473,11 @@ def _citation(path: Path) -> Iterator[str]:
 def _authors(authors: Sequence[Mapping[str, str]]) -> str:
     names = [one.get("family-names") or one["name"] for one in authors]
     return f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
+
+
+def _named(objects: str) -> str:
+    """What readers call the objects of a test set."""
+    return "held-out" if objects == "heldout" else objects
 
 
 def _total(values: Mapping[str, Any]) -> int:

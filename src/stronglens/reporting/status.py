@@ -184,9 +184,9 @@ def status_lines(
     parts = [one for member in members for one in member.predictions.values()]
     names = {"done": "n_done", "out of date": "n_old", "failed": "n_failed", "running": "n_running"}
     n_all = sum(one.n_all for one in parts)
-    states = {state: sum(getattr(one, name) for one in parts) for state, name in names.items()}
-    states["to do"] = n_all - sum(states.values())
-    text = ", ".join(f"{n} {state}" for state, n in states.items() if n)
+    n_of = {name: sum(getattr(one, key) for one in parts) for name, key in names.items()}
+    n_of["to do"] = n_all - sum(n_of.values())
+    text = ", ".join(f"{n} {name}" for name, n in n_of.items() if n)
     lines.append(f"{n_all} predictions: {text}")
     return [*lines, *_time_left(members)]
 

@@ -17,6 +17,17 @@ CONTRADICTION = "contradiction"
 
 _LONGEST_SHOWN = 60
 
+_PLAIN = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "a text",
+    "list_type": "a list",
+    "finite_number": "a finite number",
+    "none_required": "null",
+}
+"""What is expected, by pydantic's types of problems, where its own words are of programming."""
+
 
 class _Setting(NamedTuple):
     place: Place
@@ -132,6 +143,17 @@ def _message(setting: _Setting, problems: Sequence[Any]) -> str:
 def _expected(problem: Any) -> str:
     if problem["type"] in ("model_type", "dict_type"):
         return "expected a block of keys"
+    limits = problem.get("ctx", {})
+    if problem["type"] in ("too_short", "too_long"):
+        least = problem["type"] == "too_short"
+        n = limits["min_length" if least else "max_length"]
+        return f"expected {'at least' if least else 'at most'} {n} {'entry' if n == 1 else 'entries'}"
+    if problem["type"] in ("string_too_short", "string_pattern_mismatch"):
+        pattern = limits.get("pattern")
+        return f"expected a text that matches {pattern}" if pattern else "expected a text that is not empty"
+    plain = _PLAIN.get(problem["type"])
+    if plain:
+        return f"expected {plain}"
     text = str(problem["msg"]).partition(", unable to parse")[0]
     if text.startswith("Input should be "):
         return "expected " + text.removeprefix("Input should be ")

@@ -70,7 +70,7 @@ def evaluate(
     log.info("%s: %d %s at threshold %r", metrics_json, len(scored.labels), scored.unit, threshold)
     if validation_json is not None:
         log.info("validation: %s", in_words(MetricsFile.read(validation_json).of_all))
-    log.info("%s: %s", "these" if validation_json is None else "held out", in_words(stated["global"]))
+    log.info("%s: %s", "these" if validation_json is None else "held-out", in_words(stated["global"]))
     log.info("few false alarms: %s", field_in_words(of_field["global"]))
     for warning in stated["global"].get("warnings", []):
         log.warning("%s: %s", metrics_json, warning)

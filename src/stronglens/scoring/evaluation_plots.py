@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, STYLES, save_figure
@@ -178,7 +178,7 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
         capsize=2,
         label=f"found, ECE = {ece:.{_digits(scored.labels)}f}",
     )
-    axes.axvline(threshold, color=ORANGE, linestyle="--", linewidth=1, label=f"threshold {threshold:.4f}")
+    axes.axvline(threshold, color=ORANGE, linestyle="--", linewidth=1, label=f"threshold {threshold:.3g}")
     axes.set(
         ylabel="fraction of lenses",
         xlim=(-0.02, 1.02),
@@ -192,6 +192,7 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
         xlabel="mean probability of being a lens, in bins of equal width", ylabel=scored.unit, yscale="log"
     )
     below.set_ylim(0.5, max(10, 2 * bins.counts.max()))
+    _count_ticks(below)
     below.grid(alpha=0.3)
     return figure
 
@@ -221,7 +222,7 @@ def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
         axes.set_xticks([0, 1], ["non-lens", "lens"])
         axes.set_yticks([0, 1], ["non-lens", "lens"], rotation=90, va="center")
         axes.set(xlabel="called", ylabel="true", title=f"{name}, {np.count_nonzero(inside):,} {scored.unit}")
-    figure.suptitle(f"Confusion matrix at threshold {threshold:.4f}")
+    figure.suptitle(f"Confusion matrix at threshold {threshold:.3g}")
     figure.colorbar(image, ax=panels[-1], label="share of the true class", format=PercentFormatter(1))
     return figure
 
@@ -237,7 +238,7 @@ def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
         axes.stairs(
             counts, edges, color=colour, linestyle=dashes, linewidth=1.4, label=f"{name} ({len(probs):,})"
         )
-    axes.axvline(threshold, color="black", linewidth=1.2, label=f"threshold {threshold:.4f}")
+    axes.axvline(threshold, color="black", linewidth=1.2, label=f"threshold {threshold:.3g}")
     axes.set(
         xlabel="probability of being a lens",
         ylabel=f"{scored.unit} per bin of {1 / N_HISTOGRAM_BINS:g}",
@@ -246,6 +247,7 @@ def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
     )
     figure.suptitle(f"Probabilities by true class, {_size(scored)}")
     axes.set_ylim(0.7, None)
+    _count_ticks(axes)
     axes.grid(alpha=0.3)
     _legend_below(axes)
     return figure
@@ -276,7 +278,7 @@ def _one_panel(width: float = 5.6, height: float = 4.8) -> tuple[Figure, Axes]:
 
 
 def _mark(axes: Axes, x: float, y: float, threshold: float) -> None:
-    axes.plot(x, y, "o", color="black", markersize=6, label=f"threshold {threshold:.4f}", zorder=5)
+    axes.plot(x, y, "o", color="black", markersize=6, label=f"threshold {threshold:.3g}", zorder=5)
 
 
 def _say_if_undefined(scored: Scored, axes: Axes) -> None:
@@ -289,6 +291,14 @@ def _say_if_undefined(scored: Scored, axes: Axes) -> None:
 def _legend_below(axes: Axes, title: str | None = None) -> None:
     """A legend under the axis, where it covers nothing."""
     axes.legend(title=title, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize="small")
+
+
+def _count_ticks(axes: Axes) -> None:
+    """Plain numbers on a logarithmic axis of counts, which few objects do not fill over a decade."""
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
+    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _digits(labels: npt.NDArray[np.int64]) -> int:

@@ -68,7 +68,8 @@ class BucketSettings(ReadSettings):
     label: Label | None = Field(None, examples=["lens"])
     """What its objects are: `lens` or `nonlens`."""
     domain: Domain | None = Field(None, examples=["hsc"])
-    """Where its objects come from: a name of your choice, by which scores are told and members restricted."""
+    """Where its objects come from: a name of your choice. Scores are given by domain, and members can be
+    restricted to some."""
 
     _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
@@ -286,7 +287,7 @@ class SplitSettings(Settings):
     val: float = Field(0.15, gt=0, lt=1, examples=[0.15])
     """Share for validation: early stopping and the threshold t*."""
     test: float = Field(0.15, gt=0, lt=1, examples=[0.15])
-    """Share held out: an honest score before submitting."""
+    """Share of held-out objects: an honest score before submitting."""
     seed: int = Field(42, ge=0, le=2**32 - 1, examples=[42])
     """Seed of the split, the same for all members."""
 

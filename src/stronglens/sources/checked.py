@@ -46,7 +46,7 @@ def checked(
     Parameters
     ----------
     reading : Reading
-        Its pixels are changed.
+        Its pixels stay as they are.
     size_px : int
         Side of every cutout in pixels.
     non_finite : "reject" or "fill"
@@ -64,7 +64,7 @@ def checked(
         filled) or beyond `LARGEST_VALUE`, or the same value everywhere: such an image holds no light, and its
         object is better judged without it.
     """
-    image = reading.pixels
+    image = np.array(reading.pixels, dtype=np.float64)
     height, width = image.shape
     if not can_fit(height, width, size_px, fit):
         raise wrong_shape(image.shape, size_px, fit)

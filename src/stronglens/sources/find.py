@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS, BucketSettings, PackSettings, located
@@ -199,6 +199,9 @@ class _Chosen:
         self._keys: dict[str, str] = {}  # one text an object, not one a file
         self._links = LinkFollower()
         self._bucket_of: dict[int, int] = {}
+        self._stated: tuple[Any, ...] = ()
+        self._bucket, self._key, self._is_of_part = 0, "", False
+        self._sky = NOWHERE
         self.sources: list[Source] = []
         self.folders: list[set[str]] = []
         self.files: list[FoundFile] = []
@@ -209,39 +212,61 @@ class _Chosen:
         self.folders.append(set())
         self._links = LinkFollower()
         self._bucket_of = {}
+        self._stated = ()
 
     def take(self, entry: Entry, name: CutoutName, lines: "_WrongLines") -> None:
         """Take a cutout if it is of the part; a wrong line is left to `lines`."""
-        number = len(self.sources) - 1
-        bucket = self._buckets.of(number, entry)
-        if entry.label >= 0 or entry.domain:
-            other = self._bucket_of.setdefault(hash((name.object, name.survey)), bucket)
-            if other != bucket:
-                both = [
-                    f"label {one.label} in domain {one.domain}"
-                    for one in map(self._buckets.found.__getitem__, (other, bucket))
-                ]
-                raise InputError(
-                    f"{entry.path}: expected one label and domain in all rows of an object, found "
-                    f"{' and '.join(both)} for {name.object!r}; correct the rows, or give "
-                    "the objects different ids"
-                )
-        key = self._buckets.key(bucket, name)
-        if self._n_parts > 1 and part_of(entry.part_key or key, self._n_parts) != self._part:
-            return
-        if entry.line and lines.is_wrong(entry):
+        stated = name.object, name.survey, entry.label, entry.domain, entry.part_key
+        if stated != self._stated:  # most are of the object of the one before
+            self._begin_object(entry, name)
+            self._stated = stated
+        if not self._is_of_part or (entry.line and lines.is_wrong(entry)):
             return
         path = real_path = entry.path
         if entry.is_link:
             path, real_path = self._links.follow(path)
         self.folders[-1].add(path.rpartition("/")[0])
-        key = self._keys.setdefault(key, key)
-        sky = NOWHERE if math.isnan(entry.ra) else (entry.ra, entry.dec)
+        if (entry.ra, entry.dec) != self._sky:  # one pair an object, not one a file
+            self._sky = NOWHERE if math.isnan(entry.ra) else (entry.ra, entry.dec)
         same = name.object if name.survey else ""
-        band = self._rank[name.band]
+        band, number = self._rank[name.band], len(self.sources) - 1
         self.files.append(
-            FoundFile(bucket, entry.order, key, band, path, real_path, entry.place, number, sky, same)
+            FoundFile(
+                self._bucket,
+                entry.order,
+                self._key,
+                band,
+                path,
+                real_path,
+                entry.place,
+                number,
+                self._sky,
+                same,
+            )
         )
+
+    def _begin_object(self, entry: Entry, name: CutoutName) -> None:
+        """What follows is of this object."""
+        self._bucket = self._buckets.of(len(self.sources) - 1, entry)
+        if entry.label >= 0 or entry.domain:
+            self._refuse_another_bucket(entry, name)
+        key = self._buckets.key(self._bucket, name)
+        self._is_of_part = self._n_parts == 1 or part_of(entry.part_key or key, self._n_parts) == self._part
+        if self._is_of_part:
+            self._key = self._keys.setdefault(key, key)
+
+    def _refuse_another_bucket(self, entry: Entry, name: CutoutName) -> None:
+        other = self._bucket_of.setdefault(hash((name.object, name.survey)), self._bucket)
+        if other != self._bucket:
+            both = [
+                f"label {one.label} in domain {one.domain}"
+                for one in (self._buckets.found[number] for number in (other, self._bucket))
+            ]
+            raise InputError(
+                f"{entry.path}: expected one label and domain in all rows of an object, found "
+                f"{' and '.join(both)} for {name.object!r}; correct the rows, or give "
+                "the objects different ids"
+            )
 
 
 def _names_of(entry: Entry, parser: NameParser, reading: "_HeaderBands") -> list[CutoutName]:

@@ -96,7 +96,7 @@ class FitsReader:
         shape = self._size_px, self._size_px
         raw = np.frombuffer(content, layout.dtype, math.prod(shape), layout.pixels_at)
         header_id = clean_id(content[layout.id_at : layout.id_end]) or layout.header_id
-        return Reading(raw.astype(np.float64).reshape(shape), header_id, *said)
+        return Reading(raw.reshape(shape), header_id, *said)
 
     def _read_unusual(self, content: bytes, band: str) -> Reading:
         settings = self._settings

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -136,6 +137,7 @@ def is_given(text: str) -> bool:
     return text.strip(_AROUND).lower() not in _NOT_GIVEN
 
 
+@lru_cache(1024)  # the bands of an object have one id
 def linking_id(text: str) -> str:
     """An id that links cutouts: "" for what surveys write where there is none, such as `N/A`, 0, -1 and -999.
 

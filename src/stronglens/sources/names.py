@@ -186,4 +186,4 @@ def _match(pattern: re.Pattern[str], path: str, n_ending: int) -> re.Match[str] 
 
 def printable(name: str) -> str:
     """A name as text that can be written: bytes that are no UTF-8 are written as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -79,9 +79,9 @@ class Reading(NamedTuple):
 
     Attributes
     ----------
-    pixels : ndarray of float64, shape (height, width)
-        Axes (y, x), of any size; NaN where the source says that a pixel has no value (mask, edge, gap). The
-        caller may change it.
+    pixels : ndarray of float64 or float32, shape (height, width)
+        Axes (y, x), of any size and in any byte order; NaN where the source says that a pixel has no value
+        (mask, edge, gap). The caller leaves it as it is: it may be part of a file.
     header_id : str
         The object's id, or "".
     ra, dec : float
@@ -92,7 +92,7 @@ class Reading(NamedTuple):
         AB magnitude of one unit; NaN where unknown.
     """
 
-    pixels: npt.NDArray[np.float64]
+    pixels: npt.NDArray[np.floating]
     header_id: str = ""
     ra: float = math.nan
     dec: float = math.nan

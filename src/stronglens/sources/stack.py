@@ -62,7 +62,11 @@ class StackSource:
             for row in range(self._n_rows(stack)):
                 where = f"{self.path}: row {row}"
                 name = f"{self.path.stem}_{row:0{n_digits}d}" if ids is None else text_of(ids[row])
-                for key, found in (("id", name), ("band", "-" if bands is None else text_of(bands[row]))):
+                needed: list[tuple[Column, str]] = [
+                    ("id", name),
+                    ("band", "-" if bands is None else text_of(bands[row])),
+                ]
+                for key, found in needed:
                     if not found:
                         raise InputError(
                             f"{where}: expected a value in {self.settings.column(key)}, found none"

@@ -72,15 +72,15 @@ class TableSource:
         """
         found, asked = columns_in(self.path), self.settings.columns or {}
         keys = [key for key in get_args(Column) if key in asked or self.settings.column(key) in found]
-        known_columns(
-            found, self.path, [self.settings.column(key) for key in {"path": 0} | dict.fromkeys(keys)]
-        )
+        needed: list[Column] = ["path", *keys]
+        known_columns(found, self.path, list(dict.fromkeys(self.settings.column(key) for key in needed)))
         return keys
 
     def _entry(self, cells: Mapping[str, Any], row: int, base: Path) -> Entry:
         where = f"{self.path}: row {row}"
         path, name, band, domain = (text_of(cells.get(key)) for key in ("path", "id", "band", "domain"))
-        for key, text in (("path", path), ("id", name), ("band", band), ("domain", domain)):
+        needed: list[tuple[Column, str]] = [("path", path), ("id", name), ("band", band), ("domain", domain)]
+        for key, text in needed:
             if key in cells and not text:
                 raise InputError(
                     f"{where}: expected a value in column {self.settings.column(key)}, found none"

@@ -96,7 +96,8 @@ def members_of(tar: _Bytes) -> Iterator[Member]:
     ValueError
         It is no tar file, or is truncated, or broken, or goes on after its end.
     """
-    place, long_name, about_all = 0, b"", {}
+    place, long_name = 0, b""
+    about_all: dict[bytes, bytes] = {}
     about: dict[bytes, bytes] = {}
     while True:
         header = tar.at(place, HEADER)

@@ -35,13 +35,14 @@ class Box(NamedTuple):
 
     Attributes
     ----------
-    pixels : ndarray of float64, shape (size_px, size_px)
-        Axes (y, x), scaled as the header says; NaN beyond the edge, where undefined, and where masked.
+    pixels : ndarray of floats, shape (size_px, size_px)
+        Axes (y, x); may be part of the file. Scaled as the header says; NaN beyond the edge, where undefined,
+        and where masked.
     n_outside : int
         Pixels beyond the edge of the image.
     """
 
-    pixels: npt.NDArray[np.float64]
+    pixels: npt.NDArray[np.floating]
     n_outside: int
 
 
@@ -134,7 +135,7 @@ class TileImage:
         """
         height, width = self.shape
         if self._plain is not None and 0 <= y0 <= height - size_px and 0 <= x0 <= width - size_px:
-            return Box(self._plain[y0 : y0 + size_px, x0 : x0 + size_px].astype(np.float64), 0)
+            return Box(self._plain[y0 : y0 + size_px, x0 : x0 + size_px], 0)
         top, bottom = max(y0, 0), min(y0 + size_px, height)
         left, right = max(x0, 0), min(x0 + size_px, width)
         if (bottom - top, right - left) == (size_px, size_px):

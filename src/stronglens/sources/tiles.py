@@ -37,6 +37,7 @@ is CFITSIO's name for these pixels, counted from 1; it tells apart objects of on
 log = logging.getLogger(__name__)
 
 _MOST_OPEN = 64
+_ROWS_LISTED = 4096
 _MOST_UNEVEN = 1.01  # the scale of a projection differs by less from tile to tile
 _MOST_EXAMPLES = 10
 _SPAN = 2**24  # of pixels along an axis, of which the first quarter is negative
@@ -371,13 +372,19 @@ class TilesSource:
         return np.sort(best_first[_repeats(first[best_first], second[best_first])])
 
     def _entries_of(self, batch: "_Batch", keep: npt.NDArray[np.bool_], tiles: "_Tiles") -> Iterator[Entry]:
-        cuts, size_px = batch.cuts, self._size_px
+        cuts = batch.cuts
         first_band = np.argmax(cuts.has_band, axis=1)
         stripe = cuts.corner[np.arange(len(first_band)), first_band, 0] // STRIPE_PX
         order = np.where(cuts.tile >= 0, cuts.tile * _SPAN + stripe + _NEGATIVE, -1)
         columns = (cuts.tile, order, cuts.corner, cuts.has_band, batch.ra, batch.dec)
-        lists = [column[keep].tolist() for column in columns]
-        names = [name for name, kept in zip(batch.names, keep.tolist(), strict=True) if kept]
+        kept = np.flatnonzero(keep)
+        for first in range(0, len(kept), _ROWS_LISTED):
+            rows = kept[first : first + _ROWS_LISTED]
+            names = [batch.names[row] for row in rows.tolist()]
+            yield from self._entries_from(names, [column[rows].tolist() for column in columns], tiles)
+
+    def _entries_from(self, names: list[str], lists: list[list[Any]], tiles: "_Tiles") -> Iterator[Entry]:
+        size_px = self._size_px
         for name, tile, sorted_by, corners, has_band, ra, dec in zip(names, *lists, strict=True):
             if tile < 0:
                 path = f"{self._catalogue}{SEPARATOR}{name}"
@@ -567,6 +574,7 @@ class TilesReader:
         self._size_px = size_px
         self._non_finite = non_finite
         self._images: dict[tuple[str, str], TileImage | Rejected] = {}
+        self._last: dict[str, tuple[str, TileImage | Rejected]] = {}
 
     def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
         """Cut out objects, in the order in which they are asked for."""
@@ -575,10 +583,9 @@ class TilesReader:
             if place < 0:
                 yield _NOWHERE[place]
                 continue
-            where, _, name = address.partition(SEPARATOR)
-            y, x = divmod(place, _SPAN)
             try:
-                image = self._image(where[: where.rindex("[")], band)
+                image, name_at = self._image(address, band)
+                y, x = divmod(place, _SPAN)
                 pixels, n_outside = image.cut(y - _NEGATIVE, x - _NEGATIVE, size_px)
             except Rejected as why:
                 yield why
@@ -586,18 +593,25 @@ class TilesReader:
             if n_outside and refuses_edges:
                 yield Rejected("beyond the edge of its tile", f"{n_outside} of {size_px**2} pixels")
             else:
-                yield Reading(pixels, name, math.nan, math.nan, image.unit, image.zero_point)
+                yield Reading(pixels, address[name_at:], math.nan, math.nan, image.unit, image.zero_point)
 
-    def _image(self, path: str, band: str) -> TileImage:
-        image = self._images.get((path, band))
-        if image is None:
-            image = self._images[path, band] = self._opened(path, band)
-        if isinstance(image, Rejected):
-            raise image
-        return image
+    def _image(self, address: str, band: str) -> tuple[TileImage, int]:
+        """The image of a cutout, and where the name of the object begins in its address."""
+        name_at = address.index(SEPARATOR) + len(SEPARATOR)
+        last = self._last.get(band)
+        if last is None or not address.startswith(last[0]):  # most are on the tile of the one before
+            path = address[: address.rindex("[", 0, name_at)]
+            image = self._images.get((path, band))
+            if image is None:
+                image = self._images[path, band] = self._opened(path, band)
+            last = self._last[band] = f"{path}[", image
+        if isinstance(last[1], Rejected):
+            raise last[1]
+        return last[1], name_at
 
     def _opened(self, path: str, band: str) -> TileImage | Rejected:
         while len(self._images) >= _MOST_OPEN:
+            self._last.clear()
             oldest = self._images.pop(next(iter(self._images)))
             if isinstance(oldest, TileImage):
                 oldest.close()

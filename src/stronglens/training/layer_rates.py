@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from timm.optim import param_groups_layer_decay
+from timm.optim._param_groups import param_groups_layer_decay
 from torch import nn
 
 from stronglens.running.errors import InputError

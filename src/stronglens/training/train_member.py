@@ -97,12 +97,12 @@ def train_member(
         torch.set_num_threads(n_threads)
     settings = with_known_start(settings, seed)
     data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
-    # Not before the data are known to be right: a step that refuses them leaves nothing behind.
+    settings = data.settings
+    network = make_network(data, settings, seed)
+    # Not before data and weights are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
     progress_file.begin()
-    settings = data.settings
     resume_folder = out_dir / RESUME
-    network = make_network(data, settings, seed)
     result = fit_network(
         network,
         data,

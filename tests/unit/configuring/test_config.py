@@ -14,7 +14,7 @@ from small_configs import SMALL, only_problem, problems, small
 from stronglens.configuring.config import Config, check_config, check_sources
 from stronglens.configuring.config_page import config_page, config_schema
 from stronglens.configuring.timm_names import timm_names
-from stronglens.configuring.yaml_keys import misread
+from stronglens.configuring.yaml_keys import misread, read_yaml
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.settings.domains import TransferSettings
@@ -198,7 +198,7 @@ def test_the_raw_config_is_left_alone() -> None:
         (
             "models.nano.train.lr",
             "fast",
-            'models.nano.train.lr: found "fast", expected a valid number; for example lr: 0.00035',
+            'models.nano.train.lr: found "fast", expected a number; for example lr: 0.00035',
         ),
         (
             "models.nano.train.batch_size",
@@ -215,8 +215,7 @@ def test_the_raw_config_is_left_alone() -> None:
         (
             "models.nano.bands",
             "all",
-            "models.nano.bands: found \"all\", expected 'each' or a valid list; "
-            "for example bands: [g, r, i, z, y]",
+            "models.nano.bands: found \"all\", expected 'each' or a list; for example bands: [g, r, i, z, y]",
         ),
         (
             "models.nano.train.lr",
@@ -699,3 +698,32 @@ def test_pixels_have_a_unit() -> None:
     rows = [line for line in config_page().splitlines() if "_px` |" in line]
     assert len(rows) >= 6
     assert all(row.split("|")[3].strip() == "pixels" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:\n\tb: 1\n", "config.yaml, line 2, column 1: a tab; indent with spaces\n   b: 1\n  ^"),
+        ("a:\n    b: 1\n   c: 2\n", "config.yaml, line 3, column 4: "),
+        ("a: b: c\n", "config.yaml, line 1, column 5: a colon where no key can be"),
+        ("a: [1, 2\nb: 3\n", "config.yaml, line 1, column 4: [ is never closed\n  a: [1, 2\n     ^"),
+        ("a: 'b\nc: 1\n", "config.yaml, line 1, column 4: a quotation mark is never closed\n  a: 'b"),
+        ("a: b\n\tc\n:", "config.yaml, line "),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_shown_at_the_line_that_is_wrong(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as found:
+        read_yaml(path)
+    assert str(found.value).startswith(f"{tmp_path}/{expected}")
+
+
+def test_yaml_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("a: [1, 2]\n")
+    assert read_yaml(path) == {"a": [1, 2]}
+    with pytest.raises(InputError, match=r"other\.yaml: expected a text file"):
+        read_yaml(tmp_path / "other.yaml")

@@ -14,7 +14,7 @@ from fits_files import BANDS, hdus_bytes, primary_bytes, table_bytes, write_labe
 from lens_files import write_parameters
 from stronglens.formats.packed import read_lens_values
 from stronglens.packing.pack import build_buckets
-from stronglens.packing.parameters import match_parameters
+from stronglens.packing.parameters import match_parameters, with_coordinates
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.sources.image_choice import id_text, linking_id
@@ -398,3 +398,23 @@ def test_cutouts_without_an_id_are_no_group(tmp_path: Path, keyword: str) -> Non
     assert index.loc[index["header_id"] != "", ["object", "header_id"]].to_numpy().tolist() == [
         ["object_7", "id 7"]
     ]
+
+
+def test_coordinates_of_parameters_fill_those_that_are_unknown() -> None:
+    """An object's own coordinates stay; of a table without both columns of numbers nothing is taken."""
+    nan = float("nan")
+    index = pa.table(
+        {
+            "object": ["a", "a", "b", "c", "d"],
+            "ra": [1.0, nan, nan, nan, 4.0],
+            "dec": [2.0, nan, nan, 5.0, nan],
+        }
+    )
+    parameters = pa.table({"object": ["d", "b", "a"], "RA": [40.0, 20.0, 10.0], "dec": [-40.0, nan, -10.0]})
+    filled = with_coordinates(index, parameters)
+    assert filled.schema == index.schema
+    np.testing.assert_array_equal(filled["ra"].to_numpy(), [1, 10, 20, nan, 40])
+    np.testing.assert_array_equal(filled["dec"].to_numpy(), [2, -10, nan, nan, -40])
+    texts = parameters.set_column(1, "RA", pa.array(["1h", "2h", "3h"]))
+    for other in (parameters.drop_columns("RA"), texts):
+        assert with_coordinates(index, other) is index

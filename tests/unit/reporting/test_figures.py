@@ -1,12 +1,15 @@
 """Figures: titles that name what was scored, legends that cover nothing, as many digits as are known."""
 
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import write_index
 from stronglens.comparing.drift_plots import MOST_DETAILS, draw_drift
 from stronglens.formats.drift_files import Compared
 from stronglens.reporting import html
@@ -149,3 +152,20 @@ def test_headers_of_tables_are_aligned_with_their_columns() -> None:
     assert ["text" in header for header in headers] == [True, False, True]
     assert ["text" in cell for cell in cells] == [True, False, True] * 2
     assert "long" in cells[4] and "long" not in cells[1]
+
+
+def test_the_first_page_refers_to_everything_by_relative_paths(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    out = results / "report/index.html"
+    options = [
+        *(f"--overviews=nano={results}/report/nano/overview.html", f"--data={results}/report/data.html"),
+        *(f"--candidates={results}/candidates/index.html", f"--out={out}"),
+        f"--figures={json.dumps({'Held-out <b>': [f'{results}/evaluation/nano/heldout/roc.png']})}",
+    ]
+    assert write_index.main(options) == 0
+    found = re.findall(r'(?:href|src)="([^"]*)"', out.read_text())
+    assert {*found} == {
+        *("data:,", "../candidates/index.html", "nano/overview.html", "data.html"),
+        "../evaluation/nano/heldout/roc.png",
+    }
+    assert "Held-out &lt;b&gt;" in out.read_text() and "ROC curve" in out.read_text()

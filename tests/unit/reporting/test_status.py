@@ -171,7 +171,7 @@ def test_the_command_line_takes_the_config_of_the_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert show_status.main([]) == 1
-    assert "config/config.yaml: expected a config" in capsys.readouterr().err
+    assert "config/config.yaml: expected a text file" in capsys.readouterr().err
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_text(yaml.safe_dump(CONFIG))
     assert show_status.main([]) == 0

@@ -116,7 +116,7 @@ def test_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         (["--out-dir", "o", "--sed", "3"], "command line: unrecognized arguments: --sed 3; --help lists"),
         (["--out-dir", "o", "--see", "3"], "command line: unrecognized arguments: --see 3; --help lists"),
         (["--out-dir", "o", "stray"], "command line: unrecognized arguments: stray; --help lists"),
-        (["--out-dir", "o", "--seed", "x"], 'command line: --seed: found "x", expected a valid integer'),
+        (["--out-dir", "o", "--seed", "x"], 'command line: --seed: found "x", expected a whole number'),
         (
             ["--out-dir", "o", "--settings.train.batch-size", "0"],
             'command line: --settings.train.batch-size: found "0", expected greater than or equal to 1; '

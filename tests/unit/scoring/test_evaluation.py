@@ -107,7 +107,7 @@ def test_the_score_of_validation_stands_beside(tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().err
     assert "validation: AUC 0.9877, accuracy 0.9000, recall 0.8000, specificity undefined" in said
     auc = metrics_at(draw().labels, draw().probs, 0.5)["roc_auc"]
-    assert f"held out: AUC {auc:.4f} [0." in said
+    assert f"held-out: AUC {auc:.4f} [0." in said
 
 
 def test_npy_by_hand(tmp_path: Path) -> None:

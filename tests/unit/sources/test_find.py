@@ -11,7 +11,8 @@ import pytest
 
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
-from stronglens.sources.find import bands_of, find_cutouts, part_of
+from stronglens.sources.bands_found import bands_of
+from stronglens.sources.find import find_cutouts, part_of
 
 BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 NAMES = [f"object_{number:05d}_{band}.fits" for number in range(12) for band in "grizy"]

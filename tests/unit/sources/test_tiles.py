@@ -125,11 +125,13 @@ def test_cutouts_are_those_of_cutout2d_to_the_pixel_on_the_tile_farthest_from_th
     source = source_of(settings_of(tmp_path), size_px=size_px, non_finite="fill")
     entries = in_order(list(source.entries()))
     sky = {row["id"]: SkyCoord(row["ra"], row["dec"], unit="deg") for row in objects}
+    # Read once, which takes longer than to ask for a place.
+    systems = [(tile, WCS(header)) for (tile, _), (_, header) in tiles.items()]
     n_partial = n_on_several = 0
     for entry, reading in zip(entries, read(source, entries), strict=True):
         edges = {}
-        for (tile, _), (_, header) in tiles.items():
-            x, y = (float(one) for one in WCS(header).world_to_pixel(sky[entry.object]))
+        for tile, system in systems:
+            x, y = (float(one) for one in system.world_to_pixel(sky[entry.object]))
             edges[tile] = min(x + 0.5, SHAPE[1] - 0.5 - x, y + 0.5, SHAPE[0] - 0.5 - y)
         if max(edges.values()) < 0:
             assert isinstance(reading, Rejected)
