@@ -287,6 +287,7 @@ def test_lenses_are_compared_with_what_is_known_of_them(
     options = [f"--csv={ensemble_csv}", f"--packed={run}/labelled", f"--threshold-file={tmp_path}/t.txt"]
     assert evaluate_lens_parameters.main([*options, f"--out-dir={tmp_path}/out"]) == 0
     found = json.loads((tmp_path / "out/lens_parameters.json").read_text())
+    assert found.pop("format") == 1
     assert {name: block["Rein"]["n"] for name, block in found.items()} == {
         "global": 11,
         "domain::hsc": 6,
