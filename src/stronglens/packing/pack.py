@@ -97,9 +97,9 @@ def build_buckets(
             index, rejected, filled, n_fitted = _pack_files(found, settings, aside, n_processes)
             _refuse_many(rejected, len(found.files), settings, n_parts)
     objects = object_bands(found.files, rejected, settings)
-    folders, leftovers = found.folders, found.leftovers
+    folders, leftovers, buckets = found.folders, found.leftovers, found.buckets
     del found  # its files take 0.2 GB a million, which are not needed any more
-    parameters, parameter_counts = match_parameters(settings, folders, index)
+    parameters, parameter_counts = match_parameters(settings, folders, buckets, index)
     index = with_coordinates(index, parameters)
     with write_aside(out_dir / INDEX) as aside:
         parquet.write_table(index, aside)

@@ -16,7 +16,7 @@ from pyarrow import compute
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
 from stronglens.settings.lens_parameters import LENS_PARAMETERS
-from stronglens.sources.find import places_of
+from stronglens.sources.find import FoundBucket, places_of
 from stronglens.sources.image_choice import clean_id, id_text, is_given, is_id_column
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,10 @@ _NAME = re.compile(r"0\d+|\d{16,}", re.ASCII)
 
 
 def match_parameters(
-    settings: PackSettings, folders: Sequence[Sequence[str]], index: pa.Table
+    settings: PackSettings,
+    folders: Sequence[Sequence[str]],
+    buckets: Sequence[FoundBucket],
+    index: pa.Table,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Find the parameters of packed objects.
 
@@ -44,6 +47,8 @@ def match_parameters(
     folders : sequence of sequences of str
         For each of its places, the folders that hold cutouts. `parameters.fits` is looked for in the source,
         in these folders, and then in the folders above them.
+    buckets : sequence of FoundBucket
+        All that the index has. One of the config is several where rows say what objects are.
     index : Table
         A row per cutout, with object, bucket and header_id.
 
@@ -74,7 +79,11 @@ def match_parameters(
             if path is None:
                 continue
             ids, columns = _read(path)
-            of_bucket = index.filter(compute.equal(index["bucket"], bucket))
+            names = pa.array([one.name for one in buckets if one.configured == bucket], _TEXT)
+            of_bucket = index.filter(compute.is_in(index["bucket"], names))
+            bucket_of = dict(
+                zip(of_bucket["object"].to_pylist(), of_bucket["bucket"].to_pylist(), strict=True)
+            )
             for name, column in columns.items():
                 if not pa.types.is_null(column.type):
                     _refuse_other_kind(name, path, column, *first.setdefault(name, (path, column)))
@@ -84,7 +93,7 @@ def match_parameters(
                 pa.table(
                     {
                         "object": pa.array(list(matched), _TEXT),
-                        "bucket": pa.array([bucket] * len(matched), _TEXT),
+                        "bucket": pa.array([bucket_of[name] for name in matched], _TEXT),
                         **{name: column.take(rows) for name, column in columns.items()},
                     }
                 )

@@ -75,11 +75,15 @@ class FoundFile(NamedTuple):
 
 
 class FoundBucket(NamedTuple):
-    """A bucket, and what its objects are: label 1 lens, 0 none, -1 unknown."""
+    """A bucket, and what its objects are: label 1 lens, 0 none, -1 unknown.
+
+    `configured` is its name in the config; several come from one there, where rows say what objects are.
+    """
 
     name: str
     label: int
     domain: str
+    configured: str
 
 
 class Leftover(NamedTuple):
@@ -337,7 +341,8 @@ class _Buckets:
             key = (place, -label, domain)
         if key not in self._numbers:
             self._numbers[key] = len(self.found)
-            self.found.append(FoundBucket(self._name(*key), -key[1] if self._labelled else -1, key[2]))
+            label = -key[1] if self._labelled else -1
+            self.found.append(FoundBucket(self._name(*key), label, key[2], self._places[place][0]))
         return self._numbers[key]
 
     def key(self, number: int, name: CutoutName) -> str:

@@ -17,6 +17,7 @@ from stronglens.packing.pack import build_buckets
 from stronglens.packing.parameters import match_parameters, with_coordinates
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
+from stronglens.sources.find import FoundBucket
 from stronglens.sources.image_choice import id_text, linking_id
 
 IDS = ["L1", "L2", "L3", "L4"]
@@ -49,8 +50,9 @@ class Release:
             }
         )
         places = {bucket: str(self.folder / bucket) for bucket in BUCKETS}
+        buckets = [FoundBucket(bucket, 1, "", bucket) for bucket in BUCKETS]
         table, counts = match_parameters(
-            PackSettings.model_validate({"labelled": places}), [[] for _ in BUCKETS], index
+            PackSettings.model_validate({"labelled": places}), [[] for _ in BUCKETS], buckets, index
         )
         return table.to_pandas(), counts
 
@@ -62,6 +64,24 @@ def release(tmp_path: Path) -> Release:
 
 def ids(values: list[Any] = IDS, form: str = "8A", **others: Any) -> fits.Column:
     return fits.Column("Lens ID", form, array=np.array(values), **others)
+
+
+def test_objects_whose_rows_say_what_they_are_find_their_parameters(tmp_path: Path) -> None:
+    """Two buckets then come from one of the config, and each object goes by that which it is in."""
+    kind = fits.BinTableHDU.from_columns([ids(), fits.Column("Rein", "D", array=[1.0, 2.0, 3.0, 4.0])])
+    (tmp_path / "parameters.fits").write_bytes(hdus_bytes(fits.PrimaryHDU(), kind))
+    (tmp_path / "table.csv").touch()
+    settings = PackSettings.model_validate({"labelled": {"mine": {"path": str(tmp_path / "table.csv")}}})
+    buckets = [
+        FoundBucket(f"mine_des_{kind}", label, "des", "mine")
+        for kind, label in (("lenses", 1), ("nonlenses", 0))
+    ]
+    names = ["mine_des_lenses", "mine_des_lenses", "mine_des_nonlenses", "mine_des_nonlenses"]
+    objects = [f"{bucket}/{number}" for number, bucket in enumerate(names)]
+    index = pa.table({"object": objects, "bucket": names, "header_id": IDS})
+    table, counts = match_parameters(settings, [[]], buckets, index)
+    assert table.to_pydict() == {"object": objects, "bucket": names, "Rein": [1.0, 2.0, 3.0, 4.0]}
+    assert counts["mine"]["n_matched"] == counts["mine"]["n_objects"] == 4
 
 
 # Values
