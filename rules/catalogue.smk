@@ -4,7 +4,7 @@ results/catalogue/ENSEMBLE/TESTSET/catalogue.fits`."""
 CATALOGUE = "results/catalogue/{ensemble}/{testset}"
 
 
-def scored_objects():
+def objects_of_test_set():
     """An ensemble's table of a test set and the objects of that set, as inputs."""
     return {
         "description": lambda wildcards: description_of(wildcards.ensemble, wildcards.testset),
@@ -39,7 +39,7 @@ if CONFIG.known_lenses:
 
     rule match_known_lenses:
         input:
-            **scored_objects(),
+            **objects_of_test_set(),
             script=script_path("match_known_lenses.py"),
             tables=lambda wildcards: ancient([str(path) for path in KNOWN_TABLES]),
         output:
@@ -79,7 +79,7 @@ def catalogue_options(wildcards):
 
 rule catalogue:
     input:
-        **scored_objects(),
+        **objects_of_test_set(),
         script=script_path("catalogue.py"),
         members=lambda wildcards: [f"{folder}/best.json" for folder in member_folders(wildcards.ensemble)],
         known=lambda wildcards: known_files(wildcards.ensemble, wildcards.testset, "json"),

@@ -36,7 +36,22 @@ def problems_of_sources():
         for seed in CONFIG.models[model].member_seeds
         if at(f"{member_folder(model, seed)}/best.json") in starting
     ]
-    return problems + check_sources(CONFIG, [], imported)
+    return problems + check_sources(CONFIG, [], imported) + problems_of_starts(starting)
+
+
+def problems_of_starts(starting):
+    """Weights that trainings of this run start from, and that are not there."""
+    paths = {
+        (model, start_of(CONFIG.member_settings(model, seed)))
+        for model in TRAINED
+        for seed in CONFIG.models[model].member_seeds
+        if at(f"{member_folder(model, seed)}/best.json") in starting
+    }
+    return [
+        f"models.{model}: {path}: expected a file with weights to start from, but it does not exist"
+        for model, path in sorted(paths, key=str)
+        if path is not None and not path.is_file()
+    ]
 
 
 def packed_from(data_set):

@@ -194,7 +194,7 @@ def index_options():
         )
     figures["Run"] = ["results/report/run_times.png"]
     figures = {title: [at(path) for path in paths] for title, paths in figures.items()}
-    overviews = {name: f"{REPORT}/overview.html".format(ensemble=name) for name in ENSEMBLES}
+    overviews = {name: f"{REPORT}/overview.html".format(ensemble=name) for name in sorted(ENSEMBLES)}
     return " ".join([named("overviews", overviews), settings_option(figures, "figures"), *simulated_option()])
 
 
@@ -210,6 +210,8 @@ rule write_index:
         page="results/report/index.html",
     log:
         "logs/write_index.log",
+    benchmark:
+        f"{BENCHMARKS}/write_index.tsv"
     conda:
         ENVIRONMENT
     threads: 2

@@ -29,7 +29,7 @@ for search, settings in CONFIG.searches.items():
 
 
 def trial_start(wildcards):
-    """As `start_input` of a member."""
+    """The file that a trial starts from. One that is not there is refused; it is not missed once the trial is done."""
     path = start_of(CONFIG.models[CONFIG.searches[wildcards.search].model].shared)
     return ancient(str(path)) if path else []
 

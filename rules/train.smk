@@ -4,9 +4,9 @@ import functools
 import re
 
 from stronglens.formats.artefact import sha256_of
-from stronglens.settings.network import HUB
-
 from stronglens.formats.member_files import MemberDescription
+from stronglens.settings.member import MemberSettings
+from stronglens.settings.network import HUB
 
 
 def lens_truth(wildcards):
@@ -25,16 +25,22 @@ def start_of(settings):
     return located(network) / "model.safetensors" if located(network).is_dir() else located(network)
 
 
-def start_input(wildcards):
-    """As an input: a file that is not there is refused before the first job; Snakemake does without one that is gone
-    after the member was trained."""
-    path = start_of(CONFIG.member_settings(wildcards.model, int(wildcards.seed)))
-    return ancient(str(path)) if path else []
-
-
 def start_sha256(wildcards):
+    """SHA-256 of the file that a member starts from; of one that is gone, what the trained member states.
+
+    The file is no input: Snakemake leaves out a job, without a word, whose outputs are there and whose inputs are gone.
+    """
     path = start_of(CONFIG.member_settings(wildcards.model, int(wildcards.seed)))
-    return checkpoint_sha256(path) if path else ""
+    if path is None or path.is_file():
+        return checkpoint_sha256(path) if path else ""
+    try:
+        trained = MemberDescription.read(
+            Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
+        )
+    except InputError:
+        return ""
+    stated = MemberSettings.model_validate(trained.settings)
+    return (stated.init_from.sha256 if stated.init_from else stated.network.weights_sha256) or ""
 
 
 rule train:
@@ -43,7 +49,6 @@ rule train:
         **objects_split(),
         script=script_path("train.py"),
         parameters=lens_truth,
-        start=start_input,
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
         best=f"{MEMBER}/best.pt",

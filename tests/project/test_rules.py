@@ -153,3 +153,14 @@ def test_every_rule_is_attacked() -> None:
         "catalogue",
     }
     assert known - set(TARGETS) == {"all"} | made_when_asked_for
+
+
+def test_no_function_of_the_rules_is_defined_twice() -> None:
+    """All files share one namespace: the later one would replace the other without a word."""
+    names = [
+        name
+        for path in [PROJECT / "Snakefile", *FILES]
+        for name in re.findall(r"^(?:    )?def (\w+)\(", path.read_text(), re.MULTILINE)
+    ]
+    assert len(names) > 50
+    assert len(set(names)) == len(names), sorted(name for name in set(names) if names.count(name) > 1)

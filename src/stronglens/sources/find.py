@@ -415,7 +415,9 @@ def _refuse_deep(folder: str) -> None:
     InputError
         They do; whether they are meant is for the config to say.
     """
-    if folder.rstrip("/").rpartition("/")[2].startswith("."):
+    path = Path(folder)
+    # A link to a folder that it lies in leads to nothing new.
+    if path.name.startswith(".") or path.parent.resolve().is_relative_to(path.resolve()):
         return
     try:
         with os.scandir(folder) as entries:

@@ -65,9 +65,12 @@ def test_the_model_card_states_scores_with_intervals_and_limits(capsule: Path) -
 
 
 def test_drift_that_was_measured_is_stated(run: TinyRun, tmp_path: Path) -> None:
-    same = {"statistic": "sky", "band": "g", "distance": 0.1, "limit": 0.2, "drifts": False}
-    other = {"statistic": "noise", "band": "r", "distance": 0.5, "limit": 0.2, "drifts": True}
-    (tmp_path / "drift.json").write_text(json.dumps({"compared": [same, other]}))
+    values = {"blind": [0.0, 1.0, 2.0], "training": {"b": [0.0, 0.5, 1.0]}}
+    same = {"statistic": "sky", "band": "g", "distance": 0.1, "limit": 0.2, "drifts": False, **values}
+    other = {"statistic": "noise", "band": "r", "distance": 0.5, "limit": 0.2, "drifts": True, **values}
+    shared = {"n_cutouts": 0, "splits": {}, "first": []}
+    drift = {"n_drifting": 1, "compared": [same, other], "identical_cutouts": shared, "sha256": {}}
+    (tmp_path / "drift.json").write_text(json.dumps(drift))
     path = tmp_path / "x.capsule"
     assert run.make_capsule(path, "--drift", f"challenge={tmp_path / 'drift.json'}") == 0
     opened = read_capsule(path)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from stronglens.formats.catalogue import CatalogueDescription
 from stronglens.formats.drift_files import Drift
 from stronglens.formats.ensemble_table import EnsembleDescription
 from stronglens.formats.inspection_files import Histograms, InspectionSummary, SheetDescription
+from stronglens.formats.known_lenses import KnownLenses
 from stronglens.formats.member_files import MemberDescription, TrainingResults
 from stronglens.formats.packed import PackSummary
 from stronglens.formats.prediction_files import PredictionDescription
@@ -87,6 +89,23 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
         "n_samples": {"train": 100},
     },
     ComparedTestSets: {"n_cutouts": {"mine": 7}},
+    CatalogueDescription: {
+        "n_rows": 7,
+        "n_watched": 2,
+        "columns": ["id", "ra"],
+        "provenance": {"ensemble": "nano"},
+        "sha256": {"catalogue.parquet": SHA256},
+    },
+    KnownLenses: {
+        "radius_arcsec": 1.5,
+        "threshold": 0.5,
+        "n_positions": 6,
+        "n_objects": 7,
+        "tables": {"mine": {"recovered": 1, "missed": 0, "unreadable": 0, "outside": 2}},
+        "sources": {"mine": SHA256},
+        "ensemble_sha256": SHA256,
+        "sha256": {"known_lenses.csv": SHA256},
+    },
     SimulatedDescription: {
         "settings": {"seed": 1},
         "n_objects": {"hsc_lenses": 3},

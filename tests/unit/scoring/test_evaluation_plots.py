@@ -50,7 +50,7 @@ def test_pictures_are_drawn(name: str) -> None:
     figure = PLOTS[name](draw(), 0.4766)
     pixels = pixels_of(figure)
     assert [colour for colour in COLOURS[name] if count_pixels(pixels, colour) <= 20] == []
-    assert any("0.4766" in text for text in texts_of(figure))
+    assert any("0.477" in text for text in texts_of(figure))
     for axes in figure.axes:
         assert axes.get_ylabel() or len(axes.get_shared_y_axes().get_siblings(axes)) > 1
     # Boxes of text are up to 2 points higher than its letters.
