@@ -204,8 +204,7 @@ rule write_index:
         script=script_path("write_index.py"),
         data=ancient(rules.describe_data.output.page),
         candidates=ancient(rules.candidates.output.page),
-        others=ancient(TARGETS),
-        run_times=ancient(rules.plot_run_times.output.run_times),
+        others=ancient([*TARGETS, rules.plot_run_times.output.run_times]),
     output:
         page="results/report/index.html",
     log:
