@@ -1,6 +1,8 @@
 """Catalogues of test sets for other programs, and known lenses found again. On demand: `snakemake
 results/catalogue/ENSEMBLE/TESTSET/catalogue.fits`."""
 
+from stronglens.formats.known_lenses import KnownLenses
+
 CATALOGUE = "results/catalogue/{ensemble}/{testset}"
 
 
@@ -31,8 +33,20 @@ def known_option(ensemble, testset):
 
 
 KNOWN_TABLES = (
-    [located(table.path) for table in CONFIG.known_lenses.tables.values()] if CONFIG.known_lenses else []
+    {name: located(table.path) for name, table in CONFIG.known_lenses.tables.items()}
+    if CONFIG.known_lenses
+    else {}
 )
+
+
+def known_tables_sha256(wildcards):
+    """SHA-256 of each of the user's tables; of one that is gone, what was stated when it was read."""
+    (description,) = known_files(wildcards.ensemble, wildcards.testset, "json")
+    try:
+        stated = KnownLenses.read(Path(at(description))).sources
+    except InputError:
+        stated = {}
+    return [file_sha256(path) or stated.get(name, "") for name, path in KNOWN_TABLES.items()]
 
 
 if CONFIG.known_lenses:
@@ -41,7 +55,6 @@ if CONFIG.known_lenses:
         input:
             **objects_of_test_set(),
             script=script_path("match_known_lenses.py"),
-            tables=lambda wildcards: ancient([str(path) for path in KNOWN_TABLES]),
         output:
             table=f"{CATALOGUE}/known_lenses.csv",
             description=f"{CATALOGUE}/known_lenses.json",
@@ -57,8 +70,7 @@ if CONFIG.known_lenses:
         params:
             *code_of("match_known_lenses.py"),
             options=lambda wildcards: f"{settings_option(CONFIG.known_lenses)} {scored_options(wildcards)}",
-            # By content: of a large file Snakemake compares the time alone.
-            tables=lambda wildcards: [checkpoint_sha256(path) for path in KNOWN_TABLES],
+            tables=known_tables_sha256,
         shell:
             "python {input.script:q} --ensemble-csv {input.ensemble:q} {params.options}"
             ' --out-dir "$(dirname {output.description:q})" --log {log:q}'

@@ -36,22 +36,29 @@ def problems_of_sources():
         for seed in CONFIG.models[model].member_seeds
         if at(f"{member_folder(model, seed)}/best.json") in starting
     ]
-    return problems + check_sources(CONFIG, [], imported) + problems_of_starts(starting)
+    return problems + check_sources(CONFIG, [], imported) + problems_of_files(starting)
 
 
-def problems_of_starts(starting):
-    """Weights that trainings of this run start from, and that are not there."""
+def problems_of_files(starting):
+    """Weights that trainings of this run start from, and tables of known lenses that it reads, that are not there."""
     paths = {
         (model, start_of(CONFIG.member_settings(model, seed)))
         for model in TRAINED
         for seed in CONFIG.models[model].member_seeds
         if at(f"{member_folder(model, seed)}/best.json") in starting
     }
-    return [
+    missing = [
         f"models.{model}: {path}: expected a file with weights to start from, but it does not exist"
         for model, path in sorted(paths, key=str)
         if path is not None and not path.is_file()
     ]
+    if any(Path(path).name == "known_lenses.json" for path in starting):
+        missing += [
+            f"known_lenses.tables.{name}: {path}: expected a table, but it does not exist"
+            for name, path in KNOWN_TABLES.items()
+            if not path.is_file()
+        ]
+    return missing
 
 
 def packed_from(data_set):

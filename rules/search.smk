@@ -36,7 +36,7 @@ def trial_start(wildcards):
 
 def trial_start_sha256(wildcards):
     path = start_of(CONFIG.models[CONFIG.searches[wildcards.search].model].shared)
-    return checkpoint_sha256(path) if path else ""
+    return file_sha256(path) if path else ""
 
 
 def trial_truth(wildcards):

@@ -25,19 +25,29 @@ def start_of(settings):
     return located(network) / "model.safetensors" if located(network).is_dir() else located(network)
 
 
-def start_sha256(wildcards):
-    """SHA-256 of the file that a member starts from; of one that is gone, what the trained member states.
+# Files of the user's that may be gone later are no inputs: Snakemake leaves out a job, without a word, whose outputs are
+# there and whose inputs are gone. What is in them is a parameter; the guard refuses a run that needs one that is gone.
 
-    The file is no input: Snakemake leaves out a job, without a word, whose outputs are there and whose inputs are gone.
-    """
+
+@functools.cache
+def file_sha256(path):
+    return sha256_of(path) if path.is_file() else ""
+
+
+def member_statement(wildcards):
+    """What a member that is there states of itself, else None."""
+    try:
+        return MemberDescription.read(Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json"))
+    except InputError:
+        return None
+
+
+def start_sha256(wildcards):
+    """SHA-256 of the file that a member starts from; of one that is gone, what the trained member states."""
     path = start_of(CONFIG.member_settings(wildcards.model, int(wildcards.seed)))
     if path is None or path.is_file():
-        return checkpoint_sha256(path) if path else ""
-    try:
-        trained = MemberDescription.read(
-            Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
-        )
-    except InputError:
+        return file_sha256(path) if path else ""
+    if (trained := member_statement(wildcards)) is None:
         return ""
     stated = MemberSettings.model_validate(trained.settings)
     return (stated.init_from.sha256 if stated.init_from else stated.network.weights_sha256) or ""
@@ -83,28 +93,17 @@ def checkpoint_of(wildcards):
     return located(CONFIG.models[wildcards.model].checkpoints[int(wildcards.seed)])
 
 
-def checkpoint_input(wildcards):
-    """As an input. A file that is gone after it was imported is one that Snakemake does without; another that is not
-    there is no input, so that the import is due, and refused."""
-    path = checkpoint_of(wildcards)
-    try:
-        description = Path(at(member_folder(wildcards.model, wildcards.seed)), "best.json")
-        imported = MemberDescription.read(description).source in (None, str(path))
-    except InputError:
-        imported = False
-    return ancient(str(path)) if imported or path.is_file() else []
-
-
-@functools.cache
-def checkpoint_sha256(path):
-    """By content: of a large file Snakemake compares the time alone, which a copy changes."""
-    return sha256_of(path) if path.is_file() else ""
+def checkpoint_sha256(wildcards):
+    """SHA-256 of these weights; of a file that is gone, what the imported member states."""
+    path, imported = checkpoint_of(wildcards), member_statement(wildcards)
+    if path.is_file() or imported is None or imported.source != str(path):
+        return file_sha256(path)
+    return imported.source_sha256 or ""
 
 
 rule import_member:
     input:
         script=script_path("import_member.py"),
-        checkpoint=checkpoint_input,
     output:
         best=f"{MEMBER}/best.pt",
         description=f"{MEMBER}/best.json",
@@ -123,8 +122,9 @@ rule import_member:
         *code_of("import_member.py"),
         settings=member_settings,
         size_px=CONFIG.data.size_px,
-        checkpoint=lambda wildcards: checkpoint_sha256(checkpoint_of(wildcards)),
+        checkpoint=lambda wildcards: str(checkpoint_of(wildcards)),
+        checkpoint_sha256=checkpoint_sha256,
     shell:
-        'python {input.script:q} --checkpoint {input.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
+        'python {input.script:q} --checkpoint {params.checkpoint:q} --out-dir "$(dirname {output.description:q})"'
         " --model {wildcards.model} --seed {wildcards.seed} --settings {params.settings:q}"
         " --size-px {params.size_px} --log {log:q}"

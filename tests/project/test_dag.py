@@ -197,7 +197,7 @@ def test_lens_parameters_concern_the_model_that_estimates_them(project):
     found = jobs(project)
     assert {where for rule, where in found if rule == "train"} == {"model=nano, seed=1"}
     assert {rule for rule, _ in found} == {
-        *("train", "evaluate_lens", "plot_lens"),
+        *("train", "evaluate_lens", "plot_lens", "write_index"),
         *(PREDICTIONS | AFTER_ENSEMBLES),
     }
     assert {where for rule, where in found if rule == "evaluate_lens"} == {
@@ -383,7 +383,7 @@ def test_catalogues_are_made_for_who_asks_and_known_lenses_concern_what_tells_of
     table.write_text("ra,dec\n1,2\n")
     config = CONFIG | {"known_lenses": {"tables": {"mine": "data/known.csv"}}}
     write_config(project, config)
-    assert rules(project) == {"match_known_lenses", "write_overview", "candidates"}
+    assert rules(project) == {"match_known_lenses", "write_overview", "candidates", "plot_run_times"}
     assert jobs(project, target) == {("match_known_lenses", where), ("catalogue", where)}
     shutil.rmtree(project / "results/candidates/images")
     make_results(project, "all", target)
@@ -399,7 +399,6 @@ def test_catalogues_are_made_for_who_asks_and_known_lenses_concern_what_tells_of
     assert jobs(project) == set()
     table.write_text("ra,dec\n1,3\n")
     assert rules(project) == {"match_known_lenses", "write_overview", "candidates"}
-    (project / "results/catalogue/hybrid/challenge/known_lenses.csv").unlink()
     table.unlink()
     code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
     assert code != 0
@@ -862,14 +861,39 @@ def test_a_changed_checkpoint_is_imported_again(project):
     assert "train" not in found
 
 
-def member_started_from(named, sha256_of_weights):
-    """What a trained member states, as far as the rules read it."""
-    settings = {"init_from": {"path": named.get("init_from"), "sha256": sha256_of_weights}}
-    if "network" in named:
-        settings = {"network": named["network"] | {"weights_sha256": sha256_of_weights}}
+def test_a_checkpoint_that_is_gone_is_missed_where_it_is_needed(project):
+    model = {"network": "convnextv2_nano", "checkpoints": {1: "data/old.pt"}}
+    config = CONFIG | {"models": CONFIG["models"] | {"nano": model}}
+    write_config(project, config)
+    old = project / "data/old.pt"
+    old.write_bytes(b"x" * (MEGABYTE + 1))
+    source = {"source": "data/old.pt", "source_sha256": sha256(old.read_bytes()).hexdigest()}
+    best = project / "results/models/nano/seed_1/best.json"
+    best.write_text(json.dumps(stated_member({}) | source))
+    snakemake(project, "--touch", "--forceall", "--cores", "1")
+    assert jobs(project) == set()
+    old.unlink()
+    assert jobs(project) == set()
+    model = model | {"preprocess": {"smoothing": "gaussian"}}
+    write_config(project, config | {"models": CONFIG["models"] | {"nano": model}})
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
+    assert code != 0
+    assert (
+        "models.nano.checkpoints.1: data/old.pt: expected a file with weights, but it does not exist" in said
+    )
+
+
+def stated_member(settings):
+    """What a member states, as far as the rules read it."""
     hashes = {"weights_sha256": "0" * 64, "cutouts_sha256": "0" * 64}
     numbers = {"seed": 1, "size_px": 41, "in_chans": 1, "best_epoch": 1, "val_auc": 0.5}
     return {"format": 1, "model": "nano", "settings": settings, **hashes, **numbers}
+
+
+def member_started_from(named, sha256_of_weights):
+    if "network" in named:
+        return stated_member({"network": named["network"] | {"weights_sha256": sha256_of_weights}})
+    return stated_member({"init_from": {"path": named["init_from"], "sha256": sha256_of_weights}})
 
 
 @pytest.mark.parametrize("start", ["init_from", "weights"])
