@@ -21,12 +21,13 @@ import yaml
 
 from fits_files import write_labelled, write_test_set
 from slurm_cluster import SEEDS, SlurmCluster
+from stronglens.formats.train_progress import read_progress
 from workflow_run import REPOSITORY
 
 pytestmark = pytest.mark.cluster
 
 NETWORK = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]}}
-N_EPOCHS = 20
+N_EPOCHS = 60  # half a minute
 N_OBJECTS = 10
 # The GPUs are pretended, and a job that has one does not take the CPU unless it is told to.
 ON_CPU = [f"{rule}:device=cpu" for rule in ("train", "predict_val", "predict_heldout", "predict_test")]
@@ -69,7 +70,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """What was seen of the run, in which two trainings were cut half way.
+    """What was seen of the run, in which two trainings were cut.
 
     Attributes
     ----------
@@ -95,11 +96,15 @@ def run(cluster: SlurmCluster, clone: Path) -> Run:
             process.kill()
         running = {job_id: cluster.describe(job_id) for job_id in cluster.jobs(clone, "RUNNING")}
         most = max(most, sum("gpu:1" in job for job in running.values()))
-        states = clone.glob("results/models/nano/seed_*/resume/state.pt")
-        half_way = {path.parents[1].name for path in states}
+        # Its state is saved once a minute and when it is told to end, not before.
+        begun = {
+            path.parent.name
+            for path in clone.glob("results/models/nano/seed_*/progress.json")
+            if 2 <= len(read_progress(path.parent)[0].epochs) < N_EPOCHS // 2
+        }
         for job_id, job in running.items():
             found = re.search(r"JobName=train-(\d+)-nano", job)
-            if found is None or f"seed_{found[1]}" not in half_way or found[1] in cut.values():
+            if found is None or f"seed_{found[1]}" not in begun or found[1] in cut.values():
                 continue
             if "deleted" not in cut:
                 cluster.delete(job_id)
