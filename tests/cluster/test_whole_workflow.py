@@ -52,7 +52,7 @@ def make_clone(folder: Path, profile: str, seeds: Sequence[str], n_epochs: int) 
             "nano": {
                 "network": NETWORK,
                 "seeds": [int(seed) for seed in seeds],
-                "train": {"epochs": n_epochs, "batch_size": 16},
+                "train": {"epochs": n_epochs, "batch_size": 16, "patience": n_epochs},
             }
         },
         "ensembles": {"nano": {"models": ["nano"]}},
