@@ -73,8 +73,12 @@ def packed_summary(data_set):
 
 
 @functools.cache
-def list_content(path):
-    """SHA-256 of a list or a table; of a large one not at every start, but when its size, times or inode changed."""
+def file_sha256(path):
+    """SHA-256 of a file of the user's, "" where there is none; of a large one not computed at every start, but when its
+    size, times or inode changed."""
+    if not path.is_file():
+        return ""
+    path = path.resolve()
     name = blake2b(str(path).encode(errors="surrogateescape"), digest_size=8).hexdigest()
     return known_sha256(path, Path(at(f".snakemake/stronglens/{name}.json")))
 
@@ -88,7 +92,7 @@ def list_contents(wildcards):
     contents = {}
     for path in pack_settings(data_set).list_paths:
         if located(path).is_file():
-            contents[path] = list_content(located(path).resolve())
+            contents[path] = file_sha256(located(path))
         elif not located(path).exists() and (packed := packed_summary(data_set)) and path in packed.lists:
             contents[path] = packed.lists[path]
     return json.dumps(contents)

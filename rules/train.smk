@@ -1,9 +1,7 @@
 """Members: trained here, or made from weights that were trained elsewhere."""
 
-import functools
 import re
 
-from stronglens.formats.artefact import sha256_of
 from stronglens.formats.member_files import MemberDescription
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import HUB
@@ -27,11 +25,6 @@ def start_of(settings):
 
 # Files of the user's that may be gone later are no inputs: Snakemake leaves out a job, without a word, whose outputs are
 # there and whose inputs are gone. What is in them is a parameter; the guard refuses a run that needs one that is gone.
-
-
-@functools.cache
-def file_sha256(path):
-    return sha256_of(path) if path.is_file() else ""
 
 
 def member_statement(wildcards):
@@ -95,10 +88,11 @@ def checkpoint_of(wildcards):
 
 def checkpoint_sha256(wildcards):
     """SHA-256 of these weights; of a file that is gone, what the imported member states."""
-    path, imported = checkpoint_of(wildcards), member_statement(wildcards)
-    if path.is_file() or imported is None or imported.source != str(path):
+    path = checkpoint_of(wildcards)
+    if path.is_file():
         return file_sha256(path)
-    return imported.source_sha256 or ""
+    imported = member_statement(wildcards)
+    return (imported.source_sha256 or "") if imported and imported.source == str(path) else ""
 
 
 rule import_member:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from timm.optim._param_groups import param_groups_layer_decay
+from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined] # in its documentation
 from torch import nn
 
 from stronglens.running.errors import InputError
