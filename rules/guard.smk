@@ -40,12 +40,17 @@ def problems_of_sources():
 
 
 def problems_of_files(starting):
-    """Weights that trainings of this run start from, and tables of known lenses that it reads, that are not there."""
+    """Weights that trainings and trials of this run start from, and tables of known lenses that it reads, that are not
+    there."""
     paths = {
         (model, start_of(CONFIG.member_settings(model, seed)))
         for model in TRAINED
         for seed in CONFIG.models[model].member_seeds
         if at(f"{member_folder(model, seed)}/best.json") in starting
+    } | {
+        (search.model, start_of(CONFIG.models[search.model].shared))
+        for name, search in CONFIG.searches.items()
+        if any(at(trial_file(name, trial)) in starting for trial in range(search.n_trials))
     }
     missing = [
         f"models.{model}: {path}: expected a file with weights to start from, but it does not exist"

@@ -1,14 +1,16 @@
 """Searches for the best settings of a model. Nothing asks for them but `snakemake search_NAME`."""
 
+from stronglens.formats.trial_files import TrialResult
+
 SEARCH = "results/search/{search}"
 
 
+def trial_file(search, trial):
+    return f"{SEARCH}/trial_{{trial}}.json".format(search=search, trial=trial)
+
+
 def trial_files(wildcards):
-    n_trials = CONFIG.searches[wildcards.search].n_trials
-    return [
-        f"{SEARCH}/trial_{{trial}}.json".format(search=wildcards.search, trial=trial)
-        for trial in range(n_trials)
-    ]
+    return [trial_file(wildcards.search, trial) for trial in range(CONFIG.searches[wildcards.search].n_trials)]
 
 
 def trials_at_once(search):
@@ -28,15 +30,13 @@ for search, settings in CONFIG.searches.items():
     limit_resource(trials_at_once(search), settings.n_parallel)
 
 
-def trial_start(wildcards):
-    """The file that a trial starts from. One that is not there is refused; it is not missed once the trial is done."""
-    path = start_of(CONFIG.models[CONFIG.searches[wildcards.search].model].shared)
-    return ancient(str(path)) if path else []
-
-
 def trial_start_sha256(wildcards):
-    path = start_of(CONFIG.models[CONFIG.searches[wildcards.search].model].shared)
-    return file_sha256(path) if path else ""
+    """As `start_sha256` of a member."""
+    try:
+        stated = TrialResult.read(Path(at(trial_file(wildcards.search, wildcards.trial)))).settings
+    except InputError:
+        stated = None
+    return sha256_of_start(CONFIG.models[CONFIG.searches[wildcards.search].model].shared, stated)
 
 
 def trial_truth(wildcards):
@@ -51,7 +51,6 @@ rule run_trial:
         **objects_split(),
         script=script_path("run_trial.py"),
         parameters=trial_truth,
-        start=trial_start,
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
         trial=f"{SEARCH}/trial_{{trial}}.json",

@@ -35,15 +35,22 @@ def member_statement(wildcards):
         return None
 
 
-def start_sha256(wildcards):
-    """SHA-256 of the file that a member starts from; of one that is gone, what the trained member states."""
-    path = start_of(CONFIG.member_settings(wildcards.model, int(wildcards.seed)))
+def sha256_of_start(settings, stated):
+    """SHA-256 of the file that a member with these settings starts from; of one that is gone, what `stated` says, the
+    settings in the file of a member or trial that is there, else None."""
+    path = start_of(settings)
     if path is None or path.is_file():
         return file_sha256(path) if path else ""
-    if (trained := member_statement(wildcards)) is None:
+    if stated is None:
         return ""
-    stated = MemberSettings.model_validate(trained.settings)
-    return (stated.init_from.sha256 if stated.init_from else stated.network.weights_sha256) or ""
+    trained = MemberSettings.model_validate(stated)
+    return (trained.init_from.sha256 if trained.init_from else trained.network.weights_sha256) or ""
+
+
+def start_sha256(wildcards):
+    trained = member_statement(wildcards)
+    settings = CONFIG.member_settings(wildcards.model, int(wildcards.seed))
+    return sha256_of_start(settings, trained.settings if trained else None)
 
 
 rule train:

@@ -256,6 +256,16 @@ def test_sim_to_real_trains_on_simulations_alone_and_touches_nothing_else(projec
     assert {where for rule, where in found if rule == "ensemble_val"} == {"ensemble=hybrid_on_slsim"}
 
 
+STATED_TRIAL = {
+    "format": 1,
+    "trial": 0,
+    "study": "lr",
+    "state": "complete",
+    "params": {},
+    "val_auc": [0.5],
+    "best_val_auc": 0.5,
+    "seconds": 1.0,
+}
 SEARCHED = CONFIG | {
     "searches": {
         "lr": {
@@ -334,6 +344,30 @@ def test_a_lost_trial_is_told_again_alone(search):
     for name in ("trial_1.json", "best.yaml"):
         (search / "results/search/lr" / name).unlink()
     assert trials(jobs(search, "search_lr")) == [1]
+
+
+def test_weights_of_a_trial_that_are_gone_are_missed_where_they_are_needed(search):
+    theirs = search / "theirs.safetensors"
+    theirs.write_bytes(b"x" * (MEGABYTE + 1))
+    atto = CONFIG["models"]["atto"] | {"init_from": theirs.name}
+    started = SEARCHED | {"models": CONFIG["models"] | {"atto": atto}}
+    write_config(search, started)
+    assert trials(jobs(search, "search_lr")) == [0, 1, 2, 3, 4]
+    start = {"path": theirs.name, "sha256": sha256(theirs.read_bytes()).hexdigest()}
+    for trial in (search / "results/search/lr").glob("trial_*.json"):
+        trial.write_text(json.dumps(STATED_TRIAL | {"settings": {"init_from": start}}))
+    snakemake(search, "--touch", "--forceall", "--cores", "1", "search_lr")
+    assert jobs(search, "search_lr") == set()
+    theirs.unlink()
+    assert jobs(search, "search_lr") == set()
+    changed = atto | {"train": {"lr": 1e-3}}
+    write_config(search, started | {"models": CONFIG["models"] | {"atto": changed}})
+    code, said = call_snakemake(search, "--configfile", "config.yaml", "-n", "search_lr")
+    assert code != 0
+    assert (
+        "models.atto: theirs.safetensors: expected a file with weights to start from, but it does not exist"
+        in said
+    )
 
 
 def test_how_figures_of_a_search_look_concerns_them_alone(search):
