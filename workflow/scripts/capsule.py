@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from stronglens.running.cli import Command, run
-from stronglens.settings.capsule import CapsuleSettings
+from stronglens.settings.products import CapsuleSettings
 
 
 class MakeCapsule(Command):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stronglens.formats.packed import parts_of
 from stronglens.running.cli import Command, run
-from stronglens.settings.known_lenses import CatalogueSettings
+from stronglens.settings.products import CatalogueSettings
 
 
 class MakeCatalogue(Command):

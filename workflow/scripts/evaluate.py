@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stronglens.running.cli import run
 from stronglens.scoring.scored_options import ScoredOptions
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 
 class Evaluate(ScoredOptions):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stronglens.formats.packed import parts_of
 from stronglens.running.cli import Command, run
-from stronglens.settings.known_lenses import KnownLensesSettings
+from stronglens.settings.products import KnownLensesSettings
 
 
 class MatchKnownLenses(Command):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stronglens.running.cli import run
 from stronglens.scoring.scored_options import ScoredOptions
-from stronglens.settings.evaluate import EvaluateSettings, Prevalence
+from stronglens.settings.decide import EvaluateSettings, Prevalence
 
 
 class PlotEvaluation(ScoredOptions):

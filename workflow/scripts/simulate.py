@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from stronglens.running.cli import Command, run
-from stronglens.settings.simulate import SimulateSettings
+from stronglens.settings.data import SimulateSettings
 
 
 class Simulate(Command):

@@ -27,15 +27,14 @@ from stronglens.candidates.pictures import (
     side_by_side,
     usual_flux,
 )
-from stronglens.ensembling.row_ids import row_ids
-from stronglens.ensembling.scored_set import ScoredSet, open_scored
+from stronglens.ensembling.scored_set import ScoredSet, open_scored, row_ids
 from stronglens.formats.artefact import write_folder_aside, write_text
 from stronglens.formats.known_lenses import known_by_object, read_known
 from stronglens.formats.packed import CUTOUTS, PackedSet, open_packed
 from stronglens.formats.tables import TEXT
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
-from stronglens.settings.candidates import CandidatesSettings
+from stronglens.settings.products import CandidatesSettings
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +182,7 @@ def _shown(
 ) -> Shown:
     rows = shown_rows(views)
     table = scored.table.take(rows)
-    place = {int(row): number for number, row in enumerate(rows)}
+    index_of = {int(row): number for number, row in enumerate(rows)}
     hashes = "".join(one.summary.sha256[CUTOUTS] for one in packed)
     ids = row_ids(table, scored.ensemble.level).to_pylist()
     return Shown(
@@ -202,7 +201,9 @@ def _shown(
         },
         objects=table["object"].to_pylist(),
         views=[
-            View(view.key, view.name, view.says, np.array([place[int(row)] for row in view.rows], np.int64))
+            View(
+                view.key, view.name, view.says, np.array([index_of[int(row)] for row in view.rows], np.int64)
+            )
             for view in views
         ],
         packed=packed,
@@ -266,7 +267,7 @@ def _write_images(
     folder: Path, shown: Sequence[Shown], bands: Sequence[str], settings: CandidatesSettings
 ) -> Drawn:
     """Write all sheets of pictures."""
-    places = [bands.index(band) for band in settings.colours(list(bands))]
+    colour_bands = [bands.index(band) for band in settings.colours(list(bands))]
     n_objects = sum(len(one.objects) for one in shown)
     sample = np.concatenate([_sample(one, bands) for one in shown])
     usual = usual_flux(sample)
@@ -276,13 +277,15 @@ def _write_images(
         for cutouts in progress(_blocks(shown, bands), -(-n_objects // BANDS.n_each), "pictures", "blocks"):
             there = ~np.isnan(cutouts[:, :, 0, 0])
             columns["bands"] += (there @ (1 << np.arange(len(bands)))).tolist()
-            for name, ratios in zip(("red", "blue"), light_ratios(cutouts, places, usual).T, strict=True):
+            for name, ratios in zip(
+                ("red", "blue"), light_ratios(cutouts, colour_bands, usual).T, strict=True
+            ):
                 columns[name] += np.round(ratios, 2).tolist()
-            colour.add(colour_composites(cutouts, places, usual, settings.stretch, settings.softening))
+            colour.add(colour_composites(cutouts, colour_bands, usual, settings.stretch, settings.softening))
             grey.add(side_by_side(band_pictures(cutouts)))
         colour.end()
         grey.end()
-    return Drawn(balances(sample, places, usual), columns)
+    return Drawn(balances(sample, colour_bands, usual), columns)
 
 
 class _Filler:
@@ -323,8 +326,8 @@ def _blocks(shown: Sequence[Shown], bands: Sequence[str]) -> Iterator[npt.NDArra
 def _sample(one: Shown, bands: Sequence[str]) -> npt.NDArray[np.float32]:
     """Cutouts of some objects, evenly spaced."""
     rows = _rows_of(one, bands)
-    places = np.linspace(0, len(rows) - 1, min(_MOST_MEASURED, len(rows))).astype(np.int64)
-    return _gather(one, [rows[place] for place in places], bands)
+    spread = np.linspace(0, len(rows) - 1, min(_MOST_MEASURED, len(rows))).astype(np.int64)
+    return _gather(one, [rows[index] for index in spread], bands)
 
 
 def _rows_of(one: Shown, bands: Sequence[str]) -> list[dict[int, tuple[int, int]]]:

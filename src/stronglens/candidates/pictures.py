@@ -50,7 +50,7 @@ BANDS = Sheet("bands", 4, 25)
 
 def colour_composites(
     cutouts: npt.NDArray[np.float32],
-    places: Sequence[int],
+    colour_bands: Sequence[int],
     usual: npt.NDArray[np.float64],
     stretch: float,
     softening: float,
@@ -61,7 +61,7 @@ def colour_composites(
     ----------
     cutouts : ndarray of float32, shape (n_objects, n_bands, size_px, size_px)
         Axes (object, band, y, x), in counts; a missing band is NaN everywhere. Bands in order of wavelength.
-    places : sequence of int
+    colour_bands : sequence of int
         Numbers of the bands shown as red, green and blue. A missing one is replaced by the nearest there is.
     usual : ndarray of float64, shape (n_bands,)
         Flux of a usual object in each band, in counts, positive: such an object is grey.
@@ -85,7 +85,7 @@ def colour_composites(
     there = ~np.isnan(cutouts[:, :, 0, 0])
     own = _noise(cutouts) / usual
     common = np.array([_middle(row[has]) for row, has in zip(own, there, strict=True)])
-    scaled = _shown_light(cutouts, places, usual) / common[:, None, None, None]
+    scaled = _shown_light(cutouts, colour_bands, usual) / common[:, None, None, None]
     # Composing is done pixel by pixel, so all objects make one tall picture.
     red, green, blue = scaled.transpose(1, 0, 2, 3).reshape(3, n_objects * size_px, size_px)
     with np.errstate(invalid="ignore"):  # 0/0, which it replaces, where there is no light at all
@@ -94,7 +94,7 @@ def colour_composites(
 
 
 def _shown_light(
-    cutouts: npt.NDArray[np.float32], places: Sequence[int], usual: npt.NDArray[np.float64]
+    cutouts: npt.NDArray[np.float32], colour_bands: Sequence[int], usual: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Light above the sky in units of the usual flux: shape (n_objects, 3, size_px, size_px), axes (object,
     colour, y, x).
@@ -103,19 +103,19 @@ def _shown_light(
     there = ~np.isnan(cutouts[:, :, 0, 0])
     flat = np.nan_to_num(cutouts).reshape(-1, size_px, size_px)
     above = (flat - frame_sky(flat)[:, None, None]).reshape(cutouts.shape) / usual[:, None, None]
-    chosen = np.stack([_nearest(there, place) for place in places], axis=1)
+    chosen = np.stack([_nearest(there, band) for band in colour_bands], axis=1)
     light: npt.NDArray[np.float64] = above[np.arange(n_objects)[:, None], chosen]
     return light
 
 
 def light_ratios(
-    cutouts: npt.NDArray[np.float32], places: Sequence[int], usual: npt.NDArray[np.float64]
+    cutouts: npt.NDArray[np.float32], colour_bands: Sequence[int], usual: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Red and blue light of each object relative to its green, in the middle of the picture.
 
     Parameters
     ----------
-    cutouts, places, usual
+    cutouts, colour_bands, usual
         As of `colour_composites`.
 
     Returns
@@ -123,7 +123,7 @@ def light_ratios(
     ndarray of float64, shape (n_objects, 2)
         From 1/8 to 8; 1 where there is no light in one of them.
     """
-    light = _shown_light(cutouts, places, usual)
+    light = _shown_light(cutouts, colour_bands, usual)
     size_px = light.shape[2]
     y, x = np.mgrid[:size_px, :size_px] - (size_px - 1) / 2
     central = light[:, :, np.hypot(x, y) <= CENTRE * size_px].sum(axis=2)
@@ -134,7 +134,7 @@ def light_ratios(
 
 
 def balances(
-    cutouts: npt.NDArray[np.float32], places: Sequence[int], usual: npt.NDArray[np.float64]
+    cutouts: npt.NDArray[np.float32], colour_bands: Sequence[int], usual: npt.NDArray[np.float64]
 ) -> dict[str, list[float]]:
     """Factors of red, green and blue that turn the colours of `colour_composites`, which takes the same, into
     others: `noise`, where the noise of the sky is grey, and `counts`, where equal counts are. Their geometric
@@ -144,7 +144,7 @@ def balances(
     given before.
     """
     usual_noise = np.array([_middle(band) for band in _noise(cutouts).T])
-    found = {"noise": (usual / usual_noise)[list(places)], "counts": usual[list(places)]}
+    found = {"noise": (usual / usual_noise)[list(colour_bands)], "counts": usual[list(colour_bands)]}
     return {
         name: np.round(factors / np.exp(np.log(factors).mean()), 4).tolist()
         for name, factors in found.items()
@@ -229,11 +229,11 @@ def save_sheet(folder: Path, sheet: Sheet, number: int, pictures: Pixels) -> Non
         Image.fromarray(picture).save(aside, format="PNG")
 
 
-def _nearest(there: npt.NDArray[np.bool_], place: int) -> npt.NDArray[np.int64]:
+def _nearest(there: npt.NDArray[np.bool_], band: int) -> npt.NDArray[np.int64]:
     """Number of the present band nearest to one, for each object; that one itself if none is present."""
-    distance = np.abs(np.arange(there.shape[1]) - place)
+    distance = np.abs(np.arange(there.shape[1]) - band)
     found: npt.NDArray[np.int64] = np.where(
-        there.any(axis=1), np.argmin(np.where(there, distance, there.shape[1]), axis=1), place
+        there.any(axis=1), np.argmin(np.where(there, distance, there.shape[1]), axis=1), band
     )
     return found
 

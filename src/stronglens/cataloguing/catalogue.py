@@ -29,7 +29,7 @@ from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import MemberDescription
 from stronglens.formats.packed import CUTOUTS, INDEX
 from stronglens.running.errors import InputError
-from stronglens.settings.known_lenses import CatalogueSettings
+from stronglens.settings.products import CatalogueSettings
 from stronglens.submitting.surroundings import code_state
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from stronglens.formats.artefact import sha256_of
 from stronglens.formats.known_lenses import KNOWN_CSV, KnownCounts, write_known
 from stronglens.running.errors import InputError
 from stronglens.settings.data import located
-from stronglens.settings.known_lenses import KnownLensesSettings, KnownTableSettings
+from stronglens.settings.products import KnownLensesSettings, KnownTableSettings
 from stronglens.sources.catalogue import columns_in, numbers_in, read_catalogue
 from stronglens.sources.columns import text_of
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from stronglens.ensembling.lens_estimates import columns_of
-from stronglens.ensembling.row_ids import row_ids
+from stronglens.ensembling.scored_set import row_ids
 from stronglens.finder.result import Flag, flags_of_bands
 from stronglens.formats.artefact import check_stated
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble

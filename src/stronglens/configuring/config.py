@@ -13,10 +13,8 @@ from stronglens.configuring.searches import canonical_space, wrong_space
 from stronglens.configuring.timm_names import timm_names
 from stronglens.configuring.yaml_keys import misread
 from stronglens.running.errors import InputError
-from stronglens.running.explain import CONTRADICTION, Place, dotted, explain
+from stronglens.running.explain import CONTRADICTION, Location, dotted, explain
 from stronglens.settings.base import Settings
-from stronglens.settings.candidates import CandidatesSettings
-from stronglens.settings.capsule import CapsuleSettings
 from stronglens.settings.data import (
     CHALLENGE,
     Buckets,
@@ -24,6 +22,7 @@ from stronglens.settings.data import (
     CutoutSettings,
     DataSettings,
     PackSettings,
+    SimulateSettings,
     SplitSettings,
     TestSetSettings,
     located,
@@ -36,16 +35,20 @@ from stronglens.settings.decide import (
     MEMBER_METHODS,
     CombineSettings,
     EnsembleSettings,
+    EvaluateSettings,
     SubmissionSettings,
     ThresholdSettings,
 )
 from stronglens.settings.domains import UNKNOWN, Domain, TransferSettings
-from stronglens.settings.evaluate import EvaluateSettings
-from stronglens.settings.known_lenses import CatalogueSettings, KnownLensesSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.settings.member import MemberSettings, PredictSettings
+from stronglens.settings.products import (
+    CandidatesSettings,
+    CapsuleSettings,
+    CatalogueSettings,
+    KnownLensesSettings,
+)
 from stronglens.settings.search import ConclusionSettings, SearchSettings, StrategySettings, TrialSettings
-from stronglens.settings.simulate import SimulateSettings
 from stronglens.sources.names import NameParser, NotACutout
 
 SIMULATED = "results/simulated"
@@ -54,7 +57,7 @@ SIMULATED = "results/simulated"
 RESERVED_TESTSETS = ("heldout", "val", "labelled")
 """Names of results that no test set of the config may take."""
 
-LABELLED: Place = ("data", "labelled")
+LABELLED: Location = ("data", "labelled")
 
 MOST_LINES_CHECKED = 5_000
 """Lines of a list file that are tried where nothing would be lost by a line that names no file."""
@@ -197,9 +200,9 @@ class Config(Settings):
     def _no_contradictions(self) -> Self:
         problems = [
             InitErrorDetails(
-                type=PydanticCustomError(CONTRADICTION, "{text}", {"text": text}), loc=place, input=None
+                type=PydanticCustomError(CONTRADICTION, "{text}", {"text": text}), loc=location, input=None
             )
-            for place, text in _contradictions(self)
+            for location, text in _contradictions(self)
         ]
         if problems:
             raise ValidationError.from_exception_data("config", problems)
@@ -319,23 +322,23 @@ def check_sources(
         A line for each problem.
     """
     problems = []
-    for place, sources in _sources(config).items():
-        if data_sets is not None and ("labelled" if place == LABELLED else place[1]) not in data_sets:
+    for location, sources in _sources(config).items():
+        if data_sets is not None and ("labelled" if location == LABELLED else location[1]) not in data_sets:
             continue
         empty = []
-        places = _places(config, place)
+        read_as = _settings_of_sources(config, location)
         for name, path in sources.items():
             if config.simulate is not None and simulating and _is_simulated(path):
                 continue
             try:
-                if not _holds_cutouts(places["" if name == "path" else name], config.data, most_lines):
+                if not _holds_cutouts(read_as["" if name == "path" else name], config.data, most_lines):
                     empty.append(name)
             except InputError as error:
-                problems.append(f"{dotted((*place, name))}: {error}")
+                problems.append(f"{dotted((*location, name))}: {error}")
         # Where the four folders of a test set mean nothing, some may be empty.
-        if place == LABELLED or len(empty) == len(sources) or config.testsets[str(place[1])].labelled:
+        if location == LABELLED or len(empty) == len(sources) or config.testsets[str(location[1])].labelled:
             problems += [
-                f"{dotted((*place, name))}: {sources[name]}: expected FITS cutouts "
+                f"{dotted((*location, name))}: {sources[name]}: expected FITS cutouts "
                 "(names such as D1_L_00000000_g.fits), found none"
                 for name in empty
             ]
@@ -373,7 +376,7 @@ def _without_echoes(problems: Sequence[Any]) -> Iterator[Any]:
             yield problem
 
 
-def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
+def _contradictions(config: Config) -> Iterator[tuple[Location, str]]:
     yield from _wrong_names(config)
     for name, model in config.models.items():
         yield from _wrong_member(config, model, ("models", name))
@@ -391,13 +394,13 @@ def _contradictions(config: Config) -> Iterator[tuple[Place, str]]:
     yield from _wrong_searches(config)
 
 
-def _wrong_capsules(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_capsules(config: Config) -> Iterator[tuple[Location, str]]:
     for testset in config.capsule.drift:
         if testset not in config.testsets:
             yield ("capsule", "drift"), _unknown("a test set", testset, config.testsets)
 
 
-def _wrong_known(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_known(config: Config) -> Iterator[tuple[Location, str]]:
     if config.candidates.leave_out_known and config.known_lenses is None:
         yield (
             ("candidates", "leave_out_known"),
@@ -406,7 +409,7 @@ def _wrong_known(config: Config) -> Iterator[tuple[Place, str]]:
         )
 
 
-def _wrong_names(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_names(config: Config) -> Iterator[tuple[Location, str]]:
     for name in RESERVED_TESTSETS:
         if name in config.testsets:
             yield ("testsets", name), f"{name} is the name of other results"
@@ -434,43 +437,47 @@ def _unknown(kind: str, name: str, known: Collection[str], otherwise: str | None
     return f"found {name}, expected the name of {kind}; {hint}"
 
 
-def _wrong_member(config: Config, settings: MemberSettings, place: Place) -> Iterator[tuple[Place, str]]:
+def _wrong_member(
+    config: Config, settings: MemberSettings, location: Location
+) -> Iterator[tuple[Location, str]]:
     data = config.data
     network, known = settings.network.name, timm_names()
     if known and not settings.network.is_on_hub and network.partition(".")[0] not in known:
         otherwise = "for example network: convnextv2_nano"
-        yield (*place, "network", "name"), _unknown("a network in timm", network, known, otherwise)
+        yield (*location, "network", "name"), _unknown("a network in timm", network, known, otherwise)
     stray = [] if settings.bands == "each" else [band for band in settings.bands if band not in data.bands]
     if stray:
         yield (
-            (*place, "bands"),
+            (*location, "bands"),
             f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(data.bands)}]",
         )
     softened = settings.preprocess.asinh_softening_of_band
     stray = [band for band in softened if band not in data.bands]
     if stray:
         yield (
-            (*place, "preprocess", "asinh_softening_of_band"),
+            (*location, "preprocess", "asinh_softening_of_band"),
             f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(data.bands)}]",
         )
     pad_to_px = settings.preprocess.pad_to_px
     if pad_to_px is not None and pad_to_px < data.size_px:
         yield (
-            (*place, "preprocess", "pad_to_px"),
+            (*location, "preprocess", "pad_to_px"),
             f"found {pad_to_px}, expected data.size_px ({data.size_px}) or more",
         )
 
 
-def _wrong_domains(config: Config) -> Iterator[tuple[Place, str]]:
-    named: list[tuple[Place, Collection[str]]] = []
+def _wrong_domains(config: Config) -> Iterator[tuple[Location, str]]:
+    named: list[tuple[Location, Collection[str]]] = []
     for name, model in config.models.items():
-        blocks: dict[Place, MemberSettings] = {("models", name): model}
+        blocks: dict[Location, MemberSettings] = {("models", name): model}
         blocks |= {
             ("models", name, "seed_overrides", seed): own for seed, own in model.seed_overrides.items()
         }
-        for place, settings in blocks.items():
-            named.append(((*place, "domains"), settings.domains or []))
-            named.append(((*place, "preprocess", "psf_input_fwhm_px"), settings.preprocess.psf_input_fwhm_px))
+        for location, settings in blocks.items():
+            named.append(((*location, "domains"), settings.domains or []))
+            named.append(
+                ((*location, "preprocess", "psf_input_fwhm_px"), settings.preprocess.psf_input_fwhm_px)
+            )
     for name, ensemble in config.ensembles.items():
         named.append((("ensembles", name, "validation_domains"), ensemble.validation_domains or []))
     if config.transfer is not None:
@@ -484,16 +491,16 @@ def _wrong_domains(config: Config) -> Iterator[tuple[Place, str]]:
         for bucket in (testset.buckets or {}).values()
         if testset.labelled and bucket.domain is not None
     }
-    for place, domains in named:
+    for location, domains in named:
         known = {*config.domains}
-        if place[-1] == "psf_input_fwhm_px":  # of all that is predicted too
+        if location[-1] == "psf_input_fwhm_px":  # of all that is predicted too
             known |= {UNKNOWN, *of_testsets}
         stray = [domain for domain in domains if domain not in known]
         if stray:
-            yield place, _unknown("a domain of a bucket", stray[0], config.domains)
+            yield location, _unknown("a domain of a bucket", stray[0], config.domains)
 
 
-def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_levels(config: Config) -> Iterator[tuple[Location, str]]:
     for name, ensemble in config.ensembles.items():
         for model in ensemble.models:
             block = config.models.get(model)
@@ -518,7 +525,7 @@ def _wrong_levels(config: Config) -> Iterator[tuple[Place, str]]:
             )
 
 
-def _wrong_prevalences(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_prevalences(config: Config) -> Iterator[tuple[Location, str]]:
     for name, ensemble in config.ensembles.items():
         # Bayes' rule holds for probabilities; what networks give is one only once it is calibrated.
         if ensemble.sky_prevalence is not None and ensemble.calibration == "none":
@@ -529,26 +536,26 @@ def _wrong_prevalences(config: Config) -> Iterator[tuple[Place, str]]:
             )
 
 
-def _wrong_estimates(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_estimates(config: Config) -> Iterator[tuple[Location, str]]:
     submission = config.submission
     ensemble = config.ensembles.get(submission.ensemble)
     if not submission.lens_parameters or ensemble is None or not set(ensemble.models) <= set(config.models):
         return
-    place = ("submission", "lens_parameters")
+    location = ("submission", "lens_parameters")
     if submission.form not in FORMS_WITH_PARAMETERS:
         yield (
-            place,
+            location,
             f"found true, but form {submission.form} has no columns for them; for example form: full",
         )
     elif not config.estimated(submission.ensemble):
         yield (
-            place,
+            location,
             f"found true, but no model of ensemble {submission.ensemble} estimates any; for example "
             f"models.{ensemble.models[0]}.lens_parameters: {{targets: [Rein]}}",
         )
 
 
-def _wrong_colours(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_colours(config: Config) -> Iterator[tuple[Location, str]]:
     bands = config.data.bands
     stray = [band for band in config.candidates.colours(bands) if band not in bands]
     if stray:
@@ -558,7 +565,7 @@ def _wrong_colours(config: Config) -> Iterator[tuple[Place, str]]:
         )
 
 
-def _wrong_magnitudes(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_magnitudes(config: Config) -> Iterator[tuple[Location, str]]:
     band, bands = config.evaluation.magnitude_band, config.data.bands
     # Where it is left out, single-band sets have no magnitudes and say nothing of them.
     if "magnitude_band" in config.evaluation.model_fields_set and band not in bands:
@@ -568,37 +575,37 @@ def _wrong_magnitudes(config: Config) -> Iterator[tuple[Place, str]]:
         )
 
 
-def _wrong_searches(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_searches(config: Config) -> Iterator[tuple[Location, str]]:
     for name, search in config.searches.items():
-        place: Place = ("searches", name)
+        location: Location = ("searches", name)
         model = config.models.get(search.model)
         if model is None:
-            yield (*place, "model"), _unknown("a model", search.model, config.models)
+            yield (*location, "model"), _unknown("a model", search.model, config.models)
         elif model.checkpoints:
             yield (
-                (*place, "model"),
+                (*location, "model"),
                 f"found {search.model}, whose members are trained already; give a model with seeds",
             )
         else:
-            contradictions = partial(_wrong_member, config, place=place)
+            contradictions = partial(_wrong_member, config, location=location)
             for inner, text in wrong_space(search, model.shared, contradictions):
-                yield (*place, *inner), text
+                yield (*location, *inner), text
 
 
-def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
+def _wrong_sources(config: Config) -> Iterator[tuple[Location, str]]:
     simulated = False
-    for place, sources in _sources(config).items():
+    for location, sources in _sources(config).items():
         for name, path in sources.items():
             simulated |= _is_simulated(path)
             if _is_simulated(path) and config.simulate is None:
                 yield (
-                    (*place, name),
+                    (*location, name),
                     f"found {path}, which the simulator makes, but there is no block simulate; "
                     "for example simulate: {}",
                 )
             same = [other for other in sources if other != name and located(sources[other]) == located(path)]
-            if same and place == LABELLED:
-                yield (*place, name), f"found {path}, which is {' and '.join(same)} too"
+            if same and location == LABELLED:
+                yield (*location, name), f"found {path}, which is {' and '.join(same)} too"
     # Results say whether they come from simulated data: that must be true.
     if config.simulate is not None and not simulated:
         yield (
@@ -608,13 +615,13 @@ def _wrong_sources(config: Config) -> Iterator[tuple[Place, str]]:
         )
 
 
-def _sources(config: Config) -> dict[Place, dict[str, str]]:
+def _sources(config: Config) -> dict[Location, dict[str, str]]:
     """The folders and list files of each data set: the key of the block, and its paths by their keys."""
 
     def buckets(settings: Buckets) -> dict[str, str]:
         return {name: bucket.path for name, bucket in buckets_in_order(settings).items()}
 
-    sources: dict[Place, dict[str, str]] = {LABELLED: buckets(config.data.labelled)}
+    sources: dict[Location, dict[str, str]] = {LABELLED: buckets(config.data.labelled)}
     for name, testset in config.testsets.items():
         if testset.buckets is not None:
             sources["testsets", name, "buckets"] = buckets(testset.buckets)
@@ -623,19 +630,19 @@ def _sources(config: Config) -> dict[Place, dict[str, str]]:
     return sources
 
 
-def _places(config: Config, place: Place) -> dict[str, BucketSettings]:
+def _settings_of_sources(config: Config, location: Location) -> dict[str, BucketSettings]:
     """The sources of a data set, each with all that is said of how it is read."""
-    if place == LABELLED:
-        return PackSettings.of_labelled(config.data).places
-    name = str(place[1])
-    return PackSettings.of_testset(name, config.testsets[name], config.data).places
+    if location == LABELLED:
+        return PackSettings.of_labelled(config.data).sources
+    name = str(location[1])
+    return PackSettings.of_testset(name, config.testsets[name], config.data).sources
 
 
 def _is_simulated(path: str) -> bool:
     return PurePath(path).is_relative_to(SIMULATED)
 
 
-def _holds_cutouts(place: BucketSettings, data: CutoutSettings, most_lines: int | None) -> bool:
+def _holds_cutouts(bucket: BucketSettings, data: CutoutSettings, most_lines: int | None) -> bool:
     """Whether a source, or the first lines of a list or table, name a cutout.
 
     Raises
@@ -646,11 +653,11 @@ def _holds_cutouts(place: BucketSettings, data: CutoutSettings, most_lines: int 
     # Few starts of the workflow need it, and it takes long to load.
     from stronglens.sources.opened import open_source  # noqa: PLC0415
 
-    source = open_source(place, data.size_px, data.bands)
-    if place.tiles is not None:
+    source = open_source(bucket, data.size_px, data.bands)
+    if bucket.tiles is not None:
         source.check()  # what its catalogue names is known only once all tiles are opened
         return True
-    parser = NameParser(data.bands, place)
+    parser = NameParser(data.bands, bucket)
     holds = False
     for entry in source.entries():
         if (holds and not entry.line) or (most_lines is not None and entry.line > most_lines):
@@ -663,6 +670,7 @@ def _holds_cutouts(place: BucketSettings, data: CutoutSettings, most_lines: int 
         holds = True
         if entry.line and not Path(entry.path).is_file():
             raise InputError(
-                f"{place.path}: expected a file in every line, found none for line {entry.line}: {entry.path}"
+                f"{bucket.path}: expected a file in every line, found none for line {entry.line}: "
+                f"{entry.path}"
             )
     return holds

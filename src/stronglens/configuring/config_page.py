@@ -76,25 +76,25 @@ def config_page() -> str:
     """A page in Markdown: for each block a table of its keys with type, unit, range and default."""
     schema = Config.model_json_schema()
     sections = [
-        f"\n## {_heading(place)}\n\n{_one_line(block['description'])}\n\n" + _table(schema, block)
-        for place, block in _blocks(schema, schema, "")
+        f"\n## {_heading(location)}\n\n{_one_line(block['description'])}\n\n" + _table(schema, block)
+        for location, block in _blocks(schema, schema, "")
     ]
     return _INTRODUCTION + "".join(sections)
 
 
-def _heading(place: str) -> str:
-    return f"`{place}`" if place else "Blocks"
+def _heading(location: str) -> str:
+    return f"`{location}`" if location else "Blocks"
 
 
 def _blocks(
-    schema: Mapping[str, Any], block: Mapping[str, Any], place: str
+    schema: Mapping[str, Any], block: Mapping[str, Any], location: str
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """A block and all blocks in it, each with its place; a member's settings are not told again per seed."""
-    yield place, block
+    yield location, block
     for key, value in block["properties"].items():
         inner, is_named = _block_of(schema, value)
         if inner is not None and key != "seed_overrides":
-            deeper = f"{place}.{key}".lstrip(".") + (".NAME" if is_named else "")
+            deeper = f"{location}.{key}".lstrip(".") + (".NAME" if is_named else "")
             yield from _blocks(schema, inner, deeper)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from stronglens.running.errors import InputError
-from stronglens.running.explain import Place, explain
+from stronglens.running.explain import Location, explain
 from stronglens.searching.space import field_of, number_type, settings_with, with_values, written
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.search import Dimension, SearchSettings
@@ -24,12 +24,12 @@ NOT_SEARCHED = {
 
 _N_TRIED = 64
 
-Contradictions = Callable[[MemberSettings], Iterable[tuple[Place, str]]]
+Contradictions = Callable[[MemberSettings], Iterable[tuple[Location, str]]]
 
 
 def wrong_space(
     search: SearchSettings, member: MemberSettings, contradictions: Contradictions
-) -> Iterator[tuple[Place, str]]:
+) -> Iterator[tuple[Location, str]]:
     """Find what is wrong with what a search tries.
 
     Parameters
@@ -44,14 +44,14 @@ def wrong_space(
     Yields
     ------
     tuple
-        The place, from `space` on, and what is wrong there. Keys that only do not go together are told where
-        no combination of many does: some may fail, and are trials that fail.
+        The location, from `space` on, and what is wrong there. Keys that only do not go together are reported
+        where no combination of many does: some may fail, and are trials that fail.
     """
     faulty = False
     for key, dimension in search.space.items():
-        for place, text in _wrong_dimension(key, dimension, member, contradictions):
+        for location, text in _wrong_dimension(key, dimension, member, contradictions):
             faulty = True
-            yield ("space", key, *place), text
+            yield ("space", key, *location), text
     if not faulty:
         yield from _wrong_together(search, member)
 
@@ -70,7 +70,7 @@ def canonical_space(search: SearchSettings, member: MemberSettings) -> dict[str,
 
 def _wrong_dimension(
     key: str, dimension: Dimension, member: MemberSettings, contradictions: Contradictions
-) -> Iterator[tuple[Place, str]]:
+) -> Iterator[tuple[Location, str]]:
     field = field_of(key)
     if field is None:
         known = list(_keys(MemberSettings, ""))
@@ -94,23 +94,23 @@ def _wrong_dimension(
         return
     if dimension.step is not None and kind is int and dimension.step % 1:
         yield ("step",), f"found {dimension.step:g}, but it takes integers; for example step: 1"
-    values: list[tuple[Place, Any]] = [
+    values: list[tuple[Location, Any]] = [
         (("low",), dimension.low),
         (("high",), dimension.high),
     ]
     if dimension.choices is not None:
         values = [(("choices", number), choice) for number, choice in enumerate(dimension.choices)]
     seen: list[Any] = []
-    for place, value in values:
+    for location, value in values:
         wrong = _wrong_value(key, value, member)
         if wrong is None:
             wrong = next(iter(_contradicted(key, value, member, contradictions)), None)
         if wrong is not None:
-            yield place, wrong
+            yield location, wrong
         elif dimension.choices is not None:
             taken = written(_taken(member, key, value))
             if taken in [one for one in seen if type(one) is type(taken)]:
-                yield place, f"found {taken} a second time"
+                yield location, f"found {taken} a second time"
             seen.append(taken)
 
 
@@ -125,13 +125,13 @@ def _keys(kind: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _wrong_value(key: str, value: Any, member: MemberSettings) -> str | None:
     """What is wrong with a value by itself."""
-    place = tuple(key.split("."))
+    location = tuple(key.split("."))
     try:
         MemberSettings.model_validate(with_values(member, {key: value}))
     except ValidationError as error:
-        own = [problem for problem in error.errors() if problem["loc"][: len(place)] == place]
+        own = [problem for problem in error.errors() if problem["loc"][: len(location)] == location]
         if own:
-            # Without the place, which is another here.
+            # Without the location, which is another here.
             return explain(own, MemberSettings, "", lambda _: "").split("\n")[0].removeprefix(": : ")
     return None
 
@@ -150,24 +150,24 @@ def _contradicted(
 
 def _taken(member: MemberSettings, key: str, value: Any) -> Any:
     """A value as its key takes it: a number for "1e-4", which YAML reads as text."""
-    place = key.split(".")
+    location = key.split(".")
     block: Any = MemberSettings
-    for part in place[:-1]:
+    for part in location[:-1]:
         block = block.model_fields[part].annotation
     # The key alone, on its class's defaults: with the model's other settings it may not go together.
     try:
-        taken = block.model_validate({place[-1]: value}).model_dump(mode="json")[place[-1]]
+        taken = block.model_validate({location[-1]: value}).model_dump(mode="json")[location[-1]]
     except ValidationError:
         try:
             taken = settings_with(member, {key: value}).model_dump(mode="json")
         except InputError:
             return value
-        for part in place:
+        for part in location:
             taken = taken[part]
     return taken
 
 
-def _wrong_together(search: SearchSettings, member: MemberSettings) -> Iterator[tuple[Place, str]]:
+def _wrong_together(search: SearchSettings, member: MemberSettings) -> Iterator[tuple[Location, str]]:
     draw = random.Random(0)  # noqa: S311 - no secret
     first = ""
     for _ in range(_N_TRIED):

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from stronglens.running.errors import InputError
-from stronglens.running.explain import Place, dotted
+from stronglens.running.explain import Location, dotted
 
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _PLAIN = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?\.inf|\.nan", re.I)
@@ -72,7 +72,7 @@ def misread(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        Place and lines of each; empty if the file is missing or no YAML: whoever reads it will say so.
+        Location and lines of each; empty if the file is missing or no YAML: whoever reads it will say so.
     """
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -81,27 +81,27 @@ def misread(path: Path) -> list[str]:
     return list(_misread(root, (), set()))
 
 
-def _misread(node: yaml.Node | None, place: Place, seen: set[int]) -> Iterator[str]:
+def _misread(node: yaml.Node | None, location: Location, seen: set[int]) -> Iterator[str]:
     if id(node) in seen:  # an alias, which may even lead to itself
         return
     seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
-        yield from _other_number(node, place)
+        yield from _other_number(node, location)
     elif isinstance(node, yaml.SequenceNode):
         for number, inner in enumerate(node.value):
-            yield from _misread(inner, (*place, number), seen)
+            yield from _misread(inner, (*location, number), seen)
     elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines:
-                yield f"{dotted((*place, name))}: given twice, in lines {lines[name]} and {line}"
+                yield f"{dotted((*location, name))}: given twice, in lines {lines[name]} and {line}"
             lines[name] = line
-            yield from _misread(key, (*place, name), seen)
-            yield from _misread(value, (*place, name), seen)
+            yield from _misread(key, (*location, name), seen)
+            yield from _misread(value, (*location, name), seen)
 
 
-def _other_number(node: yaml.ScalarNode, place: Place) -> Iterator[str]:
+def _other_number(node: yaml.ScalarNode, location: Location) -> Iterator[str]:
     text = node.value
     if node.style is not None or _PLAIN.fullmatch(text):
         return
@@ -109,6 +109,6 @@ def _other_number(node: yaml.ScalarNode, place: Place) -> Iterator[str]:
         decimal = re.sub(r"^([+-]?)0+(?=[0-9])", r"\1", text.replace("_", ""))
         number = f"{decimal}, " if _PLAIN.fullmatch(decimal) else ""
         yield (
-            f"{dotted(place)}: line {node.start_mark.line + 1}: expected a plain decimal number, found "
+            f"{dotted(location)}: line {node.start_mark.line + 1}: expected a plain decimal number, found "
             f"{text}, of which YAML makes another; write {number}or '{text}' if it is text"
         )

@@ -1,4 +1,4 @@
-"""The objects of a test set with their probabilities and t*."""
+"""The objects of a test set with their probabilities and t*, and their ids."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import compute
 
-from stronglens.formats.ensemble_table import EnsembleTable, open_ensemble
+from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, Level, open_ensemble
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities
 from stronglens.running.errors import InputError
+from stronglens.sources.names import FITS_ENDING
+
+_FOLDERS_AND_ENDING = rf"(?i)^.*/|{FITS_ENDING}$"
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,23 @@ def open_scored(csv: Path) -> ScoredSet:
     table = ensemble.read(text | {"label": INTEGER, "prob": REAL, "prob_std": REAL})
     probabilities(csv, table)
     return ScoredSet(ensemble, table, float(threshold))
+
+
+def row_ids(table: pa.Table, level: Level) -> pa.Array:
+    """Ids of the rows of a table, in their order: keys of objects, or file names without folders and ending.
+
+    Parameters
+    ----------
+    table : Table
+        With the column `KEY_COLUMN` of the level.
+    level : {"object", "file"}
+        What a row is.
+
+    Returns
+    -------
+    Array of large_string, shape (n_rows,)
+    """
+    ids = table[KEY_COLUMN[level]].combine_chunks()
+    if level == "file":
+        ids = compute.replace_substring_regex(ids, pattern=_FOLDERS_AND_ENDING, replacement="")
+    return ids

@@ -22,7 +22,7 @@ from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
 from stronglens.scoring.threshold import METRICS_JSON
-from stronglens.settings.capsule import CapsuleSettings
+from stronglens.settings.products import CapsuleSettings
 from stronglens.submitting.surroundings import code_state, versions
 
 log = logging.getLogger(__name__)

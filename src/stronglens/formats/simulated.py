@@ -11,7 +11,7 @@ class SimulatedDescription(Sidecar):
     KIND: ClassVar[str] = "the description of simulated data"
 
     settings: dict[str, Any]
-    """Of `stronglens.settings.simulate.SimulateSettings`."""
+    """Of `stronglens.settings.data.SimulateSettings`."""
     n_objects: dict[str, int]
     """By bucket, and of the blind set."""
     versions: dict[str, str]

@@ -103,8 +103,8 @@ def start(network: nn.Module, settings: MemberSettings) -> None:
     if settings.init_from is not None:
         path = located(settings.init_from.path)
         _checked_sha256(path, settings.init_from.sha256, "init_from.sha256")
-        told = f"init_from: {path}: expected weights of {settings.network.name}"
-        network.load_state_dict(fitted(_init_weights(settings), network.state_dict(), told))
+        problem = f"init_from: {path}: expected weights of {settings.network.name}"
+        network.load_state_dict(fitted(_init_weights(settings), network.state_dict(), problem))
     elif settings.network.weights is not None:
         found = _find(settings.network.weights)
         _checked_sha256(found.weights, settings.network.weights_sha256, "network.weights_sha256")
@@ -225,8 +225,8 @@ def _encoder(path: Path, network: nn.Module, settings: MemberSettings) -> dict[s
     if first in taken and first in own:
         taken[first] = _for_channels(taken[first], settings.in_chans)
     rest = {name: tensor for name, tensor in own.items() if name not in kept}
-    told = f"{path}: expected weights of {settings.network.name}"
-    return own | fitted(taken, rest, told)
+    problem = f"{path}: expected weights of {settings.network.name}"
+    return own | fitted(taken, rest, problem)
 
 
 def _names_of_classifier(network: Any) -> set[str]:
@@ -281,18 +281,18 @@ def _is_capsule(path: Path) -> bool:
 
 def _chosen(capsule: Capsule, settings: MemberSettings, seed: int) -> CapsuleMember:
     given, members = settings.init_from, capsule.manifest.members
-    told = f"init_from: {capsule.path}"
+    problem = f"init_from: {capsule.path}"
     if given is not None and given.member is not None:
         named = [one for one in members if str(one) == given.member]
         if not named:
             raise InputError(
-                f"{told}: expected {given.member}, found {', '.join(str(one) for one in members)}"
+                f"{problem}: expected {given.member}, found {', '.join(str(one) for one in members)}"
             )
-        _refuse_other(f"{told}: {named[0]}", named[0].settings, settings)
+        _refuse_other(f"{problem}: {named[0]}", named[0].settings, settings)
         return named[0]
     fitting = [one for one in members if not _differences(one.settings, settings)]
     if not fitting:
-        _refuse_other(f"{told}: {members[0]}", members[0].settings, settings)
+        _refuse_other(f"{problem}: {members[0]}", members[0].settings, settings)
     same = [one for one in fitting if one.seed == seed]
     return same[0] if same else fitting[seed % len(fitting)]
 
@@ -308,10 +308,10 @@ def _differences(theirs: MemberSettings, own: MemberSettings) -> list[tuple[str,
     return [(name, mine, other) for name, (mine, other) in compared.items() if mine != other]
 
 
-def _refuse_other(told: str, theirs: MemberSettings, own: MemberSettings) -> None:
+def _refuse_other(problem: str, theirs: MemberSettings, own: MemberSettings) -> None:
     for name, mine, other in _differences(theirs, own):
         raise InputError(
-            f"{told}: expected {name} {json.dumps(mine)}, found {json.dumps(other)}; training can only "
+            f"{problem}: expected {name} {json.dumps(mine)}, found {json.dumps(other)}; training can only "
             "start from a network of the same kind: change one of them"
         )
 

@@ -153,11 +153,11 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
     n_bytes = size_px * size_px * 4  # of a cutout
     batches, rejected, n_fitted = [], {}, 0
     filled: dict[str, int] = {}
-    places = list(settings.places.values())
+    sources = list(settings.sources.values())
     reads = Reads(
         found.sources,
-        [place.fit or "refuse" for place in places],
-        [tuple(place.sentinels or ()) for place in places],
+        [source.fit or "refuse" for source in sources],
+        [tuple(source.sentinels or ()) for source in sources],
         size_px,
         settings.non_finite,
     )

@@ -328,10 +328,10 @@ def _few_false_alarms(field: Mapping[str, Path]) -> Iterator[Markup]:
     for key, name in FEW_FALSE_ALARMS.items():
         for full in (one for one in some if one == key or one.startswith(f"{key}@")):
             _, _, prevalence = full.partition("@")
-            told = name.format_map(some) + (
+            label = name.format_map(some) + (
                 f", one lens in {1 / float(prevalence):,.0f}" if prevalence else ""
             )
-            rows.append((told, *(_measured(block, key, full) for block in blocks.values())))
+            rows.append((label, *(_measured(block, key, full) for block in blocks.values())))
     yield html.heading("Few false alarms")
     yield html.table(("", *blocks), rows)
     yield html.paragraph(

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from stronglens.running.errors import InputError, StoppedError
-from stronglens.running.explain import Place, explain
+from stronglens.running.explain import Location, explain
 
 
 class Command(BaseSettings):
@@ -131,8 +131,8 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
     return 0
 
 
-def _option(place: Place) -> str:
-    return "--" + ".".join(str(part).replace("_", "-") for part in place)
+def _option(location: Location) -> str:
+    return "--" + ".".join(str(part).replace("_", "-") for part in location)
 
 
 def _message_handler() -> logging.Handler:

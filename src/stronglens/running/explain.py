@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-Place = tuple[int | str, ...]
+Location = tuple[int | str, ...]
 """Where a setting stands: the keys that lead to it, and its number in a list."""
 
 CONTRADICTION = "contradiction"
@@ -30,19 +30,19 @@ _PLAIN = {
 
 
 class _Setting(NamedTuple):
-    place: Place
+    location: Location
     key: str
     field: FieldInfo | None
     siblings: list[str]
 
 
-def dotted(place: Place) -> str:
-    """Write the place of a setting as in `models.nano.train.lr`."""
-    return ".".join(str(part) for part in place) or "the whole"
+def dotted(location: Location) -> str:
+    """Write the location of a setting as in `models.nano.train.lr`."""
+    return ".".join(str(part) for part in location) or "the whole"
 
 
 def explain(
-    problems: Iterable[Any], root: type[BaseModel], where: str, name: Callable[[Place], str] = dotted
+    problems: Iterable[Any], root: type[BaseModel], where: str, name: Callable[[Location], str] = dotted
 ) -> str:
     """Say for each wrong setting where it stands, what was found, and what to write instead.
 
@@ -55,31 +55,32 @@ def explain(
     where : str
         What holds the settings: a file name, or "command line".
     name : callable
-        Writes the place of a setting.
+        Writes the location of a setting.
 
     Returns
     -------
     str
         A line for each wrong setting.
     """
-    settings: dict[Place, _Setting] = {}
-    found: dict[Place, list[Any]] = {}
+    settings: dict[Location, _Setting] = {}
+    found: dict[Location, list[Any]] = {}
     for problem in problems:
         setting = _find(root, problem["loc"])
-        settings[setting.place] = setting
+        settings[setting.location] = setting
         # A setting that may be one of several kinds has a problem for each kind.
-        found.setdefault(setting.place, []).append(problem)
+        found.setdefault(setting.location, []).append(problem)
     return "\n".join(
-        f"{where}: {name(place)}: {_message(setting, found[place])}" for place, setting in settings.items()
+        f"{where}: {name(location)}: {_message(setting, found[location])}"
+        for location, setting in settings.items()
     )
 
 
-def _find(root: type[BaseModel], loc: Place) -> _Setting:
-    """Follow pydantic's place through the classes of the settings.
+def _find(root: type[BaseModel], loc: Location) -> _Setting:
+    """Follow pydantic's location through the classes of the settings.
 
     Returns
     -------
-    place
+    location
         As the user wrote it: without the marks that pydantic adds for keys and for kinds of values.
     key, field
         Name and definition of the innermost known setting on the way.
@@ -87,7 +88,7 @@ def _find(root: type[BaseModel], loc: Place) -> _Setting:
         The keys that are known where the last part stands.
     """
     annotation: Any = root
-    place: list[int | str] = []
+    location: list[int | str] = []
     key, field = "", None
     siblings: list[str] = []
     for part in loc:
@@ -98,7 +99,7 @@ def _find(root: type[BaseModel], loc: Place) -> _Setting:
             annotation = None
             continue
         kind = kinds[0] if kinds else None
-        place.append(part)
+        location.append(part)
         siblings = []
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             siblings = list(kind.model_fields)
@@ -106,11 +107,11 @@ def _find(root: type[BaseModel], loc: Place) -> _Setting:
             annotation = field.annotation if field else None
         else:
             annotation = get_args(kind)[-1] if get_args(kind) else None
-    return _Setting(tuple(place), key, field, siblings)
+    return _Setting(tuple(location), key, field, siblings)
 
 
 def _kinds(annotation: Any) -> Iterator[Any]:
-    """The kinds that a value may be of, but for None, which pydantic's places do not name."""
+    """The kinds that a value may be of, but for None, which pydantic's locations do not name."""
     if get_origin(annotation) is Annotated:
         yield from _kinds(get_args(annotation)[0])
     elif get_origin(annotation) in (Union, UnionType):
@@ -123,7 +124,7 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 def _message(setting: _Setting, problems: Sequence[Any]) -> str:
     first = problems[0]
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(setting.place[-1]), setting.siblings, n=1)
+        close = difflib.get_close_matches(str(setting.location[-1]), setting.siblings, n=1)
         return "unknown key; " + (
             f"did you mean {close[0]}?" if close else f"known keys here: {', '.join(setting.siblings)}"
         )

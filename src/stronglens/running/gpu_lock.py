@@ -50,7 +50,7 @@ class _Gpu:
 def claim_gpu(
     device: str = "auto", candidates: Sequence[str] | None = None, wait_s: float = 5.0
 ) -> Iterator[str | None]:
-    """Keep one GPU (or one of the places on it, see Notes) for the block, and let CUDA see that one only.
+    """Keep one GPU (or one of the slots on it, see Notes) for the block, and let CUDA see that one only.
 
     To be entered before CUDA is initialised, which reads CUDA_VISIBLE_DEVICES once. Waits while all GPUs are
     taken by other jobs of this user. GPUs that other users compute on are passed over.
@@ -161,19 +161,19 @@ def jobs_per_gpu() -> int:
 
 
 def _wait_for_gpu(
-    gpus: Sequence[_Gpu], folder: Path, wait_s: float, n_places: int, *, look_for_others: bool
+    gpus: Sequence[_Gpu], folder: Path, wait_s: float, n_slots: int, *, look_for_others: bool
 ) -> tuple[_Gpu, int]:
-    """The first GPU that has a place, and the open file that keeps it; second places once all are in use."""
+    """The first GPU with a free slot, and the open file that keeps it; second slots once all are in use."""
     said: dict[str, float] = {}
     while True:
         others = _used_by_others() if look_for_others else {}
-        for place, gpu in itertools.product(range(n_places), gpus):
-            file = gpu.uuid.replace("/", "_") + (f".{place}" if place else "")
+        for slot, gpu in itertools.product(range(n_slots), gpus):
+            file = gpu.uuid.replace("/", "_") + (f".{slot}" if slot else "")
             if gpu.uuid in others:
                 reason = f"another user computes on it ({others[gpu.uuid]})"
                 _say(f"GPU {gpu.name} is passed over: {reason}", said)
             elif (lock := _try_lock(folder / file)) is not None:
-                shared = f", one of {n_places} that may share it" if n_places > 1 else ""
+                shared = f", one of {n_slots} that may share it" if n_slots > 1 else ""
                 log.info("GPU %s is kept for this job%s", gpu.name, shared)
                 return gpu, lock
         names = ", ".join(gpu.name for gpu in gpus)

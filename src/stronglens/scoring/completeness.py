@@ -16,7 +16,7 @@ from stronglens.running.errors import InputError
 from stronglens.scoring.field_metrics import completeness_by
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import Scored
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 COLUMNS = (
     *("objects", "property", "low", "high"),

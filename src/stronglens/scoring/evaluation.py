@@ -17,7 +17,7 @@ from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.field_metrics import in_words as field_in_words
 from stronglens.scoring.metrics import Metrics, expected_calibration_error, metrics_by_domain
 from stronglens.scoring.scored import Scored
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, STYLES, save_figure
 from stronglens.scoring.bootstrap import Ranked
 from stronglens.scoring.completeness_plot import plot_completeness
-from stronglens.scoring.fractions import score_interval
+from stronglens.scoring.few_counts import score_interval
 from stronglens.scoring.metrics import (
     calibration_bins,
     expected_calibration_error,

@@ -20,7 +20,7 @@ from stronglens.scoring.few_counts import (
 )
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.operating_points import Counts, allowed_by, fbeta_of, most_found, purity_of
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 Floats = npt.NDArray[np.float64]
 

@@ -94,8 +94,8 @@ def best_block(
     return "".join(f"# {line}\n" for line in head) + text
 
 
-def _set(block: dict[str, Any], place: Sequence[str], value: Any) -> None:
-    key, *deeper = place
+def _set(block: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    key, *deeper = keys
     if deeper:
         block[key] = dict(block.get(key, {}))
         _set(block[key], deeper, value)

@@ -80,9 +80,9 @@ def draw_history(trials: Sequence[TrialResult], best: TrialResult) -> Figure:
             _points(axes, x, [trial.auc for trial in of_state], bottom, colour, marker, name)
     failed = [trial.trial for trial in trials if trial.state == "failed"]
     if failed:
-        place = axes.get_xaxis_transform()
+        along_bottom = axes.get_xaxis_transform()
         style: dict[str, Any] = {"marker": "|", "markersize": 11, "markeredgewidth": 2}
-        axes.plot(failed, [0.03] * len(failed), linestyle="none", color=GREY, transform=place, **style)
+        axes.plot(failed, [0.03] * len(failed), linestyle="none", color=GREY, transform=along_bottom, **style)
         axes.plot([], [], linestyle="none", color=GREY, label=f"failed ({len(failed)})", **style)
     complete = [trial for trial in trials if trial.state == "complete"]
     so_far = np.maximum.accumulate([trial.auc for trial in complete])
@@ -146,15 +146,15 @@ def draw_slices(trials: Sequence[TrialResult], best: TrialResult, space: Mapping
     panels = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
     bottom = _lowest_shown(trials)
     for number, (axes, key) in enumerate(zip(panels.flat, keys, strict=False)):
-        places, ticks = _places(key, space[key])
+        position, ticks = _positions(key, space[key])
         for state, (colour, marker, name) in MARKS.items():
             shown = [trial for trial in trials if trial.state == state and trial.best_val_auc is not None]
-            x = [places(trial) for trial in shown]
+            x = [position(trial) for trial in shown]
             label = name if number == 0 and shown else None
             _points(axes, x, [trial.auc for trial in shown], bottom, colour, marker, label)
         if number == 0:
             _say_below(axes, trials, bottom)
-        _ring(axes, places(best), best.auc, label="the best" if number == 0 else None)
+        _ring(axes, position(best), best.auc, label="the best" if number == 0 else None)
         axes.set_xlabel(key)
         if ticks is not None:
             crowded = sum(map(len, ticks)) > 26
@@ -226,20 +226,20 @@ def importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension]) ->
     return {key: float(share) for key, share in shares.items()}
 
 
-def _places(key: str, dimension: Dimension) -> tuple[Any, list[str] | None]:
+def _positions(key: str, dimension: Dimension) -> tuple[Any, list[str] | None]:
     """Where a trial stands on the axis of a key, and the names there if they are no numbers."""
     if dimension.choices is None:
         return (lambda trial: trial.params[key]), None
     names = [written(choice) for choice in dimension.choices]
     shown = [in_words(choice) for choice in dimension.choices]
 
-    def place(trial: TrialResult) -> float:
+    def position(trial: TrialResult) -> float:
         value = written(trial.params[key])
         at = next(at for at, name in enumerate(names) if type(name) is type(value) and name == value)
         # Beside one another: trials of one choice would hide each other.
         return float(at + 0.5 * ((trial.trial * 0.618034) % 1 - 0.5))
 
-    return place, [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in shown]
+    return position, [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in shown]
 
 
 def _points(

@@ -193,7 +193,7 @@ class TestSetSettings(ReadSettings):
     _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_source(self) -> Self:
         if (self.path is None) == (self.buckets is None):
             raise ValueError("give either path or buckets; for example path: /data/test_dataset_updated")
         if self.labelled and self.buckets is None:
@@ -219,15 +219,15 @@ class PackSettings(CutoutSettings):
     """A set without labels in several sources, whose names mean nothing."""
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if sum(place is not None for place in (self.labelled, self.path, self.buckets)) != 1:
+    def _one_source(self) -> Self:
+        if sum(given is not None for given in (self.labelled, self.path, self.buckets)) != 1:
             raise ValueError(
                 "give exactly one of labelled, path and buckets; for example path: /data/test_dataset_updated"
             )
         return self
 
     @property
-    def places(self) -> dict[str, BucketSettings]:
+    def sources(self) -> dict[str, BucketSettings]:
         """The sources of the set, in the order in which they are packed, by their buckets ("" for `path`).
 
         What a source says of how it is read stands before what the set says.
@@ -240,7 +240,7 @@ class PackSettings(CutoutSettings):
     @property
     def paths(self) -> list[str]:
         """Where the sources lie, as it was given."""
-        return [place.path for place in self.places.values()]
+        return [source.path for source in self.sources.values()]
 
     @property
     def list_paths(self) -> list[str]:
@@ -275,8 +275,8 @@ class PackSettings(CutoutSettings):
         """A test set of a config; its cutouts are like those of the labelled data."""
         cutouts = {key: getattr(data, key) for key in CutoutSettings.model_fields}
         cutouts |= dict.fromkeys(ReadSettings.model_fields) | testset.within(data)
-        place = {"labelled": testset.buckets} if testset.labelled else {"buckets": testset.buckets}
-        return cls(**cutouts, dataset=name, path=testset.path, **place)
+        buckets = {"labelled": testset.buckets} if testset.labelled else {"buckets": testset.buckets}
+        return cls(**cutouts, dataset=name, path=testset.path, **buckets)
 
 
 class SplitSettings(Settings):
@@ -300,3 +300,14 @@ class SplitSettings(Settings):
                 "for example train: 0.70, val: 0.15, test: 0.15"
             )
         return self
+
+
+class SimulateSettings(Settings):
+    """A small data set in the challenge's format, so that the pipeline runs without data of the user's."""
+
+    objects_per_bucket: int = Field(400, ge=1, le=1_000_000, examples=[400])
+    """Objects in each of the four labelled buckets; each has one file a band."""
+    test_objects: int = Field(200, ge=1, le=1_000_000, examples=[200])
+    """Objects in the unlabelled test folder."""
+    seed: int = Field(1, ge=0, le=2**32 - 1, examples=[1])
+    """Seed of the simulator."""

@@ -1,6 +1,8 @@
-"""Settings of the last steps: how probabilities become one, ensembles, the threshold, the submission."""
+"""Settings of the last steps: how probabilities become one, ensembles, the threshold, what is reported, the
+submission.
+"""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -123,3 +125,21 @@ class SubmissionSettings(Settings):
     """Write the ensemble's estimates of lens parameters into the columns that the form has for them, for
     objects that are called lenses; the filler stays everywhere else. Needs a model with `lens_parameters` in
     the ensemble, and the form `full` or `template`."""
+
+
+Prevalence = Annotated[float, Field(gt=0, lt=1)]
+
+
+class EvaluateSettings(Settings):
+    """What is reported of an ensemble in addition to the standard metrics; it changes no other result."""
+
+    prevalences: list[Prevalence] = Field([1e-2, 1e-3, 1e-4], examples=["[1e-2, 1e-3, 1e-4]"])
+    """Fractions of lenses in the sky for which purity, F-beta, and completeness at a purity are given."""
+    beta: float = Field(0.1, gt=0, le=100, examples=[0.1])
+    """Of F-beta: how many times completeness counts as much as purity."""
+    purity: float = Field(0.9, gt=0, le=1, examples=[0.9])
+    """Purity at which completeness is reported."""
+    magnitude_band: str = Field("i", min_length=1, examples=["i"])
+    """Band of the lens and source magnitudes by which completeness is reported."""
+    n_bins: int = Field(5, ge=1, le=100, examples=[5])
+    """Bins of Einstein radius and magnitudes, with as many lenses in each."""

@@ -18,7 +18,7 @@ from stronglens.formats.artefact import write_text, writing
 from stronglens.formats.simulated import SimulatedDescription
 from stronglens.running.progress import progress
 from stronglens.running.worker_processes import worker_processes
-from stronglens.settings.simulate import SimulateSettings
+from stronglens.settings.data import SimulateSettings
 from stronglens.simulation.challenge_files import blind_bytes, labelled_bytes, write_parameters
 from stronglens.simulation.grid import Floats
 from stronglens.simulation.scene import SimulatedObject, simulate_object

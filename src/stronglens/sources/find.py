@@ -125,7 +125,7 @@ class Found:
 def places_of(settings: PackSettings) -> list[tuple[str, Path]]:
     """Bucket ("" in a set without labels) and source of each place where a data set lies."""
     labelled = settings.labelled is not None
-    return [(name if labelled else "", located(place.path)) for name, place in settings.places.items()]
+    return [(name if labelled else "", located(place.path)) for name, place in settings.sources.items()]
 
 
 def find_cutouts(
@@ -157,7 +157,7 @@ def find_cutouts(
     chosen = _Chosen(settings, buckets, part, n_parts)
     leftovers: list[Leftover] = []
     n_cutouts = []
-    for (bucket, path), place in zip(places_of(settings), settings.places.values(), strict=True):
+    for (bucket, path), place in zip(places_of(settings), settings.sources.values(), strict=True):
         source = open_source(place, settings.size_px, settings.bands, scratch, settings.non_finite)
         parser = NameParser(settings.bands, place)
         reading = _HeaderBands(source, place, parser)
@@ -320,7 +320,7 @@ class _Buckets:
 
     def __init__(self, settings: PackSettings) -> None:
         self._labelled = settings.labelled is not None
-        self._places = list(settings.places.items())
+        self._places = list(settings.sources.items())
         self._numbers: dict[tuple[int, int, str], int] = {}
         self.found: list[FoundBucket] = []
 

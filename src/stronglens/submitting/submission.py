@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.ensembling.member_predictions import starts_of_runs
-from stronglens.ensembling.row_ids import row_ids
+from stronglens.ensembling.scored_set import row_ids
 from stronglens.formats.artefact import sha256_of, write_aside
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, Level, open_ensemble
 from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED, PackedObjects, open_objects

@@ -1,8 +1,13 @@
-"""The learning rate as a function of training time, and the rule that lowers it on a plateau."""
+"""The learning rate: by the time in training, on a plateau, and by the depth of a layer."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined] # in its documentation
+from torch import nn
+
+from stronglens.running.errors import InputError
 from stronglens.settings.train import TrainSettings
 
 
@@ -97,3 +102,36 @@ class Watch:
     def patience_is_over(self, settings: TrainSettings) -> bool:
         """Whether patience is over."""
         return settings.patience is not None and self.n_waited >= settings.patience
+
+
+def layer_groups(network: nn.Module, decay: float | None) -> list[dict[str, Any]]:
+    """Parameters of a network in groups for an optimiser.
+
+    Parameters
+    ----------
+    network : Module
+        As `stronglens.networks.network.build_network` makes it.
+    decay : float or None
+        Rate of each layer relative to that of the layer after it, from 0 to 1; None: one rate for all.
+
+    Returns
+    -------
+    list of dict
+        `params`, and `lr_scale`, by which the learning rate of the group is to be multiplied: 1 for the head.
+
+    Raises
+    ------
+    InputError
+        timm does not say what the layers of the network are.
+    """
+    if decay is None:
+        return [{"params": list(network.parameters())}]
+    if not hasattr(network, "group_matcher"):
+        raise InputError(
+            f"train.layer_decay: timm does not say what the layers of {type(network).__name__} are; "
+            "leave it out"
+        )
+    return [
+        {"params": group["params"], "lr_scale": group["lr_scale"]}
+        for group in param_groups_layer_decay(network, layer_decay=decay, weight_decay_exclude_1d=False)
+    ]

@@ -29,10 +29,9 @@ from stronglens.networks.ways import (
 from stronglens.running.errors import InputError, StoppedError
 from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
-from stronglens.training.layer_rates import layer_groups
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.resume import StateKeeper
-from stronglens.training.schedule import Watch
+from stronglens.training.schedule import Watch, layer_groups
 from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
 from stronglens.training.stop_signal import StopSignal
 from stronglens.training.validation import Scores, score, scoring_batch_size

@@ -24,10 +24,10 @@ from stronglens.candidates.pictures import (
     side_by_side,
     usual_flux,
 )
-from stronglens.ensembling.row_ids import row_ids
+from stronglens.ensembling.scored_set import row_ids
 from stronglens.formats.packed import open_packed
 from stronglens.inspecting.cutout_statistics import frame_noise, frame_sky
-from stronglens.settings.candidates import CandidatesSettings
+from stronglens.settings.products import CandidatesSettings
 
 SIZE = 33
 

@@ -406,7 +406,7 @@ OWN_BUCKETS = {
 def test_buckets_of_any_number_and_name() -> None:
     config = check_config(small(("data.labelled", OWN_BUCKETS)), "my.yaml")
     packed = PackSettings.of_labelled(config.data)
-    assert list(packed.places) == ["galaxies", "grade_c", "z_lenses"]  # whatever the order of keys
+    assert list(packed.sources) == ["galaxies", "grade_c", "z_lenses"]  # whatever the order of keys
     assert config.domains == ["euclid", "des_y6"]
     assert config.transfer_of_domains is None
     assert PackSettings.model_validate(packed.model_dump(mode="json")) == packed

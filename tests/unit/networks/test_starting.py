@@ -18,7 +18,7 @@ from stronglens.networks.network import build_network
 from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
-from stronglens.training.layer_rates import layer_groups
+from stronglens.training.schedule import layer_groups
 from stronglens.training.train_member import train_member
 
 ARCHITECTURE = "convnext_atto"

@@ -40,7 +40,7 @@ from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import Scored
 from stronglens.settings.data import PackSettings, SplitSettings
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 from stronglens.splitting.split import split_objects
 
 JOBS: dict[str, Any] = {

@@ -18,7 +18,7 @@ from stronglens.scoring.few_counts import (
     tpr_interval_by_rank,
 )
 from stronglens.scoring.field_metrics import completeness_by, field_metrics
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 N = 300
 """Lenses, and as many others."""

@@ -19,7 +19,7 @@ from stronglens.running.errors import InputError
 from stronglens.scoring import bootstrap
 from stronglens.scoring.completeness import read_completeness, write_completeness
 from stronglens.scoring.field_metrics import completeness_by, field_metrics, field_metrics_by_domain
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 SETTINGS = EvaluateSettings(prevalences=[0.5, 1e-3], beta=0.5, purity=0.8)
 
