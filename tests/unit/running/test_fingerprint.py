@@ -536,7 +536,7 @@ MAY_IMPORT = {
 USED = {
     "cli": {"Command", "run"},
     "errors": {"InputError", "StoppedError"},
-    "explain": {"CONTRADICTION", "Place", "dotted", "explain"},
+    "explain": {"CONTRADICTION", "Location", "dotted", "explain"},
     "fingerprint": {"code_sha256", "step_sha256"},
     "gpu_lock": {"claim_gpu", "jobs_per_gpu", "own_device_files"},
     "lease": {"lease"},
