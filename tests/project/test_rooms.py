@@ -99,7 +99,7 @@ def test_names_that_other_libraries_keep_to_themselves_are_not_used() -> None:
 def test_unit_tests_lie_as_the_library_does() -> None:
     """tests/unit/PACKAGE/test_MODULE.py: so one finds the tests of a module by its name."""
     strays = []
-    for test in (TESTS / "unit").rglob("*.py"):
+    for test in (TESTS / "unit").rglob("test_*.py"):
         name = str(test.relative_to(TESTS / "unit"))
         module = LIBRARY / test.parent.relative_to(TESTS / "unit") / test.name.removeprefix("test_")
         if not (module.exists() or name in SUBJECTS):

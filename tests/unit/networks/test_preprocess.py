@@ -14,25 +14,12 @@ from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from stronglens.inspecting.cutout_statistics import frame_noise
-from stronglens.networks.normalise import _sums_by_halves, divisor_of, noise_of, quantile
+from noisy_sources import make_images
 from stronglens.networks.preprocess import CutoutContext, preprocess, preprocess_all
 from stronglens.settings.preprocess import PreprocessSettings
 
 CPU = torch.device("cpu")
-Images = npt.NDArray[np.float32]
 Image = npt.NDArray[np.float64]
-
-
-def make_images(n: int = 6, size: int = 41, seed: int = 0) -> Images:
-    """Noise with a bright source in the middle, on backgrounds that differ."""
-    generator = np.random.default_rng(seed)
-    y, x = np.mgrid[:size, :size] - size // 2
-    peak = generator.uniform(1, 80, (n, 1, 1))
-    width = generator.uniform(1, 4, (n, 1, 1))
-    source = peak * np.exp(-np.hypot(x, y) / width)
-    noise = generator.normal(generator.uniform(-0.5, 0.5, (n, 1, 1)), 0.3, (n, size, size))
-    return np.asarray(source + noise, dtype=np.float32)
 
 
 def slow_gaussian(image: Image, sigma: float) -> Image:
@@ -278,46 +265,6 @@ def test_pixels_in_units_of_a_power_of_two_give_the_same_bits(variant: str, expo
     assert torch.equal(found, expected)
 
 
-def test_the_original_s_floor_is_added_where_it_is_rounding() -> None:
-    scale = torch.tensor([0.0, 1e-12, 0.03, 0.04, 50.0])
-    expected = torch.tensor([1.0, 1e-12, 0.03, 0.04 + 1e-6, 50 + 1e-6])
-    torch.testing.assert_close(divisor_of(scale), expected, rtol=1e-7, atol=0)
-
-
-@pytest.mark.parametrize("size", [5, 6, 7, 41])
-def test_the_noise_is_that_of_the_frame(size: int) -> None:
-    images = make_images(9, size)
-    found = noise_of(torch.from_numpy(images))[:, 0].numpy()
-    # Of an even number of pixels, one of the two in the middle stands for their mean.
-    np.testing.assert_allclose(found, frame_noise(images), rtol=0.3 if size < 40 else 0.03)
-
-
-def test_images_that_are_mostly_constant_keep_a_finite_scale() -> None:
-    images = torch.zeros(1, 41, 41)
-    images[0, :10] = torch.from_numpy(make_images(1))[0, :10]
-    result = preprocess(images, PreprocessSettings(scale="mad"))
-    assert result.abs().max() < 100
-    assert result.std() > 0.1
-
-
-@pytest.mark.parametrize("size", [1, 2, 40, 41])
-def test_any_size_is_normalised(size: int) -> None:
-    result = preprocess(torch.from_numpy(make_images(4, size)), PreprocessSettings())
-    assert result.isfinite().all()
-    if size > 2:
-        torch.testing.assert_close(result.mean(dim=(1, 2)), torch.zeros(4), rtol=0, atol=1e-5)
-        torch.testing.assert_close(result.std(dim=(1, 2), correction=0), torch.ones(4), rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("q", [0.0, 0.005, 0.1, 0.5, 0.6, 0.99, 0.997, 1.0])
-@pytest.mark.parametrize("n_pixels", [1, 2, 100, 1681])
-def test_quantile_is_that_of_torch(q: float, n_pixels: int) -> None:
-    pixels = torch.randn(5, n_pixels, generator=torch.Generator().manual_seed(n_pixels)).exp()
-    torch.testing.assert_close(
-        quantile(pixels, q), torch.quantile(pixels, q, dim=1, keepdim=True), rtol=1e-6, atol=0
-    )
-
-
 @pytest.mark.parametrize(("size", "side", "before"), [(41, 64, 11), (40, 64, 12), (41, 41, 0), (41, 32, 0)])
 def test_padding_is_centred_and_never_cuts(size: int, side: int, before: int) -> None:
     images = torch.ones(1, size, size)
@@ -373,63 +320,6 @@ def test_rows_come_from_a_memory_map_in_another_type(tmp_path: Any) -> None:
     assert preprocess_all(cutouts, rows[:0], settings, domains, cpu).shape == (0, 41, 41)
 
 
-@pytest.mark.parametrize("scale", ["std", "mad"])
-def test_one_scale_for_an_object_keeps_its_colours(scale: str) -> None:
-    images = make_images(4)
-    images[1] = 3 * images[0]  # one object, three times as bright in its other band
-    objects = np.array([0, 0, 1, 2])
-    settings = PreprocessSettings.model_validate(
-        {"normalisation": "object", "clip_quantile": None, "scale": scale}
-    )
-    found = preprocess(torch.from_numpy(images), settings, objects=objects)
-    torch.testing.assert_close(found[1], 3 * found[0], rtol=1e-4, atol=1e-5)
-    both = np.concatenate([image - np.quantile(image, 0.1) for image in images[:2].astype(np.float64)])
-
-    def median(pixels: Image) -> np.float64:
-        return np.quantile(pixels, 0.5, method="lower")  # of an even number of pixels
-
-    spread = both.std() if scale == "std" else 1.4826 * median(np.abs(both - median(both)))
-    np.testing.assert_allclose(found[:2].numpy().reshape(both.shape), both / spread, rtol=0, atol=1e-4)
-    by_itself = preprocess(torch.from_numpy(images), PreprocessSettings(clip_quantile=None))
-    torch.testing.assert_close(by_itself[1], by_itself[0], rtol=1e-3, atol=1e-3)  # colours are lost
-
-
-def test_one_clipping_level_for_an_object() -> None:
-    images = make_images(3)
-    settings = PreprocessSettings(normalisation="object", clip_quantile=0.9, low_clip_quantile=0.05)
-    found = preprocess(torch.from_numpy(images), settings, objects=np.array([7, 7, 7])).numpy()
-    above = np.stack([image - np.quantile(image, 0.1) for image in images.astype(np.float64)])
-    low, high = np.quantile(above, [0.05, 0.9])
-    clipped = np.clip(above, low, high)
-    np.testing.assert_allclose(found, clipped / clipped.std(), rtol=0, atol=1e-3)
-
-
-def test_an_object_is_scaled_the_same_in_any_company() -> None:
-    images = torch.from_numpy(make_images(9))
-    objects = np.array([4, 4, 4, 5, 6, 6, 7, 7, 7])
-    settings = PreprocessSettings(normalisation="object")
-    together = preprocess(images, settings, objects=objects)
-    for number in (4, 5, 6, 7):
-        chosen = torch.from_numpy(objects == number)
-        alone = preprocess(images[chosen], settings, objects=objects[objects == number])
-        assert torch.equal(alone, together[chosen])
-    order = np.array([8, 3, 1, 0, 5, 7, 2, 4, 6])
-    shuffled = preprocess(images[order], settings, objects=objects[order])
-    torch.testing.assert_close(shuffled, together[order], rtol=1e-5, atol=1e-5)
-    assert preprocess(torch.full((2, 9, 9), 5.0), settings, objects=np.array([0, 0])).abs().max() == 0
-
-
-def test_asinh_has_a_softening_for_each_band() -> None:
-    images = make_images(3)
-    settings = PreprocessSettings(
-        normalisation="asinh", asinh_softening=0.2, asinh_softening_of_band={"g": 0.05}, pad_to_px=43
-    )
-    found = preprocess(torch.from_numpy(images), settings, bands=["r", "g", "y"]).numpy()
-    expected = np.arcsinh(images.astype(np.float64) / np.array([0.2, 0.05, 0.2])[:, None, None])
-    np.testing.assert_allclose(found[:, 1:-1, 1:-1], expected, rtol=1e-6, atol=1e-6)
-    assert (found[:, 0] == 0).all()
-
-
 @pytest.mark.parametrize(("normalisation", "missing"), [("object", "object"), ("asinh", "band")])
 def test_what_normalisation_needs_must_be_there(normalisation: str, missing: str) -> None:
     settings = PreprocessSettings.model_validate({"normalisation": normalisation})
@@ -462,13 +352,3 @@ def test_a_gpu_computes_the_same(variant: str) -> None:
     expected = preprocess(images, settings, domains)
     found = preprocess(images.to("cuda"), settings, domains).cpu()
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("n_pixels", [1, 2, 3, 40, 1681])
-def test_means_as_on_a_gpu_do_not_depend_on_the_other_rows(n_pixels: int) -> None:
-    """There a reduction adds in another order for another number of rows, or another place of the row."""
-    pixels = torch.randn(7, n_pixels, generator=torch.Generator().manual_seed(1))
-    sums = _sums_by_halves(pixels)
-    for number, row in enumerate(pixels):
-        assert torch.equal(_sums_by_halves(row[None]), sums[number : number + 1])
-    torch.testing.assert_close(sums[:, 0], pixels.sum(dim=1), rtol=1e-5, atol=1e-4)

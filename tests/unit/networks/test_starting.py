@@ -18,7 +18,6 @@ from stronglens.networks.network import build_network
 from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
-from stronglens.training.schedule import layer_groups
 from stronglens.training.train_member import train_member
 
 ARCHITECTURE = "convnext_atto"
@@ -200,18 +199,6 @@ def test_settings_without_a_start_are_recorded_as_before() -> None:
     assert not {"weights", "weights_sha256", "weights_licence"} & {*recorded["network"]}
     assert "init_from" not in recorded
     assert "layer_decay" not in recorded["train"]
-
-
-def test_layers_learn_the_slower_the_earlier() -> None:
-    settings = MemberSettings.model_validate({"network": ARCHITECTURE})
-    network = build_network(settings.network, 1, 41)
-    groups = layer_groups(network, 0.5)
-    scale = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
-    named = dict(network.named_parameters())
-    assert {*scale} == {id(parameter) for parameter in named.values()}
-    of = {name: scale[id(parameter)] for name, parameter in named.items()}
-    assert of["head.fc.weight"] == 1 > of["stages.3.blocks.1.mlp.fc1.weight"] > of["stem.0.weight"] > 0
-    assert layer_groups(network, None) == [{"params": list(network.parameters())}]
 
 
 TRAIN = {"epochs": 1, "batch_size": 32, "patience": None}

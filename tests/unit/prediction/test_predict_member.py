@@ -11,7 +11,6 @@ from predict import main
 from stronglens.formats import packed as packed_format
 from stronglens.formats.artefact import sha256_of, write_json
 from stronglens.formats.member_files import read_member
-from stronglens.networks.symmetries import dihedral
 from stronglens.networks.ways import Measured
 from stronglens.prediction import predict_member
 from train import main as train_main
@@ -285,16 +284,6 @@ class Counted:
     def __call__(self, *arguments, **named):
         self.n_calls += 1
         return self.function(*arguments, **named)
-
-
-def test_symmetries_are_eight_and_keep_the_layout():
-    image = torch.arange(9.0).view(1, 1, 3, 3)
-    views = [dihedral(image, number) for number in range(8)]
-    assert len({tuple(view.flatten().tolist()) for view in views}) == 8
-    assert torch.equal(views[0], image)
-    assert all(view.is_contiguous() and view.sum() == image.sum() for view in views)
-    with pytest.raises(ValueError, match="from 0 to 7"):
-        dihedral(image, 8)
 
 
 def turned(packed, folder):

@@ -1,5 +1,4 @@
 import json
-import math
 import os
 import re
 import signal
@@ -10,47 +9,10 @@ import pytest
 import torch
 
 from packed_files import BUCKETS, state_index, write_objects, write_packed, write_splits
+from small_trainings import PRODUCTS, SETTINGS, die_once_kept, train, with_train
 from stronglens.formats.artefact import sha256_of
-from stronglens.formats.train_progress import read_progress
-from stronglens.training import resume, step, train_member, trainer, validation
+from stronglens.training import step, train_member, trainer
 from stronglens.training.train_member import share_of_objects
-from train import main
-
-SETTINGS = {
-    "network": {
-        "name": "convnextv2_atto",
-        "drop_path": 0.1,
-        "timm": {"depths": [1, 1, 1, 1], "dims": [8, 16, 16, 32]},
-    },
-    "train": {"epochs": 3, "batch_size": 16, "lr": 2e-3, "schedule": "cosine"},
-}
-PRODUCTS = ("best.pt", "last.pt", "best.json", "training_log.csv", "results.json")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    packed = write_packed(root / "packed", missing=[("hsc_lenses/D_00000001", "z")])
-    return packed, write_splits(root / "splits", packed)
-
-
-def train(data, out_dir, settings=SETTINGS, seed=42, *more):
-    packed, splits = data
-    arguments = [
-        "--packed",
-        str(packed),
-        "--splits",
-        str(splits),
-        "--out-dir",
-        str(out_dir),
-        "--seed",
-        str(seed),
-    ]
-    return main([*arguments, "--settings", json.dumps(settings), "--device", "cpu", "--threads", "1", *more])
-
-
-def with_train(**changes):
-    return SETTINGS | {"train": SETTINGS["train"] | changes}
 
 
 @pytest.mark.parametrize("bands", ["each", ["g", "r", "i", "z", "y"], ["i"]])
@@ -102,192 +64,6 @@ def test_streamed_samples_give_the_same_bytes(data, tmp_path, bands):
         assert (tmp_path / "always" / name).read_bytes() == (tmp_path / "never" / name).read_bytes(), name
 
 
-def die_once_kept(patch, n_epochs, n_steps=0):
-    """Let a training die when a state with so many epochs, and steps of the next, has been kept."""
-
-    def keep(keeper, state):
-        resume.save_state(keeper._folder, keeper._identity, state)
-        if (len(state["records"]), state["step"]) == (n_epochs, n_steps):
-            raise KeyboardInterrupt
-
-    patch.setattr(resume.StateKeeper, "keep", keep)
-    patch.setattr(resume.StateKeeper, "offer", lambda keeper, state: keep(keeper, state()))
-
-
-@pytest.mark.parametrize("n_epochs", [1, 2, 3])
-def test_training_that_was_cut_short_gives_the_same_bytes(data, tmp_path, monkeypatch, n_epochs):
-    settings = with_train(schedule="plateau", plateau_patience=0)
-    assert train(data, tmp_path / "whole", settings) == 0
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        die_once_kept(patch, n_epochs)
-        train(data, tmp_path / "cut", settings)
-    assert not (tmp_path / "cut/best.pt").exists()
-    seen = []
-    with monkeypatch.context() as patch:
-        run_epoch = trainer.Trainer._epoch
-        patch.setattr(trainer.Trainer, "_epoch", lambda *given: seen.append(given) or run_epoch(*given))
-        assert train(data, tmp_path / "cut", settings) == 0
-    assert len(seen) == 3 - n_epochs
-    for name in PRODUCTS:
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-
-@pytest.mark.parametrize("n_steps", [1, 11, 16, 24])  # 8 steps an epoch: the last ones count too
-def test_after_sigterm_within_an_epoch_training_goes_on_to_the_same_bytes(
-    data, tmp_path, monkeypatch, caplog, n_steps
-):
-    seen = []
-
-    def augment_then_stop(images, settings, generator):
-        seen.append(len(images))
-        if len(seen) == n_steps:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return images.flip(3) if torch.rand((), generator=generator) < 0.5 else images
-
-    def augment_plainly(images, settings, generator):
-        seen.append(len(images))
-        return images.flip(3) if torch.rand((), generator=generator) < 0.5 else images
-
-    monkeypatch.setattr(step, "augment", augment_plainly)
-    assert train(data, tmp_path / "whole") == 0
-    assert len(seen) == 24
-    seen.clear()
-    handler = signal.getsignal(signal.SIGTERM)
-    with monkeypatch.context() as patch:
-        patch.setattr(step, "augment", augment_then_stop)
-        assert train(data, tmp_path / "cut") == 143
-    assert signal.getsignal(signal.SIGTERM) == handler
-    assert "stopped by SIGTERM" in caplog.text
-    assert not (tmp_path / "cut/best.pt").exists()
-    assert train(data, tmp_path / "cut") == 0
-    assert len(seen) == 24
-    for name in PRODUCTS:
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-
-@pytest.mark.parametrize("n_epochs", [1, 3])
-def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
-    data, tmp_path, monkeypatch, caplog, n_epochs
-):
-    monkeypatch.setattr(validation, "SCORING_BATCH_SIZE", 16)
-    assert train(data, tmp_path / "whole") == 0
-    n_scored, batches = [], []
-
-    def score_until_told(network, samples, precision, forward):
-        n_scored.append(len(samples))
-
-        def forward_until_told(images):
-            batches.append(len(images))
-            if len(n_scored) == n_epochs and len(batches) % 4 == 2:  # 60 samples are 4 batches
-                os.kill(os.getpid(), signal.SIGTERM)
-            return forward(images)
-
-        return score(network, samples, precision, forward_until_told)
-
-    with monkeypatch.context() as patch:
-        score = trainer.score
-        patch.setattr(trainer, "score", score_until_told)
-        assert train(data, tmp_path / "cut") == 143
-    assert len(batches) == 4 * (n_epochs - 1) + 2  # the others were not waited for
-    assert f"stopped by SIGTERM after all steps of epoch {n_epochs};" in caplog.text
-    steps = []
-    with monkeypatch.context() as patch:
-        augment = step.augment
-        patch.setattr(step, "augment", lambda *given: steps.append(given) or augment(*given))
-        assert train(data, tmp_path / "cut") == 0
-    assert len(steps) == 8 * (3 - n_epochs)  # none is done again
-    for name in PRODUCTS:
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-
-OPTIONS = {
-    "fp16": {"precision": "fp16"},
-    "ema_decay": {"ema_decay": 0.9},
-    "label_smoothing": {"label_smoothing": 0.1},
-    "mixup": {"mixup_alpha": 0.4},
-    "cutmix": {"cutmix_alpha": 1.0},
-    "clip_grad_norm": {"clip_grad_norm": 0.05},
-    "balance": {"balance": "bucket"},
-    "band_dropout": {"band_dropout": 0.3},
-    "skip_incomplete": {"skip_incomplete": True, "train_fraction": 1.0},
-    "preprocess.object": {},
-    "preprocess.asinh": {},
-}
-STACK = SETTINGS | {"bands": ["g", "i", "z"]}
-SHORT = {"epochs": 2, "train_fraction": 0.8}  # of all objects every bucket has as many
-
-
-def with_option(name):
-    settings = STACK | {"train": STACK["train"] | SHORT | OPTIONS[name]}
-    block, _, key = name.partition(".")
-    if block == "preprocess":
-        settings["preprocess"] = {"normalisation": key}
-    return settings
-
-
-@pytest.fixture(scope="module")
-def plain(data, tmp_path_factory):
-    out_dir = tmp_path_factory.mktemp("plain")
-    assert train(data, out_dir, STACK | {"train": STACK["train"] | SHORT}) == 0
-    return out_dir
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-def test_each_option_acts_and_goes_on_to_the_same_bytes(data, plain, tmp_path, monkeypatch, name):
-    settings = with_option(name)
-    assert train(data, tmp_path / "whole", settings) == 0
-    assert (tmp_path / "whole/last.pt").read_bytes() != (plain / "last.pt").read_bytes()
-    turns = []
-    n_steps = math.ceil(json.loads((tmp_path / "whole/results.json").read_text())["n_samples"]["train"] / 16)
-
-    def augment_then_stop(images, settings, generator):
-        turns.append(len(images))
-        if len(turns) == n_steps + 1:  # within the second epoch
-            os.kill(os.getpid(), signal.SIGTERM)
-        return augment(images, settings, generator)
-
-    with monkeypatch.context() as patch:
-        augment = step.augment
-        patch.setattr(step, "augment", augment_then_stop)
-        assert train(data, tmp_path / "cut", settings) == 143
-    assert train(data, tmp_path / "cut", settings, 42, "--resident", "never") == 0
-    for product in PRODUCTS:
-        assert (tmp_path / "cut" / product).read_bytes() == (tmp_path / "whole" / product).read_bytes()
-
-
-def test_all_options_together_learn_rings(data, tmp_path):
-    together = {"epochs": 12, "band_dropout": 0.1, "label_smoothing": 0.02, "clip_grad_norm": 1.0}
-    more = {"ema_decay": 0.9, "balance": "bucket", "mixup_alpha": 0.1, "skip_incomplete": True}
-    settings = STACK | {
-        "train": STACK["train"] | together | more | {"lr": 4e-3},
-        "preprocess": {"normalisation": "object"},
-    }
-    assert train(data, tmp_path, settings) == 0
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["n_samples"]["train"] == 23  # of 24 objects one has no z band
-    assert results["test"]["auc"] > 0.95
-
-
-def test_averaged_weights_are_the_average_of_those_of_the_steps(data, tmp_path, monkeypatch):
-    seen = []
-    follow = step.follow
-
-    def note_and_follow(average, network, share):
-        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
-        follow(average, network, share)
-
-    monkeypatch.setattr(step, "follow", note_and_follow)
-    assert train(data, tmp_path, STACK | {"train": STACK["train"] | {"ema_decay": 0.6}}) == 0
-    assert len(seen) == 6  # 3 epochs of 2 steps
-    last = torch.load(tmp_path / "last.pt", weights_only=True)
-    for name, found in last.items():
-        expected = seen[0][name].double()
-        for number, weights in enumerate(seen[1:], start=1):
-            decay = min(0.6, 1 - (1 + number) ** (-2 / 3))
-            expected = decay * expected + (1 - decay) * weights[name].double()
-        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
-
-
 def test_options_for_stacks_are_refused_without_one(data, tmp_path, capsys):
     assert train(data, tmp_path, with_train(band_dropout=0.1)) == 2
     assert "train.band_dropout: expected a stack of bands" in capsys.readouterr().err
@@ -311,68 +87,6 @@ def test_the_log_of_a_resumed_training_holds_all_tries(data, tmp_path, monkeypat
     assert log.read_text().startswith(first)
     assert "going on" in log.read_text()
     assert not (tmp_path / "resume").exists()
-
-
-def test_a_training_writes_how_far_it_is(data, tmp_path, monkeypatch):
-    """Of tries that were cut too, and of those that start anew."""
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        die_once_kept(patch, 2)
-        train(data, tmp_path)
-    cut, _ = read_progress(tmp_path)
-    assert (len(cut.epochs), cut.n_epochs, cut.step, cut.n_steps) == (2, 3, 0, 8)
-    seen = []
-    with monkeypatch.context() as patch:
-        write = train_member.ProgressFile.write
-        patch.setattr(
-            train_member.ProgressFile,
-            "write",
-            lambda *given: seen.append(len(given[1].epochs)) or write(*given),
-        )
-        patch.setattr("stronglens.formats.train_progress.WRITE_EVERY_S", 0)
-        assert train(data, tmp_path) == 0
-    assert seen == [2] * 10 + [3]  # as it begins, as it goes on, after each of eight steps, after the epoch
-    found, _ = read_progress(tmp_path)
-    table = pd.read_csv(tmp_path / "training_log.csv")
-    assert [one.val_auc for one in found.epochs] == list(table["val_auc"])
-    assert found.epochs[:2] == cut.epochs
-    assert all(one.seconds >= 0 for one in found.epochs)
-
-
-@pytest.mark.parametrize("n_steps", [0, 3])
-def test_a_state_within_an_epoch_is_kept_by_a_thread_and_goes_on_to_the_same_bytes(
-    data, tmp_path, monkeypatch, n_steps
-):
-    assert train(data, tmp_path / "whole") == 0
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        die_once_kept(patch, 1, n_steps)
-        train(data, tmp_path / "cut")
-    monkeypatch.setattr(resume, "SAVE_EVERY_S", 0)  # and all of the rest as well
-    assert train(data, tmp_path / "cut") == 0
-    for name in PRODUCTS:
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-
-def graphs_compiled():
-    """Counts of compiled graphs. PyTorch has no public ones; where it moves these, this test fails."""
-    return torch._dynamo.utils.counters["stats"]
-
-
-def test_compiled_training_agrees_compiles_twice_and_goes_on_to_the_same_bytes(data, tmp_path, monkeypatch):
-    settings = with_train(epochs=2, batch_size=8)
-    monkeypatch.setattr(validation, "SCORING_BATCH_SIZE", 8)
-    torch.compiler.reset()  # what other tests have compiled counts towards a limit
-    graphs_compiled().clear()
-    assert train(data, tmp_path / "whole", settings, 42, "--compile", "always") == 0
-    assert graphs_compiled()["unique_graphs"] == 2  # learning, scoring
-    assert train(data, tmp_path / "eager", settings) == 0
-    logs = [pd.read_csv(tmp_path / name / "training_log.csv") for name in ("whole", "eager")]
-    assert np.allclose(logs[0], logs[1], rtol=0.01)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        die_once_kept(patch, 1)
-        train(data, tmp_path / "cut", settings, 42, "--compile", "always")
-    assert train(data, tmp_path / "cut", settings, 42, "--compile", "always") == 0
-    for name in PRODUCTS:
-        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("bands", ["each", ["g", "z"]])
@@ -463,11 +177,6 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
     assert (tmp_path / "a/best.pt").read_bytes() == (tmp_path / "b/best.pt").read_bytes()
 
 
-def test_stops_early(data, tmp_path):
-    assert train(data, tmp_path, with_train(epochs=40, patience=1, lr=1e-9, min_delta=0.2)) == 0
-    assert len(pd.read_csv(tmp_path / "training_log.csv")) == 2
-
-
 def test_fractions_take_whole_objects_and_nest():
     objects = pd.Series([f"object_{number:05d}" for number in range(2000) for _ in range(5)])
     small, large = share_of_objects(objects, 0.1), share_of_objects(objects, 0.4)
@@ -555,12 +264,6 @@ def test_refuses_objects_of_which_a_network_sees_nothing(tmp_path, caplog, unsee
         assert f"{packed}, {kind} of split {split}: expected objects with a readable cutout in one of" in said
     else:
         assert "objects have no readable cutout in the bands g, r, and nothing of them is seen" in caplog.text
-
-
-def test_divergence_is_an_error(data, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(trainer, "score", lambda *given: trainer.Scores(math.nan, 0.5, math.nan))
-    assert train(data, tmp_path) == 1
-    assert "training has diverged: a lower lr (now 0.002)" in complain(caplog, tmp_path)
 
 
 def test_demanded_gpu_must_be_there(data, tmp_path, caplog):

@@ -1,0 +1,57 @@
+"""Outputs of a network for samples: each its own, in their order, whatever the batches are."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stronglens.networks.forward import logits_of, outputs_of
+from stronglens.networks.resident import ResidentSamples
+
+
+class Noting(nn.Module):
+    """Gives the first pixel of each sample, ten times that, and 1 in training; notes its batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[Tensor] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.shown.append(images)
+        first = images[:, 0, 0, 0]
+        return torch.stack([first, 10 * first, torch.full_like(first, float(self.training))], dim=1)
+
+
+@pytest.fixture
+def samples() -> ResidentSamples:
+    images = torch.arange(1.0, 8.0)[:, None, None].expand(7, 2, 2)
+    return ResidentSamples(images, torch.arange(7).flip(0)[:, None], torch.zeros(7), has_gaps=False)
+
+
+@pytest.mark.parametrize("fill", [False, True])
+def test_every_sample_has_its_own_outputs(samples: ResidentSamples, fill: bool) -> None:
+    network = Noting().train()
+    outputs = outputs_of(network, samples, None, 3, fill=fill)
+    first = torch.arange(7.0, 0.0, -1.0)
+    assert torch.equal(outputs, torch.stack([first, 10 * first, torch.zeros(7)], dim=1))
+    assert [len(images) for images in network.shown] == [3, 3, 3 if fill else 1]
+    if fill:
+        assert network.shown[2][1:].abs().sum() == 0
+    assert torch.equal(logits_of(network, samples, None, 4, fill=fill), first)
+
+
+def test_a_compiled_network_is_asked_in_place_of_the_network(samples: ResidentSamples) -> None:
+    network = Noting()
+    outputs = outputs_of(network, samples, None, 4, forward=lambda images: -images[:, :, 0, 0])
+    assert torch.equal(outputs[:, 0], -torch.arange(7.0, 0.0, -1.0))
+    assert network.shown == []
+    assert not outputs.requires_grad
+
+
+def test_half_precision_comes_back_as_float32(samples: ResidentSamples) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
+    seen = []
+    found = outputs_of(
+        network, samples, torch.bfloat16, 4, forward=lambda images: seen.append(network(images)) or seen[-1]
+    )
+    assert {one.dtype for one in seen} == {torch.bfloat16}
+    assert found.dtype == torch.float32

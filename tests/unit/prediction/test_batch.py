@@ -1,0 +1,54 @@
+"""The batch that is predicted fastest, measured on networks that know how much they bear."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from stronglens.networks.ways import (
+    ChoiceFile,
+    LostDeviceError,
+)
+from stronglens.prediction import batch
+
+
+class Unlike(nn.Module):
+    """A network that knows how large batches may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return images.flatten(1)[:, :1]
+
+
+def test_a_batch_of_prediction_is_measured_within_memory_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ChoiceFile(tmp_path, {"card": "any"})
+    arguments = ((1, 3, 3), torch.device("cpu"), None, 10**6, kept, (4, 16, 64))
+    size, forward = batch.fastest_batch(Unlike(16), *arguments, may_compile=False)
+    assert size in (4, 16)
+    assert forward is None
+    monkeypatch.setattr(batch, "choose", None)  # the next job measures nothing
+    assert batch.fastest_batch(Unlike(16), *arguments)[0] == size
+
+
+def test_of_a_batch_that_was_asked_for_only_compiling_is_measured() -> None:
+    arguments = ((1, 3, 3), torch.device("cpu"), None, 10**6, ChoiceFile(None, {}), (8,))
+    assert batch.fastest_batch(Unlike(16), *arguments, may_compile=False) == (8, None)
+
+
+def test_a_gpu_that_is_lost_while_batches_are_measured_ends_the_job() -> None:
+    """Other batches would only fail as well, and the last of them be taken."""
+
+    def lost(device: torch.device) -> None:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    arguments = ((1, 3, 3), torch.device("cpu"), None, 10**6, ChoiceFile(None, {}))
+    with pytest.raises(LostDeviceError, match="goes on from the last saved state"):
+        batch.fastest_batch(Unlike(0), *arguments, may_compile=False, probe=lost)
