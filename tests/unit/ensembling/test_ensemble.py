@@ -5,20 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import ensemble
 from made_predictions import cutouts_of, replace_csv, write_packed_tables, write_prediction
 from stronglens.ensembling import merge
-from stronglens.ensembling.member_predictions import rows_by_key
-from stronglens.ensembling.merge import sorted_stream
 from stronglens.formats.artefact import sha256_of
-from stronglens.formats.tables import TEXT
 from stronglens.formats.threshold_file import write_threshold
-from stronglens.running.errors import InputError
 
 LENS, OTHER = "slsim_lenses/D1_L_00000000", "hsc_nonlenses/D2_N_00000000"
 BLIND = [f"object_{number:05d}" for number in range(40)]
@@ -429,53 +422,3 @@ def test_labels_where_there_are_none(tmp_path: Path, capsys: pytest.CaptureFixtu
     one = write_prediction(tmp_path / "a", packed, some_prob(1), which="test")
     options = ("--which=test", "--labelled", threshold_option(tmp_path, 0.5))
     assert "expected labelled data" in refused(capsys, tmp_path, [one], [packed], *options)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_merge_of_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    batch_rows, rows_in_memory, n_tables = rng.integers(1, 9), rng.integers(1, 40), rng.integers(1, 9)
-    monkeypatch.setattr(merge, "BATCH_ROWS", int(batch_rows))
-    monkeypatch.setattr(merge, "ROWS_IN_MEMORY", int(rows_in_memory))
-    keys = rng.choice(10_000, rng.integers(0, 120), replace=False)
-    # Runs of neighbours in one table are the hard case: the others wait.
-    table_of = (keys // 500 + rng.integers(0, 2, len(keys))) % n_tables
-    tables = []
-    for number in range(n_tables):
-        of_table = sorted(str(key) for key in keys[table_of == number])
-        tables.append(pa.table({"key": pa.array(of_table, TEXT), "value": [int(key) for key in of_table]}))
-    with sorted_stream(tables, "key", tmp_path / "scratch") as stream:
-        merged = [row for table in stream for row in table.to_pylist()]
-    assert merged == [{"key": key, "value": int(key)} for key in sorted(str(key) for key in keys)]
-    assert not (tmp_path / "scratch").exists()
-
-
-def test_merge_finds_repeated_keys(tmp_path: Path) -> None:
-    tables = [pa.table({"key": pa.array(keys, TEXT)}) for keys in (["a", "c"], ["b", "c"])]
-    with (
-        pytest.raises(InputError, match="c: expected every key in one part"),
-        sorted_stream(tables, "key", tmp_path / "scratch") as stream,
-    ):
-        list(stream)
-    assert not (tmp_path / "scratch").exists()
-
-
-# Rows by their keys
-
-
-@given(st.lists(st.sampled_from(["", "a", "b", "ä", "aa", "z"]), max_size=12))
-def test_rows_are_brought_together_in_any_order(names: list[str]) -> None:
-    rows = rows_by_key(pa.chunked_array([pa.array(names[:5], TEXT), pa.array(names[5:], TEXT)]))
-    places = {key: [n for n, name in enumerate(names) if name == key] for key in sorted(set(names))}
-    assert rows.keys.to_pylist() == list(places)
-    assert rows.order.tolist() == [row for own in places.values() for row in own]
-    assert rows.order[rows.starts].tolist() == [own[0] for own in places.values()]
-    assert rows.n_rows.tolist() == [len(own) for own in places.values()]
-    assert rows.sums(np.arange(len(names))).tolist() == [sum(own) for own in places.values()]
-
-
-def test_tables_with_the_same_rows_are_sorted_once() -> None:
-    names = pa.chunked_array([["b", "a", "b"]], TEXT)
-    known = rows_by_key(names)
-    assert rows_by_key(pa.chunked_array([["b"], ["a", "b"]], TEXT), [known]) is known
-    assert rows_by_key(names.slice(1), [known]) is not known
