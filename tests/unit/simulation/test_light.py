@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import gammainc, gammaincinv
 
-from stronglens.simulation.grid import FINE_ARCSEC, N_FINE, SIZE_PX, Floats, bin_to_pixels, fine_axis
+from stronglens.simulation.grid import FINE_ARCSEC, N_FINE, Floats, fine_axis
 from stronglens.simulation.light import ZERO_POINT, Light, Ring, Sersic, SpiralArms, counts_of, render
 from stronglens.simulation.spectra import N_BANDS
 
@@ -105,16 +105,6 @@ def test_a_round_ring_is_brightest_at_its_radius() -> None:
     brightest = np.hypot(X, Y)[image > 0.99 * image.max()]
     # To 1 % the brightness stays within 0.14 standard deviations, 0.03 arcsec.
     assert np.abs(brightest - 1.2).max() < 0.03
-
-
-def test_pixels_hold_the_light_of_their_fine_pixels() -> None:
-    """A disc well within the cutout loses nothing, and stays where it is."""
-    image = render([Light(Sersic(1.0, -0.6, 0.3, 1.0, 1.0, 0.0), ONE_COUNT)])
-    pixels = bin_to_pixels(image)
-    assert pixels.shape == (N_BANDS, SIZE_PX, SIZE_PX)
-    assert pixels.sum() == pytest.approx(image.sum(), rel=1e-3)
-    # 1 arcsec is 5 pixels from the middle, 20; -0.6 arcsec 3 to the other side.
-    assert np.unravel_index(pixels[0].argmax(), pixels[0].shape) == (17, 25)
 
 
 def test_what_lies_outside_is_lost_and_nothing_else() -> None:
