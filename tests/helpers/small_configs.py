@@ -1,6 +1,7 @@
 """A small config, and what is wrong with another."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,3 +52,6 @@ def problems(raw: Any) -> list[str]:
 def only_problem(raw: Any) -> str:
     (line,) = problems(raw)
     return line
+
+
+CONFIG_FOLDER = Path(__file__).parents[2] / "config"

@@ -9,18 +9,15 @@ import jsonschema
 import pytest
 import yaml
 
-from document_config import main as document_config
-from small_configs import SMALL, only_problem, problems, small
-from stronglens.configuring.config import Config, check_config, check_sources
-from stronglens.configuring.config_page import config_page, config_schema
+from small_configs import CONFIG_FOLDER, SMALL, only_problem, problems, small
+from stronglens.configuring.config import check_config, check_sources
+from stronglens.configuring.config_page import config_schema
 from stronglens.configuring.timm_names import timm_names
-from stronglens.configuring.yaml_keys import misread, read_yaml
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS, PackSettings
 from stronglens.settings.domains import TransferSettings
 from stronglens.settings.member import MemberSettings
 
-CONFIG_FOLDER = Path(__file__).parents[3] / "config"
 CONFIGS = ["config.yaml", "challenge.yaml", "challenge_grizy.yaml"]
 
 
@@ -545,19 +542,6 @@ def test_numbers_that_yaml_takes_for_others_are_refused(
     assert advice in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "number", ["0", "-0", "42", "1e-3", "1.0E+5", ".5", "0.5", "5.", "-1", ".inf", "'042'", "a042", "1e"]
-)
-def test_plain_numbers_and_text_are_not_refused(tmp_path: Path, number: str) -> None:
-    (tmp_path / "my.yaml").write_text(f"a: [{number}]\n{number}: 1\n2020-01-01: g\nb: |\n  042\n")
-    assert misread(tmp_path / "my.yaml") == []
-
-
-def test_an_alias_that_leads_to_itself_is_followed_once(tmp_path: Path) -> None:
-    (tmp_path / "my.yaml").write_text("a: &x [*x, 042]\nb: *x\n")
-    assert len(misread(tmp_path / "my.yaml")) == 1
-
-
 # Where the data lie
 
 
@@ -669,61 +653,3 @@ def test_simulated_data_may_be_missing(on_disk: dict[str, Any]) -> None:
 
 
 # The description
-
-
-def test_the_description_is_in_step_with_the_classes() -> None:
-    """If this fails: python workflow/scripts/document_config.py."""
-    assert (CONFIG_FOLDER / "README.md").read_text() == config_page()
-    assert (CONFIG_FOLDER / "schema.json").read_text() == config_schema()
-
-
-def test_the_description_is_written_by_its_command(tmp_path: Path) -> None:
-    assert document_config(["--out-dir", str(tmp_path)]) == 0
-    assert (tmp_path / "README.md").read_text() == config_page()
-    assert (tmp_path / "schema.json").read_text() == config_schema()
-
-
-def test_every_key_is_described() -> None:
-    page = config_page()
-    schema = Config.model_json_schema()
-    for block in (schema, *schema["$defs"].values()):
-        for key, value in block.get("properties", {}).items():
-            assert value.get("description"), f"{block['title']}.{key}: a docstring is missing"
-            assert f"| `{key}` |" in page
-    row = next(line for line in page.splitlines() if line.startswith("| `drop_path` |"))
-    assert row.startswith("| `drop_path` | number |  | ≥ 0, < 1 | `0.0` | Chance that")
-
-
-def test_pixels_have_a_unit() -> None:
-    rows = [line for line in config_page().splitlines() if "_px` |" in line]
-    assert len(rows) >= 6
-    assert all(row.split("|")[3].strip() == "pixels" for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a:\n\tb: 1\n", "config.yaml, line 2, column 1: a tab; indent with spaces\n   b: 1\n  ^"),
-        ("a:\n    b: 1\n   c: 2\n", "config.yaml, line 3, column 4: "),
-        ("a: b: c\n", "config.yaml, line 1, column 5: a colon where no key can be"),
-        ("a: [1, 2\nb: 3\n", "config.yaml, line 1, column 4: [ is never closed\n  a: [1, 2\n     ^"),
-        ("a: 'b\nc: 1\n", "config.yaml, line 1, column 4: a quotation mark is never closed\n  a: 'b"),
-        ("a: b\n\tc\n:", "config.yaml, line "),
-    ],
-)
-def test_a_file_that_is_no_yaml_is_shown_at_the_line_that_is_wrong(
-    tmp_path: Path, text: str, expected: str
-) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(text)
-    with pytest.raises(InputError) as found:
-        read_yaml(path)
-    assert str(found.value).startswith(f"{tmp_path}/{expected}")
-
-
-def test_yaml_is_read_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("a: [1, 2]\n")
-    assert read_yaml(path) == {"a": [1, 2]}
-    with pytest.raises(InputError, match=r"other\.yaml: expected a text file"):
-        read_yaml(tmp_path / "other.yaml")
