@@ -255,28 +255,6 @@ def test_a_mixture_is_never_outside(share: float, seed: int) -> None:
     assert distance_outside(mixture, [one, other]) < 1e-12
 
 
-def test_statistics_of_known_images() -> None:
-    generator = np.random.default_rng(0)
-    images = generator.normal(7, 2, (300, 41, 41)).astype(np.float32)
-    images[:, 20, 20] += 100
-    assert np.median(statistics.frame_sky(images)) == pytest.approx(7, abs=0.05)
-    assert np.median(statistics.frame_noise(images)) == pytest.approx(2, rel=0.02)
-    assert statistics.noise_correlation(images).mean() == pytest.approx(0, abs=0.01)
-    assert np.median(statistics.peak(images)) == pytest.approx(100, rel=0.02)
-    assert statistics.flux(images).mean() == pytest.approx(100, abs=20)
-    assert (statistics.constant_corners(images) == 0).all()
-    ring = np.zeros((1, 41, 41), dtype=np.float32)
-    ring[0, 20, [12, 28]] = ring[0, [12, 28], 20] = 5
-    assert statistics.size(ring) == pytest.approx(8)
-    assert statistics.size(np.ones_like(ring)) == 0
-    smoothed = ndimage.uniform_filter(images, (0, 2, 2))
-    assert statistics.noise_correlation(smoothed).mean() == pytest.approx(0.5, abs=0.05)
-    images[::2, -3:, :3] = 1
-    assert statistics.constant_corners(images).tolist() == [1, 0] * 150
-    assert statistics.image_correlation(images, 3 * images + 2) == pytest.approx(1)
-    assert statistics.image_correlation(images, np.ones_like(images)) == pytest.approx(0)
-
-
 IN_COUNTS = ("sky", "noise", "peak", "flux")
 
 

@@ -108,7 +108,7 @@ def test_curves_end_where_their_trial_ended() -> None:
         assert one.val_auc in curves
     (best,) = [line for line in axes.lines if line.get_label() == "the best, trial 4"]
     assert np.asarray(best.get_xdata()).tolist() == [1, 2, 3]
-    assert [2], [0.9] in [
+    assert ([2], [0.9]) in [
         (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in axes.lines
     ]
 
