@@ -17,14 +17,12 @@ import pyarrow as pa
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from astropy.wcs import WCS
 from pyarrow import parquet
 
 from fits_files import plant_faults, primary_bytes, write_test_set
 from stronglens.packing.pack import build_buckets
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
-from stronglens.sources.sky import centre
 
 SIZE, BANDS = 12, ("g", "r")
 OBJECTS = [f"object_{number:03d}" for number in range(7)]
@@ -453,21 +451,6 @@ def test_surveys_of_one_object_stay_in_one_group(tmp_path: Path) -> None:
     index = pd.read_parquet(packed / "index.parquet")
     assert index["object"].unique().tolist() == ["SN2006bh_DES", "SN2006bh_PS1"]
     assert set(index["header_id"]) == {"SN2006bh"}
-
-
-@pytest.mark.parametrize("projection", ["TAN", "SIN", "ZEA", "ARC", "STG", "CAR"])
-def test_the_centre_is_that_of_astropy(projection: str) -> None:
-    header = fits.Header(
-        {
-            "NAXIS": 2, "NAXIS1": 41, "NAXIS2": 60,
-            "CTYPE1": f"RA---{projection}", "CTYPE2": f"DEC--{projection}",
-            "CRVAL1": 359.99, "CRVAL2": 0.0 if projection == "CAR" else -62.0,
-            "CRPIX1": -3000.5, "CRPIX2": 900.0,
-            "CD1_1": -7e-5, "CD1_2": 1e-5, "CD2_1": 2e-5, "CD2_2": 7e-5,
-        }
-    )  # fmt: skip
-    expected = WCS(header).all_pix2world(21, 30.5, 1)
-    np.testing.assert_allclose(centre(dict(header), 60, 41), [expected[0] % 360, expected[1]], atol=1e-9)
 
 
 def test_coordinates_unit_and_zero_point_of_headers(tmp_path: Path) -> None:
