@@ -22,24 +22,8 @@ from stronglens.formats.tables import (
     write_table,
 )
 from stronglens.running.errors import InputError
-from stronglens.scoring.scored import read_scored_csv
 
 LABELS = "label,prob,domain\n1,0.75,hsc\n0,0.25,slsim\n"
-
-
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
-@pytest.mark.parametrize("quote", ["", '"'])
-def test_labels_with_a_byte_order_mark_and_any_line_ends(
-    tmp_path: Path, mark: bytes, ending: str, quote: str
-) -> None:
-    text = LABELS.replace("label", f"{quote}label{quote}", 1).replace("\n", ending)
-    (tmp_path / "x.csv").write_bytes(mark + text.encode())
-    scored = read_scored_csv(tmp_path / "x.csv")
-    assert scored.labels.tolist() == [1, 0]
-    np.testing.assert_array_equal(scored.probs, [0.75, 0.25])
-    assert scored.domains is not None
-    assert scored.domains.tolist() == ["hsc", "slsim"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""The picture of estimates against the truth, looked at for what it shows."""
+
+import numpy as np
+
+from drawn_figures import texts_of
+from stronglens.scoring.lens_errors import Estimates
+from stronglens.scoring.lens_plots import plot_estimates
+
+NAN = np.nan
+FOUND = Estimates(
+    names=["Rein", "zlens", "sh"],
+    truth=np.array([[1.0, 0.5, NAN], [2.0, NAN, NAN], [3.0, 0.3, NAN]]),
+    estimates=np.array([[1.5, 0.4, 0.1], [2.0, 0.2, 0.2], [2.0, 0.35, 0.3]]),
+    probs=np.array([0.9, 0.5, 0.1]),
+    domains=np.array(["hsc", "slsim", "hsc"], dtype=object),
+    objects=np.array([0, 1, 1]),
+)
+ERRORS = {
+    name: {"bias": -0.1667, "scatter_mad": 0.7413, "rms": 0.645, "rms_of_mean": 0.8165}
+    for name in ("Rein", "zlens")
+}
+
+
+def test_a_panel_a_parameter_with_points_by_domain() -> None:
+    figure = plot_estimates(FOUND, ERRORS, "Ensemble nano")
+    radius, redshift, shear, *rest = figure.axes
+    assert not rest
+    points = {str(line.get_label()): np.asarray(line.get_xydata()).tolist() for line in radius.lines[:2]}
+    assert points == {"hsc": [[1.0, 1.5], [3.0, 2.0]], "slsim": [[2.0, 2.0]]}
+    assert np.asarray(redshift.lines[0].get_xydata()).tolist() == [
+        [0.5, 0.4],
+        [0.3, 0.35],
+    ]  # those that are known
+    assert (radius.get_xlabel(), radius.get_ylabel()) == ("true Rein [arcsec]", "estimated Rein [arcsec]")
+    assert redshift.get_xlabel() == "true zlens"
+    assert [text.get_text() for text in shear.texts] == ["not known of these lenses"]
+    assert radius.get_title() == "bias -0.17, scatter 0.74\nrms 0.65 (always the mean: 0.82)"
+    # Of two objects, one of which has two rows.
+    assert figure.get_suptitle().startswith("Ensemble nano\nEstimated lens parameters of 2 lenses")
+    assert {"hsc", "slsim"} <= texts_of(figure)
+
+
+def test_both_axes_have_one_range_with_the_line_of_equality_and_the_mean() -> None:
+    radius = plot_estimates(FOUND, ERRORS).axes[0]
+    assert radius.get_xlim() == radius.get_ylim()
+    low, high = radius.get_xlim()
+    assert low < 1.0
+    assert high > 3.0
+    *_, equality, mean = radius.lines
+    assert np.asarray(equality.get_xydata()).tolist() == [[low, low], [high, high]]
+    assert set(np.asarray(mean.get_ydata()).tolist()) == {2.0}
