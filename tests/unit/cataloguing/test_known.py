@@ -10,7 +10,7 @@ import pytest
 
 from stronglens.cataloguing.known import counts_by_table, in_words, match, read_lenses
 from stronglens.running.errors import InputError
-from stronglens.settings.known_lenses import KnownTableSettings
+from stronglens.settings.products import KnownTableSettings
 
 ARCSEC = 1 / 3600
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from stronglens.ensembling.row_ids import row_ids
+from stronglens.ensembling.scored_set import row_ids
 from stronglens.formats.tables import TEXT
 
 PATHS = {

@@ -17,7 +17,7 @@ from stronglens.scoring.completeness import (
     write_completeness,
 )
 from stronglens.scoring.scored import Scored
-from stronglens.settings.evaluate import EvaluateSettings
+from stronglens.settings.decide import EvaluateSettings
 
 NAMES = np.array([f"o{number}" for number in range(10)], dtype=object)
 LABELS = np.array([1, 1, 1, 1, 1, 1, 0, 0, 1, 1])

@@ -8,8 +8,7 @@ from stronglens.networks.network import build_network
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import TrainSettings
-from stronglens.training.layer_rates import layer_groups
-from stronglens.training.schedule import Watch, rate_at
+from stronglens.training.schedule import Watch, layer_groups, rate_at
 
 
 def test_exponential_falls_to_its_floor():
