@@ -20,6 +20,20 @@ SUBJECTS = {
 }
 """Unit tests of no single module. Whatever else is tested with the whole workflow lies in tests/project."""
 
+IN_A_CAPSULE = {
+    "finder/commands.py": "finder/test_finder.py",
+    "finder/cutouts.py": "finder/test_finder.py",
+    "finder/making.py": "finder/test_capsule.py",
+    "finder/members.py": "finder/test_finder.py",
+    "finder/model_card.py": "finder/test_capsule.py",
+    "finder/onnx_engine.py": "finder/test_finder.py",
+    "finder/scored_sources.py": "finder/test_finder.py",
+}
+"""Modules that are tested with ensembles that were trained and put into capsules: one file trains for all."""
+
+MOST_LINES_WITHOUT_TESTS = 40
+"""Lines of code, without docstrings, comments and imports, from which on a module has a test file."""
+
 
 def imports() -> dict[str, set[str]]:
     """For each package of the library, those that it imports, inside functions too."""
@@ -107,10 +121,37 @@ def test_unit_tests_lie_as_the_library_does() -> None:
     assert strays == []
 
 
+def n_code_lines(path: Path) -> int:
+    """Lines of a module that are neither empty nor comments, docstrings or imports."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    said = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    said += [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]  # type: ignore[misc]
+    left_out = {line for node in said for line in range(node.lineno, (node.end_lineno or 0) + 1)}
+    lines = enumerate((line.strip() for line in text.splitlines()), start=1)
+    return sum(bool(line) and not line.startswith("#") and number not in left_out for number, line in lines)
+
+
+def test_every_module_of_some_size_has_its_test_file() -> None:
+    """tests/unit/PACKAGE/test_MODULE.py, with at least one test in it."""
+    own = set()
+    for test in (TESTS / "unit").rglob("test_*.py"):
+        assert "\ndef test_" in test.read_text(), f"{test}: no test"
+        own.add(f"{test.parent.relative_to(TESTS / 'unit')}/{test.name.removeprefix('test_')}")
+    large = {
+        str(path.relative_to(LIBRARY))
+        for path in LIBRARY.rglob("*.py")
+        if n_code_lines(path) > MOST_LINES_WITHOUT_TESTS
+    }
+    assert large - own == set(IN_A_CAPSULE)
+    assert all((TESTS / "unit" / test).is_file() for test in IN_A_CAPSULE.values())
+
+
 def test_every_package_has_tests() -> None:
-    """But for the settings: each is tested where it is used, and all together as the config."""
     tested = {test.parent.name for test in (TESTS / "unit").glob("*/test_*.py")}
-    assert set(documented()) - tested == {"settings"}
+    assert set(documented()) == tested
 
 
 def test_what_helps_tests_has_names_of_its_own() -> None:

@@ -61,7 +61,7 @@ def test_both_labels_are_needed(name: str, absent: str) -> None:
 def test_order_is_that_of_the_challenge_then_of_names() -> None:
     given = {"zoo": "/z", "hsc_nonlenses": "/n", "arcs": "/a", "slsim_lenses": "/l"}
     settings = PackSettings.model_validate({"buckets": given})
-    assert list(settings.places) == ["slsim_lenses", "hsc_nonlenses", "arcs", "zoo"]
+    assert list(settings.sources) == ["slsim_lenses", "hsc_nonlenses", "arcs", "zoo"]
     assert settings.paths == ["/l", "/n", "/a", "/z"]
     assert in_order({}) == {}
     assert BUCKETS == ("slsim_lenses", "slsim_nonlenses", "hsc_lenses", "hsc_nonlenses")
@@ -70,8 +70,8 @@ def test_order_is_that_of_the_challenge_then_of_names() -> None:
 def test_a_bucket_is_read_as_it_says_itself_then_as_the_set() -> None:
     buckets = {"a": {"path": "/a", "fit": "crop"}, "b": {"path": "/b"}}
     settings = PackSettings.model_validate({"buckets": buckets, "fit": "pad", "hdu": "SCI"})
-    assert [(one.fit, one.hdu) for one in settings.places.values()] == [("crop", "SCI"), ("pad", "SCI")]
-    (place,) = PackSettings(path="/d", hdu=1).places.items()
+    assert [(one.fit, one.hdu) for one in settings.sources.values()] == [("crop", "SCI"), ("pad", "SCI")]
+    (place,) = PackSettings(path="/d", hdu=1).sources.items()
     assert (place[0], place[1].path, place[1].hdu) == ("", "/d", 1)
 
 
@@ -90,7 +90,7 @@ def test_paths_are_changed_wherever_they_are() -> None:
     labelled = PackSettings.model_validate({"labelled": SHORT})
     assert labelled.with_paths(moved).paths == ["/new/d/b", "/new/d/a"]
     assert labelled.paths == ["/d/b", "/d/a"]
-    assert labelled.with_paths(moved).places["hsc_lenses"].label == "lens"
+    assert labelled.with_paths(moved).sources["hsc_lenses"].label == "lens"
 
 
 @pytest.mark.parametrize("given", [{}, {"path": "/d", "buckets": SHORT}, {"labelled": SHORT, "path": "/d"}])
@@ -122,7 +122,7 @@ def test_a_test_set_is_packed_like_the_data_but_for_what_it_says() -> None:
     blind = TestSetSettings.model_validate({"buckets": SHORT})
     assert PackSettings.of_testset("mine", blind, data).labelled is None
     labelled = PackSettings.of_labelled(data)
-    assert (labelled.dataset, labelled.size_px, list(labelled.places)) == ("labelled", 33, list(SHORT)[::-1])
+    assert (labelled.dataset, labelled.size_px, list(labelled.sources)) == ("labelled", 33, list(SHORT)[::-1])
 
 
 @pytest.mark.parametrize("bands", [["g", "g"], ["g-r"], [""], ["ä"]])
