@@ -62,7 +62,7 @@ def test_equal_content_gives_equal_bytes_that_any_program_lists(tmp_path: Path) 
 def test_every_changed_byte_is_seen(tmp_path: Path) -> None:
     write(tmp_path / "a.capsule")
     content = (tmp_path / "a.capsule").read_bytes()
-    for at in range(0, len(content), 7):
+    for at in range(0, len(content), 31):
         changed = bytearray(content)
         changed[at] ^= 1
         (tmp_path / "b.capsule").write_bytes(changed)

@@ -150,7 +150,7 @@ def test_slices_have_an_axis_for_each_key() -> None:
 
 def test_the_importance_is_drawn_as_it_was_found() -> None:
     rng = np.random.default_rng(1)
-    rates, decays = rng.uniform(0, 1, (2, 30))
+    rates, decays = rng.uniform(0, 1, (2, 12))
     space = {"train.lr": Dimension(low=0.0, high=1.0), "train.weight_decay": Dimension(low=0.0, high=1.0)}
     trials = [
         trial(
@@ -160,9 +160,9 @@ def test_the_importance_is_drawn_as_it_was_found() -> None:
     ]
     shares = importance(trials, space)
     assert list(shares) == ["train.lr", "train.weight_decay"]
-    assert shares["train.lr"] > 0.9  # nothing else matters here
+    assert shares["train.lr"] > 0.8  # nothing else matters here
     axes = draw_importance(trials, space).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["train.weight_decay", "train.lr"]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(list(shares.values())[::-1])  # type: ignore[attr-defined]
-    equal = [trial(number, [0.5], **{"train.lr": 0.5, "train.weight_decay": 0.5}) for number in range(20)]
+    equal = [trial(number, [0.5], **{"train.lr": 0.5, "train.weight_decay": 0.5}) for number in range(12)]
     assert importance(equal, space) == {}

@@ -23,7 +23,7 @@ from stronglens.simulation.galaxies import (
 )
 from stronglens.simulation.grid import PIXEL_ARCSEC, SIZE_PX
 from stronglens.simulation.light import Light, Sersic, counts_of
-from stronglens.simulation.spectra import BANDS, add_magnitudes
+from stronglens.simulation.spectra import BANDS, add_magnitudes, band_magnitudes
 
 I_BAND = BANDS.index("i")
 N = 4000
@@ -104,6 +104,17 @@ def test_ellipticals_follow_the_relations_by_dispersion() -> None:
     expected = magnitude(300) - magnitude(230)
     assert (brighter.magnitudes - galaxies.magnitudes).mean() == pytest.approx(expected, abs=0.03)
     assert galaxies.magnitudes[:, I_BAND].std() == pytest.approx(0.3, rel=0.1)
+
+
+def test_ellipticals_were_brighter_by_0_85_mag_per_unit_of_redshift() -> None:
+    """Beside what distance and the shift of the bands do to their spectra."""
+    means = []
+    for redshift in (0.3, 0.9):
+        redshifts = np.full(N, redshift)
+        galaxies = draw_ellipticals(generator(), redshifts, np.full(N, 230.0), 0.0)
+        unevolved = band_magnitudes("old", redshifts, np.zeros(N))
+        means.append(float((galaxies.magnitudes - unevolved)[:, I_BAND].mean()))
+    assert means[1] - means[0] == pytest.approx(-0.85 * 0.6, abs=0.03)
 
 
 def test_axis_ratios_of_ellipticals_are_those_of_the_cut_rayleigh() -> None:
