@@ -1,11 +1,12 @@
 """Packing blocks of cutouts, side by side in several processes. Imports little: each process has to."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from itertools import groupby, repeat
-from operator import attrgetter
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,12 +26,15 @@ BLOCK_FILES = 1000
 _AT_A_TIME = 100
 """Images that are held as they were read, until they are judged."""
 
+_BLOCKS_AHEAD = 2
+"""Blocks that wait for each process, beside the one that it packs."""
+
 
 class Wanted(NamedTuple):
-    """A cutout to be packed: number of its source, and what its reader asks for."""
+    """Cutouts to be packed: the number of each one's source, and what its reader is asked for."""
 
-    source: int
-    request: Request
+    sources: list[int]
+    requests: list[Request]
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,12 @@ class Block(NamedTuple):
 
 
 def pack_blocks(
-    wanted: Sequence[Wanted], reads: Reads, target: Path, start: int, n_processes: int
+    wanted: Callable[[int, int], Wanted],
+    n_cutouts: int,
+    reads: Reads,
+    target: Path,
+    start: int,
+    n_processes: int,
 ) -> Iterator[Block]:
     """Read cutouts and write them, float32 and little-endian.
 
@@ -94,8 +103,10 @@ def pack_blocks(
 
     Parameters
     ----------
-    wanted : sequence of Wanted
-        The cutouts.
+    wanted : callable
+        Gives the cutouts from one number to before another: of a block at a time, which saves memory.
+    n_cutouts : int
+        How many there are.
     reads : Reads
         Where they come from, and what they must be.
     target : Path
@@ -115,16 +126,24 @@ def pack_blocks(
     InputError
         A process was killed.
     """
-    firsts = range(0, len(wanted), BLOCK_FILES)
-    parts = [wanted[first : first + BLOCK_FILES] for first in firsts]
-    offsets = [start + first * reads.size_px * reads.size_px * 4 for first in firsts]
-    n_processes = min(n_processes, len(parts))
+    firsts = range(0, n_cutouts, BLOCK_FILES)
+    jobs = (
+        (wanted(first, first + BLOCK_FILES), start + first * reads.size_px * reads.size_px * 4, target)
+        for first in firsts
+    )
+    n_processes = min(n_processes, len(firsts))
     if n_processes <= 1:
         _prepare(reads)
-        yield from map(_pack_block, parts, offsets, repeat(target))
+        yield from (_pack_block(*job) for job in jobs)
         return
     with worker_processes(n_processes, target.parent, partial(_prepare, reads)) as pool:
-        yield from pool.map(_pack_block, parts, offsets, repeat(target))
+        waiting: deque[Future[Block]] = deque()
+        for job in jobs:
+            waiting.append(pool.submit(_pack_block, *job))
+            if len(waiting) > n_processes * (1 + _BLOCKS_AHEAD):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class _Reading:
@@ -134,24 +153,27 @@ class _Reading:
         self.reads = reads
         self._readers: dict[int, SourceReader] = {}
 
-    def read(self, wanted: Sequence[Wanted]) -> Iterator[Reading | Rejected]:
-        for number, group in groupby(wanted, key=_source_of):
+    def read(self, wanted: Wanted) -> Iterator[Reading | Rejected]:
+        return chain.from_iterable(self._by_source(wanted))
+
+    def _by_source(self, wanted: Wanted) -> Iterator[Iterator[Reading | Rejected]]:
+        first = 0
+        for number, same in groupby(wanted.sources):
             if number not in self._readers:
                 self._readers[number] = self.reads.sources[number].reader()
-            requests = [one.request for one in group]
-            for request, reading in zip(requests, self._readers[number].read_block(requests), strict=True):
-                yield reading if _is_printable(request.path) else Rejected("name is not UTF-8")
+            requests = wanted.requests[first : first + len(list(same))]
+            first += len(requests)
+            readings = self._readers[number].read_block(requests)
+            is_ascii = all(request.path.isascii() for request in requests)
+            yield readings if is_ascii else map(_of_printable_name, requests, readings)
 
     def checked(self, reading: Reading, source: int) -> Cutout:
         reads = self.reads
         return checked(reading, reads.size_px, reads.non_finite, reads.fits[source], reads.sentinels[source])
 
 
-_source_of = attrgetter("source")
-
-
-def _is_printable(name: str) -> bool:
-    return name.isascii() or printable(name) == name
+def _of_printable_name(request: Request, reading: Reading | Rejected) -> Reading | Rejected:
+    return reading if printable(request.path) == request.path else Rejected("name is not UTF-8")
 
 
 _OF_PROCESS: list[_Reading] = []
@@ -162,23 +184,25 @@ def _prepare(reads: Reads) -> None:
     _OF_PROCESS[:] = [_Reading(reads)]
 
 
-def _pack_block(wanted: Sequence[Wanted], offset: int, target: Path) -> Block:
+def _pack_block(wanted: Wanted, offset: int, target: Path) -> Block:
     reading = _OF_PROCESS[0]
-    size_px = reading.reads.size_px
-    cutouts: npt.NDArray[np.float32] = np.empty((len(wanted), size_px, size_px), dtype="<f4")
+    n, size_px = len(wanted.requests), reading.reads.size_px
+    cutouts: npt.NDArray[np.float32] = np.empty((n, size_px, size_px), dtype="<f4")
     block = Block([], [], [], [], {}, {}, 0)
     n_fitted = n_good = 0
     readings = reading.read(wanted)
-    for first in range(0, len(wanted), _AT_A_TIME):
+    for first in range(0, n, _AT_A_TIME):
         part = slice(first, first + _AT_A_TIME)
-        found = list(_into(cutouts[part], readings))
-        judged = _judged(cutouts[part], found, reading.reads, wanted[part])
-        for number, (said, is_right) in enumerate(zip(found, judged, strict=True), start=first):
+        found, fits = _into(cutouts[part], readings)
+        right = _judged(cutouts[part], fits, reading.reads, wanted.sources[part])
+        kept: list[Reading] = []
+        n_before = n_good
+        for number, (said, is_right) in enumerate(zip(found, right, strict=True), start=first):
             try:
                 if isinstance(said, Rejected):
                     raise said
                 if not is_right:
-                    cutout = reading.checked(said, wanted[number].source)
+                    cutout = reading.checked(said, wanted.sources[number])
                     if cutout.n_filled:
                         block.filled[number] = cutout.n_filled
                     n_fitted += cutout.is_fitted
@@ -188,47 +212,58 @@ def _pack_block(wanted: Sequence[Wanted], offset: int, target: Path) -> Block:
                 continue
             if n_good < number:  # close the gap that rejected cutouts left
                 cutouts[n_good] = cutouts[number]
-            # 128 bits: two different images with one hash are not to be met
-            block.pixel_hashes.append(sha256(cutouts[n_good].data).hexdigest()[:32])
-            block.header_ids.append(said.header_id)
-            block.units.append(said.unit)
-            block.numbers.append((said.ra, said.dec, said.zero_point))
+            kept.append(said)
             n_good += 1
+        _describe(block, cutouts[n_before:n_good], kept)
     with target.open("r+b") as packed:
         packed.seek(offset)
         packed.write(cutouts[:n_good].data)
     return block._replace(n_fitted=n_fitted)
 
 
+def _describe(block: Block, cutouts: npt.NDArray[np.float32], said: Sequence[Reading]) -> None:
+    """Add to a block what is known of cutouts that were written."""
+    if not said:
+        return
+    flat = cutouts.reshape(len(cutouts), -1)
+    # 128 bits: two different images with one hash are not to be met
+    block.pixel_hashes.extend([sha256(pixels.data).hexdigest()[:32] for pixels in flat])
+    _, header_ids, ra, dec, units, zero_points = zip(*said, strict=True)
+    block.header_ids.extend(header_ids)
+    block.units.extend(units)
+    block.numbers.extend(zip(ra, dec, zero_points, strict=True))
+
+
 def _into(
     cutouts: npt.NDArray[np.float32], readings: Iterator[Reading | Rejected]
-) -> Iterator[Reading | Rejected]:
-    """Write each image that has the size of a cutout to its place."""
+) -> tuple[list[Reading | Rejected], list[bool]]:
+    """Write each image that has the size of a cutout to its place; what was read, and whether it has."""
+    found: list[Reading | Rejected] = []
+    fits, shape = [], cutouts.shape[1:]
     with np.errstate(over="ignore", invalid="ignore"):
         for cutout, reading in zip(cutouts, readings, strict=False):
-            if isinstance(reading, Reading) and reading.pixels.shape == cutout.shape:
+            found.append(reading)
+            if isinstance(reading, Reading) and reading.pixels.shape == shape:
                 cutout[...] = reading.pixels
-            yield reading
+                fits.append(True)
+            else:
+                fits.append(False)
+    return found, fits
 
 
 def _judged(
-    cutouts: npt.NDArray[np.float32],
-    found: Sequence[Reading | Rejected],
-    reads: Reads,
-    wanted: Sequence[Wanted],
+    cutouts: npt.NDArray[np.float32], fits: Sequence[bool], reads: Reads, sources: Sequence[int]
 ) -> list[bool]:
     """Which images are cutouts as they are, by the rules of `stronglens.sources.checked`: nearly all.
 
     The others are judged one by one. All at once takes a fifth of the time.
     """
-    there = [
-        isinstance(one, Reading) and one.pixels.shape == cutouts.shape[1:] and not reads.sentinels[of.source]
-        for one, of in zip(found, wanted, strict=True)
-    ]
     flat = cutouts.reshape(len(cutouts), -1)
     with np.errstate(invalid="ignore"):
         low, high = flat.min(axis=1), flat.max(axis=1)
     limit = np.float32(LARGEST_VALUE) * np.float32(0.999)  # what is nearer is judged by itself
     right = (low >= -limit) & (high <= limit) & (low < high)  # false for NaN
-    good: list[bool] = (right & np.array(there, dtype=bool)).tolist()
+    right &= np.array(fits, dtype=bool)
+    right &= np.array([not reads.sentinels[number] for number in sources], dtype=bool)
+    good: list[bool] = right.tolist()
     return good

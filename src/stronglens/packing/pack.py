@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -164,8 +165,9 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
     with target.open("wb") as packed:
         start = _write_header(packed, len(files), size_px)
         end = start
-        wanted = _WantedFiles(files, bands)
-        blocks = pack_blocks(wanted, reads, target, start, n_processes)
+        blocks = pack_blocks(
+            partial(_wanted, files, bands), len(files), reads, target, start, n_processes
+        )
         n_blocks = math.ceil(len(files) / BLOCK_FILES)
         for number, block in enumerate(progress(blocks, n_blocks, "reading", "thousand files")):
             first = number * BLOCK_FILES
@@ -192,19 +194,12 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
     return _Packed(pa.Table.from_batches(batches, SCHEMA), rejected, filled, n_fitted)
 
 
-class _WantedFiles(Sequence[Wanted]):
-    """What is asked of readers, made for a block of files at a time."""
-
-    def __init__(self, files: Sequence[FoundFile], bands: Sequence[str]) -> None:
-        self._files, self._bands = files, bands
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __getitem__(self, which: Any) -> Any:
-        files = self._files[which]
-        bands = self._bands
-        return [Wanted(file.source, Request(file.path, file.place, bands[file.band])) for file in files]
+def _wanted(files: Sequence[FoundFile], bands: Sequence[str], first: int, last: int) -> Wanted:
+    """What is asked of readers for some of the files."""
+    part = files[first:last]
+    requests = [(file.path, file.place, bands[file.band]) for file in part]
+    # `Request(...)` takes four times as long, and there are many.
+    return Wanted([file.source for file in part], [tuple.__new__(Request, request) for request in requests])
 
 
 def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:

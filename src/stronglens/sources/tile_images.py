@@ -108,7 +108,8 @@ class TileImage:
         plane = self._image.plane
         means_itself = plane.stored is not None and plane.stored.dtype.kind == "f"
         means_itself &= self._mask is None and (plane.scale, plane.zero) == (1, 0)
-        self._plain = plane.stored if means_itself else None  # most images; saves time
+        self.plain = plane.stored if means_itself else None
+        """The pixels of an image that is stored as it is, as most are: shape `shape`, mapped. Else None."""
         self.close = close
         """Closes the file of a compressed image; that of any other is closed, its pixels being mapped."""
         if all(stripes is None or stripes.plane.stored is not None for stripes in (self._image, self._mask)):
@@ -134,8 +135,6 @@ class TileImage:
             The compressed data are broken.
         """
         height, width = self.shape
-        if self._plain is not None and 0 <= y0 <= height - size_px and 0 <= x0 <= width - size_px:
-            return Box(self._plain[y0 : y0 + size_px, x0 : x0 + size_px], 0)
         top, bottom = max(y0, 0), min(y0 + size_px, height)
         left, right = max(x0, 0), min(x0 + size_px, width)
         if (bottom - top, right - left) == (size_px, size_px):

@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ _MOST_OPEN = 64
 _ROWS_LISTED = 4096
 _MOST_UNEVEN = 1.01  # the scale of a projection differs by less from tile to tile
 _MOST_EXAMPLES = 10
-_SPAN = 2**24  # of pixels along an axis, of which the first quarter is negative
+_BITS = 24
+_SPAN = 2**_BITS  # of pixels along an axis, of which the first quarter is negative
 _NEGATIVE = _SPAN // 4
 _NOWHERE = {
     -1: Rejected("on no tile"),
@@ -260,6 +262,9 @@ class TilesSource:
         InputError
             As `find_tiles`; an image or the catalogue cannot be read; two rows have the same name (and tile).
         """
+        return chain.from_iterable(self._listed())
+
+    def _listed(self) -> Iterator[Iterator[Entry]]:
         tiles = _Tiles.open(self._place, self._bands)
         lost = self._on_worse_tiles(tiles)
         seen: list[npt.NDArray[np.int64]] = []
@@ -371,7 +376,9 @@ class TilesSource:
         best_first = np.lexsort((tile, -edge_px, -n_bands, second, first))
         return np.sort(best_first[_repeats(first[best_first], second[best_first])])
 
-    def _entries_of(self, batch: "_Batch", keep: npt.NDArray[np.bool_], tiles: "_Tiles") -> Iterator[Entry]:
+    def _entries_of(
+        self, batch: "_Batch", keep: npt.NDArray[np.bool_], tiles: "_Tiles"
+    ) -> Iterator[Iterator[Entry]]:
         cuts = batch.cuts
         first_band = np.argmax(cuts.has_band, axis=1)
         stripe = cuts.corner[np.arange(len(first_band)), first_band, 0] // STRIPE_PX
@@ -381,10 +388,11 @@ class TilesSource:
         for first in range(0, len(kept), _ROWS_LISTED):
             rows = kept[first : first + _ROWS_LISTED]
             names = [batch.names[row] for row in rows.tolist()]
-            yield from self._entries_from(names, [column[rows].tolist() for column in columns], tiles)
+            yield self._entries_from(names, [column[rows].tolist() for column in columns], tiles)
 
     def _entries_from(self, names: list[str], lists: list[list[Any]], tiles: "_Tiles") -> Iterator[Entry]:
         size_px = self._size_px
+        new = tuple.__new__  # `Entry(...)` takes three times as long, and there may be 10^8
         for name, tile, sorted_by, corners, has_band, ra, dec in zip(names, *lists, strict=True):
             if tile < 0:
                 path = f"{self._catalogue}{SEPARATOR}{name}"
@@ -392,14 +400,15 @@ class TilesSource:
                     yield Entry(path, "", name, band, tile, -1, "", ra, dec, sorted_by)
                 continue
             part_key, paths = tiles.names[tile], tiles.paths[tile]
+            last, place, box = None, 0, ""
             for number, band in enumerate(self._bands):
                 if has_band[number]:
-                    y, x = corners[number]
-                    box = f"[{x + 1}:{x + size_px},{y + 1}:{y + size_px}]"
-                    path = f"{paths[number]}{box}{SEPARATOR}{name}"
-                    place = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
-                    # By position: names of arguments take half as long again, and there may be 10^8 entries.
-                    yield Entry(path, "", name, band, place, -1, "", ra, dec, sorted_by, part_key)
+                    if corners[number] != last:  # most bands have the same grid
+                        last = y, x = corners[number]
+                        place = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
+                        box = f"[{x + 1}:{x + size_px},{y + 1}:{y + size_px}]{SEPARATOR}{name}"
+                    fields = (paths[number] + box, "", name, band, place, -1, "", ra, dec, sorted_by, part_key)
+                    yield new(Entry, (*fields, 0, False))
 
     def _refuse_repeated(self, suspects: npt.NDArray[np.int64]) -> None:
         """Refuse a catalogue in which one of the names with these hashes stands twice (on one tile)."""
@@ -574,42 +583,57 @@ class TilesReader:
         self._size_px = size_px
         self._non_finite = non_finite
         self._images: dict[tuple[str, str], TileImage | Rejected] = {}
-        self._last: dict[str, tuple[str, TileImage | Rejected]] = {}
+        self._last: dict[str, _Opened] = {}
 
     def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
         """Cut out objects, in the order in which they are asked for."""
-        size_px, refuses_edges = self._size_px, self._non_finite == "reject"
+        size_px, after, nan, new = self._size_px, len(SEPARATOR), math.nan, tuple.__new__
         for address, place, band in requests:
-            if place < 0:
-                yield _NOWHERE[place]
-                continue
-            try:
-                image, name_at = self._image(address, band)
-                y, x = divmod(place, _SPAN)
-                pixels, n_outside = image.cut(y - _NEGATIVE, x - _NEGATIVE, size_px)
-            except Rejected as why:
-                yield why
-                continue
-            if n_outside and refuses_edges:
-                yield Rejected("beyond the edge of its tile", f"{n_outside} of {size_px**2} pixels")
+            last = self._last.get(band)
+            if last is None or not address.startswith(last[0]):  # most are on the tile of the one before
+                if place < 0:
+                    yield _NOWHERE[place]
+                    continue
+                last = self._opened(address, band)
+            _, image, pixels, last_y, last_x, unit, zero_point = last
+            y, x = (place >> _BITS) - _NEGATIVE, (place & _SPAN - 1) - _NEGATIVE
+            if pixels is not None and 0 <= y <= last_y and 0 <= x <= last_x:
+                name = address[address.index(SEPARATOR) + after :]
+                cutout = pixels[y : y + size_px, x : x + size_px]
+                # `Reading(...)` takes three times as long.
+                yield new(Reading, (cutout, name, nan, nan, unit, zero_point))
             else:
-                yield Reading(pixels, address[name_at:], math.nan, math.nan, image.unit, image.zero_point)
+                yield self._read_unusual(image, address, y, x)
 
-    def _image(self, address: str, band: str) -> tuple[TileImage, int]:
-        """The image of a cutout, and where the name of the object begins in its address."""
-        name_at = address.index(SEPARATOR) + len(SEPARATOR)
-        last = self._last.get(band)
-        if last is None or not address.startswith(last[0]):  # most are on the tile of the one before
-            path = address[: address.rindex("[", 0, name_at)]
-            image = self._images.get((path, band))
-            if image is None:
-                image = self._images[path, band] = self._opened(path, band)
-            last = self._last[band] = f"{path}[", image
-        if isinstance(last[1], Rejected):
-            raise last[1]
-        return last[1], name_at
+    def _read_unusual(self, image: TileImage | Rejected, address: str, y: int, x: int) -> Reading | Rejected:
+        """A cutout that is not part of a file as it is."""
+        size_px = self._size_px
+        if isinstance(image, Rejected):
+            return image
+        try:
+            pixels, n_outside = image.cut(y, x, size_px)
+        except Rejected as why:
+            return why
+        if n_outside and self._non_finite == "reject":
+            return Rejected("beyond the edge of its tile", f"{n_outside} of {size_px**2} pixels")
+        name = address.partition(SEPARATOR)[2]
+        return Reading(pixels, name, math.nan, math.nan, image.unit, image.zero_point)
 
-    def _opened(self, path: str, band: str) -> TileImage | Rejected:
+    def _opened(self, address: str, band: str) -> "_Opened":
+        """The image of a cutout."""
+        path = address[: address.rindex("[", 0, address.index(SEPARATOR))]
+        image = self._images.get((path, band))
+        if image is None:
+            image = self._images[path, band] = self._open(path, band)
+        if isinstance(image, Rejected):
+            self._last[band] = f"{path}[", image, None, 0, 0, "", math.nan
+        else:
+            height, width = (length - self._size_px for length in image.shape)
+            said = image.unit, image.zero_point
+            self._last[band] = f"{path}[", image, image.plain, height, width, *said
+        return self._last[band]
+
+    def _open(self, path: str, band: str) -> TileImage | Rejected:
         while len(self._images) >= _MOST_OPEN:
             self._last.clear()
             oldest = self._images.pop(next(iter(self._images)))
@@ -619,3 +643,8 @@ class TilesReader:
             return TileImage(path, self._place, band)
         except Rejected as why:
             return why
+
+
+_Opened = tuple[str, TileImage | Rejected, npt.NDArray[np.floating] | None, int, int, str, float]
+"""The last image of a band: how addresses of its cutouts begin; the image; its pixels if these are stored as
+they are; the last row and column at which a cutout begins; unit and zero point of its pixels."""
