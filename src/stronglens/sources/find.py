@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stronglens.running.collection import no_search_for_cycles
 from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS, BucketSettings, PackSettings, located
 from stronglens.settings.domains import UNKNOWN
@@ -152,6 +153,11 @@ def find_cutouts(
         configured band; two files claim to be the same band of the same object; the same file lies in two
         labelled buckets.
     """
+    with no_search_for_cycles():
+        return _find(settings, part, n_parts, scratch)
+
+
+def _find(settings: PackSettings, part: int, n_parts: int, scratch: Path | None) -> Found:
     bands = BandsFound(settings)
     buckets = _Buckets(settings)
     chosen = _Chosen(settings, buckets, part, n_parts)

@@ -407,7 +407,19 @@ class TilesSource:
                         last = y, x = corners[number]
                         place = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
                         box = f"[{x + 1}:{x + size_px},{y + 1}:{y + size_px}]{SEPARATOR}{name}"
-                    fields = (paths[number] + box, "", name, band, place, -1, "", ra, dec, sorted_by, part_key)
+                    fields = (
+                        paths[number] + box,
+                        "",
+                        name,
+                        band,
+                        place,
+                        -1,
+                        "",
+                        ra,
+                        dec,
+                        sorted_by,
+                        part_key,
+                    )
                     yield new(Entry, (*fields, 0, False))
 
     def _refuse_repeated(self, suspects: npt.NDArray[np.int64]) -> None:
