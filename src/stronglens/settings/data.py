@@ -1,6 +1,7 @@
 """Settings of the data: where the cutouts lie, and what they must look like."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,8 @@ from stronglens.settings.base import Settings
 from stronglens.settings.domains import Domain
 from stronglens.settings.reading import ReadSettings
 from stronglens.settings.tiles import TilesSettings, with_catalogue_as_path
+
+_FILTERS = re.compile("[ugrizyjhk]{2,}")
 
 Label = Literal["lens", "nonlens"]
 LABELS: dict[str, int] = {"lens": 1, "nonlens": 0}
@@ -143,6 +146,23 @@ class CutoutSettings(ReadSettings):
         if tiles is not None and tiles.catalogue is not None:
             raise ValueError("a catalogue belongs to one bucket or test set: write it there, as its path")
         return tiles
+
+    @field_validator("bands", mode="before")
+    @classmethod
+    def _bands_are_several(cls, bands: Any) -> Any:
+        """Refuse several bands written as one name: no file would have it, or all files would be one band's."""
+        names = re.findall(r"\w+", bands) if isinstance(bands, str) else bands
+        if not names or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return bands
+        letters = [letter for name in names for letter in (name if _FILTERS.fullmatch(name) else [name])]
+        # In [g, r, riz] the last is one image of three bands, as some surveys have it.
+        if len(letters) == len(set(letters)) and (len(letters) > len(names) or isinstance(bands, str)):
+            last = f"; if one image in all of them is meant, in capitals: [{names[0].upper()}]"
+            raise ValueError(
+                f"expected a list with a name for each band, found {bands!r}; write "
+                f"bands: [{', '.join(letters)}]" + (last if len(names) == 1 < len(letters) else "")
+            )
+        return bands
 
     @field_validator("bands")
     @classmethod

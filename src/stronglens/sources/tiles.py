@@ -7,7 +7,6 @@ pixel centres at whole numbers.
 """
 
 import glob
-import logging
 import math
 import re
 from collections import Counter
@@ -35,11 +34,9 @@ SEPARATOR = "::"
 """In the address of a cutout, `IMAGE[X0:X1,Y0:Y1]::OBJECT`: before the name of the object. What is before it
 is CFITSIO's name for these pixels, counted from 1; it tells apart objects of one name in two catalogues."""
 
-log = logging.getLogger(__name__)
-
 _MOST_OPEN = 64
 _ROWS_LISTED = 4096
-_MOST_UNEVEN = 1.01  # the scale of a projection differs by less from tile to tile
+_MOST_UNEVEN = 1.01  # the scale of a projection differs by less from tile to tile, and so do updates of a WCS
 _MOST_EXAMPLES = 10
 _BITS = 24
 _SPAN = 2**_BITS  # of pixels along an axis, of which the first quarter is negative
@@ -407,20 +404,8 @@ class TilesSource:
                         last = y, x = corners[number]
                         place = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
                         box = f"[{x + 1}:{x + size_px},{y + 1}:{y + size_px}]{SEPARATOR}{name}"
-                    fields = (
-                        paths[number] + box,
-                        "",
-                        name,
-                        band,
-                        place,
-                        -1,
-                        "",
-                        ra,
-                        dec,
-                        sorted_by,
-                        part_key,
-                    )
-                    yield new(Entry, (*fields, 0, False))
+                    of_cutout = (paths[number] + box, "", name, band, place, -1, "", ra, dec)
+                    yield new(Entry, (*of_cutout, sorted_by, part_key, 0, False))
 
     def _refuse_repeated(self, suspects: npt.NDArray[np.int64]) -> None:
         """Refuse a catalogue in which one of the names with these hashes stands twice (on one tile)."""
@@ -496,7 +481,6 @@ class _Tiles(NamedTuple):
         found = find_tiles(place, bands)
         tiles = cls(list(found), [], [], [])
         broken: list[str] = []
-        uneven: list[str] = []
         for of_band in found.values():
             paths = [of_band.get(band, "") for band in bands]
             grids: list[TileGrid | None] = []
@@ -507,11 +491,6 @@ class _Tiles(NamedTuple):
                 except Rejected as why:
                     broken.append(f"{path}: {why}")
                 grids.append(grid)
-            scales = [grid.scale_arcsec for grid in grids if grid is not None]
-            if scales and max(scales) > _MOST_UNEVEN * min(scales):
-                uneven.append(
-                    f"{', '.join(of_band.values())}: {', '.join(f'{scale:.3g}' for scale in scales)}"
-                )
             tiles.paths.append(paths)
             tiles.grids.append(grids)
             tiles.shapes.append(np.array([grid.shape if grid else (0, 0) for grid in grids], dtype=np.int64))
@@ -520,14 +499,35 @@ class _Tiles(NamedTuple):
                 f"{tiles_of(place).images}: expected images of tiles, found {len(broken)} that are none: "
                 + "; ".join(broken[:_MOST_EXAMPLES])
             )
-        if uneven:
-            log.warning(
-                "%d tiles have pixels of another size in another band, so that cutouts of an object show "
-                "different areas of the sky; in arcsec: %s",
-                len(uneven),
-                uneven[0],
-            )
+        tiles._refuse_other_scales()
         return tiles
+
+    def _refuse_other_scales(self) -> None:
+        """Refuse tiles whose cutouts would show other areas of the sky than those of the first.
+
+        Raises
+        ------
+        InputError
+            Pixels of an image are larger or smaller than those of the first, in any band, by more than 1 %.
+        """
+        scales = [
+            (path, grid.scale_arcsec)
+            for paths, grids in zip(self.paths, self.grids, strict=True)
+            for path, grid in zip(paths, grids, strict=True)
+            if grid is not None and np.isfinite(grid.scale_arcsec)  # none is known without a WCS
+        ]
+        others = [
+            f"{path} ({scale:.4g})"
+            for path, scale in scales
+            if not 1 / _MOST_UNEVEN <= scale / scales[0][1] <= _MOST_UNEVEN
+        ]
+        if others:
+            raise InputError(
+                f"expected tiles with pixels of one size, {scales[0][1]:.4g} arcsec as in {scales[0][0]}, found "
+                f"{len(others)} images of another: {', '.join(others[:_MOST_EXAMPLES])}; cutouts of as many "
+                "pixels would show other areas of the sky: resample them to one size, or give a set of its "
+                "own to each (other bands, other patterns of images)"
+            )
 
     def near(self, objects: npt.NDArray[np.float64]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
         """For each tile that may hold some of the objects: its number, and theirs, ascending.

@@ -198,19 +198,30 @@ def test_bands_may_have_grids_of_their_own(tmp_path: Path) -> None:
         np.testing.assert_array_equal(reading.pixels, reference(*tiles[entry.band], sky[entry.object]))
 
 
-def test_bands_with_pixels_of_different_size_are_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("factors", "other"),
+    [
+        ({"g/tile_a": 1, "r/tile_a": 1.005, "g/tile_b": 0.995}, None),
+        ({"g/tile_a": 1, "r/tile_a": 3}, "r/tile_a.fits (0.504)"),
+        ({"g/tile_a": 1, "r/tile_a": 1, "g/tile_b": 0.95, "r/tile_b": 0.95}, "g/tile_b.fits (0.1596)"),
+    ],
+)
+def test_tiles_of_another_pixel_scale_are_refused(
+    factors: dict[str, float], other: str | None, tmp_path: Path
 ) -> None:
-    for band, factor in (("g", 1), ("r", 3)):
+    for name, factor in factors.items():
         header = tile_header(*CENTRE)
         header["CDELT1"], header["CDELT2"] = header["CDELT1"] * factor, header["CDELT2"] * factor
-        write_one(tmp_path / band / "tile_a.fits", fits.ImageHDU(noise(np.random.default_rng(3)), header))
+        pixels = noise(np.random.default_rng(3))
+        write_one(tmp_path / f"{name}.fits", fits.ImageHDU(pixels, header))
     catalogue(3, 1).write(tmp_path / "catalogue.csv")
-    list(source_of(settings_of(tmp_path), ["g"]).entries())
-    assert not caplog.records
-    list(source_of(settings_of(tmp_path)).entries())
-    assert "1 tiles have pixels of another size in another band" in caplog.text
-    assert caplog.text.rstrip().endswith("tile_a.fits: 0.168, 0.504")
+    source = source_of(settings_of(tmp_path))
+    if other is None:
+        assert list(source.entries())
+        return
+    expected = f"one size, 0.168 arcsec as in {tmp_path}/g/tile_a.fits, found"
+    with pytest.raises(InputError, match=f"{re.escape(expected)} .*{re.escape(f'{tmp_path}/{other}')}"):
+        list(source.entries())
 
 
 @pytest.mark.parametrize("frame", ["FK5", "galactic", "SIP"])
