@@ -150,7 +150,7 @@ class CutoutSettings(ReadSettings):
     @field_validator("bands", mode="before")
     @classmethod
     def _bands_are_several(cls, bands: Any) -> Any:
-        """Refuse several bands written as one name: no file would have it, or all files would be one band's."""
+        """Refuse several bands in one name: no file would have it, or all files would be of one band."""
         names = re.findall(r"\w+", bands) if isinstance(bands, str) else bands
         if not names or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return bands

@@ -216,7 +216,7 @@ def _stem(name: str) -> str:
 def _patterns_of(names: list[str], bands: Sequence[str]) -> Iterator[str]:
     """Patterns that read a name as an object, and as band one of the words around it."""
     for name in names:
-        stem = name.rpartition("/")[2].partition(".")[0]
+        stem = _stem(name)
         for band in bands:
             for match in re.finditer(
                 rf"(?<![A-Za-z0-9]){re.escape(band)}(?![A-Za-z0-9])", stem, re.IGNORECASE

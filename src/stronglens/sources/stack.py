@@ -1,7 +1,7 @@
 """Stacks as a source: many images in one array or column of HDF5, .npy, .npz, Zarr or Parquet."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -193,7 +193,7 @@ class StackReader:
         if image.ndim != 2:
             found = " x ".join(map(str, image.shape))
             raise Rejected("wrong shape", f"expected an image of two dimensions, found {found}")
-        pixels = image.astype(np.float64)
+        pixels = _physical(image, self._stack.attributes(name), name)
         mask_name = settings.column("mask")
         if mask_name in self._stack.names():
             mask = self._one_band(
@@ -217,6 +217,43 @@ class StackReader:
         return np.take(image, [bands.index(band)], axis).squeeze(axis)
 
 
+_SCALES, _ZEROS = ("scale_factor", "BSCALE"), ("add_offset", "BZERO")
+_UNDEFINED = ("_FillValue", "missing_value", "BLANK")
+
+
+def _physical(image: npt.NDArray[Any], attributes: Mapping[str, Any], name: str) -> npt.NDArray[np.float64]:
+    """Values of pixels, NaN where undefined, by the attributes that the array has, if it has any.
+
+    Source: CF Conventions 1.11, sections 2.5.1 and 8.1; of the same meaning in FITS BSCALE, BZERO and BLANK.
+
+    Raises
+    ------
+    Rejected
+        There is a scale for floats, which may have been applied already, or what is stated is no number.
+    """
+    stated = {key: attributes[key] for key in (*_SCALES, *_ZEROS, *_UNDEFINED) if key in attributes}
+    pixels = image.astype(np.float64)
+    if not stated:
+        return pixels
+    try:
+        numbers = {key: float(np.asarray(value).reshape(-1)[0]) for key, value in stated.items()}
+    except (TypeError, ValueError, IndexError) as error:
+        raise Rejected("inconsistent header", f"attributes of {name} that are no numbers") from error
+    scale = next((numbers[key] for key in _SCALES if key in numbers), 1.0)
+    zero = next((numbers[key] for key in _ZEROS if key in numbers), 0.0)
+    undefined = np.isin(pixels, [numbers[key] for key in _UNDEFINED if key in numbers])
+    if (scale, zero) != (1, 0):
+        if image.dtype.kind == "f":
+            raise Rejected(
+                "inconsistent header",
+                f"floats in {name} with a scale of {scale:g} and an offset of {zero:g}, which may have been "
+                "applied: do so, and remove these attributes",
+            )
+        pixels = pixels * scale + zero
+    pixels[undefined] = np.nan
+    return pixels
+
+
 class _Stack:
     """Arrays by name; the first axis counts rows."""
 
@@ -231,6 +268,10 @@ class _Stack:
 
     def n_dimensions(self, name: str) -> int:
         return len(self._arrays[name].shape)
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        """What the file says of an array."""
+        return dict(getattr(self._arrays[name], "attrs", {}))
 
     def values(self, name: str) -> Any:
         """All values of a small column."""
@@ -259,6 +300,9 @@ class _Npz(_Stack):
             with np.load(self._path, allow_pickle=False) as file:
                 self._read[name] = file[name]
         return self._read[name]
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        return {}
 
     def n_rows(self, name: str) -> int:
         return len(self._array(name))
@@ -299,6 +343,9 @@ class _ParquetColumns(_Stack):
             for n in range(field.type.num_fields)
         ]
         return [*schema.names, *inner]
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        return {}
 
     def n_rows(self, _: str) -> int:
         return int(self._file.metadata.num_rows)
@@ -345,13 +392,22 @@ def open_stack(path: Path) -> _Stack:
     if ending == ".parquet":
         return _ParquetColumns(path)
     if ending == ".zarr":
-        return _Stack(dict(_package("zarr", path).open_group(path, mode="r").arrays()))
+        return _Stack(_zarr_arrays(_package("zarr", path), path))
     h5py = _package("h5py", path)
     arrays: dict[str, Any] = {}
     h5py.File(path, "r").visititems(
         lambda name, item: arrays.update({name: item} if isinstance(item, h5py.Dataset) else {})
     )
     return _Stack(arrays)
+
+
+def _zarr_arrays(zarr: Any, path: Path) -> dict[str, Any]:
+    """The arrays of a folder, those in its groups by their paths; one array alone is the image."""
+    whole = zarr.open(path, mode="r")
+    if isinstance(whole, zarr.Array):
+        return {"image": whole}
+    members = whole.members(max_depth=None)
+    return {name: member for name, member in members if isinstance(member, zarr.Array)}
 
 
 def _package(name: str, path: Path) -> Any:

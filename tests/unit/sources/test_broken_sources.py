@@ -4,7 +4,8 @@ import gzip
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +387,54 @@ def test_data_sets_in_groups_of_hdf5_have_paths(tmp_path: Path) -> None:
         pack(path, band_axis=0)
     index, _ = pack(path, band_axis=0, columns={"image": "data/images", "id": "meta/id"})
     assert index["object"].tolist() == np.repeat(IDS, 2).tolist()
+
+
+def test_arrays_in_groups_of_zarr_have_paths_and_one_alone_is_the_image(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    path = stack(tmp_path / "set.zarr", **{"data/images": IMAGES})
+    with pytest.raises(InputError, match="expected images in image, found data/images"):
+        pack(path, band_axis=0)
+    assert len(pack(path, band_axis=0, columns={"image": "data/images"})[0]) == 8
+    zarr.create_array(tmp_path / "one.zarr", data=IMAGES)
+    assert len(pack(tmp_path / "one.zarr", band_axis=0)[0]) == 8
+    np.testing.assert_array_equal(np.load(tmp_path / "packed/cutouts.npy"), IMAGES.reshape(8, SIZE, SIZE))
+
+
+@pytest.mark.parametrize("ending", [".h5", ".zarr"])
+@pytest.mark.parametrize("keys", [("scale_factor", "add_offset", "_FillValue"), ("BSCALE", "BZERO", "BLANK")])
+def test_scales_and_fill_values_of_stacks_are_applied(
+    ending: str, keys: tuple[str, str, str], tmp_path: Path
+) -> None:
+    stored = np.random.default_rng(0).integers(0, 60000, IMAGES.shape).astype(np.uint16)
+    stored[1, 0, 3, 4] = 65535
+    path = stack(tmp_path / f"set{ending}", image=stored)
+    with attributes_of(path) as attributes:
+        attributes.update(dict(zip(keys, (0.5, 100.0, 65535), strict=True)))
+    index, _ = pack(path, band_axis=0, non_finite="fill")
+    packed = np.load(tmp_path / "packed/cutouts.npy").reshape(IMAGES.shape)
+    expected = stored * 0.5 + 100
+    assert len(index) == 8
+    assert packed[1, 0, 3, 4] == np.median(np.delete(expected[1, 0].ravel(), 3 * SIZE + 4)).astype(np.float32)
+    packed[1, 0, 3, 4] = expected[1, 0, 3, 4]
+    np.testing.assert_array_equal(packed, expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("ending", [".h5", ".zarr"])
+def test_a_scale_of_floats_may_have_been_applied(ending: str, tmp_path: Path) -> None:
+    path = stack(tmp_path / f"set{ending}", image=IMAGES)
+    with attributes_of(path) as attributes:
+        attributes["BZERO"] = 32768.0
+    with pytest.raises(InputError, match="floats in image with a scale of 1 and an offset of 32768"):
+        pack(path, band_axis=0)
+
+
+@contextmanager
+def attributes_of(path: Path) -> Iterator[Any]:
+    if path.suffix == ".zarr":
+        yield pytest.importorskip("zarr").open_group(path)["image"].attrs
+        return
+    with h5py.File(path, "r+") as file:
+        yield file["image"].attrs
 
 
 @pytest.mark.parametrize("empty", ["id", "image"])

@@ -426,6 +426,7 @@ def test_images_of_many_sizes_are_fitted_and_counted(tmp_path: Path) -> None:
         (["obj1_{}_sci", "obj2_{}_sci"], r"name_pattern: '(?P<object>.+)_(?P<band>[A-Za-z0-9]+)_sci'"),
         (["rings.v3.skycell.0796.084.stk.{}.unconv"], "name_pattern: ps1"),
         (["frame-{}-001234-1-0012"], "name_pattern: sdss"),
+        (["KiDS_129.0_-0.5_{}_sci"], r"name_pattern: '(?P<object>.+)_(?P<band>[A-Za-z0-9]+)_sci'"),
     ],
 )
 def test_the_error_says_which_line_to_write(names: list[str], line: str, tmp_path: Path) -> None:
