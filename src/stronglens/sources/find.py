@@ -327,6 +327,7 @@ class _Buckets:
             key = (0, -1, UNKNOWN)
         else:
             stated = self._places[place][1]
+            self._refuse_contradiction(place, entry)
             label = entry.label if stated.label is None else LABELS[stated.label]
             domain = entry.domain if stated.domain is None else stated.domain
             if label < 0 or not domain:
@@ -341,6 +342,20 @@ class _Buckets:
             label = -key[1] if self._labelled else -1
             self.found.append(FoundBucket(self._name(*key), label, key[2], self._places[place][0]))
         return self._numbers[key]
+
+    def _refuse_contradiction(self, place: int, entry: Entry) -> None:
+        """Refuse rows that say something else of an object than the config does of their bucket."""
+        bucket, stated = self._places[place]
+        found = {1: "lens", 0: "nonlens"}.get(entry.label, "")
+        for key, of_bucket, of_row in (
+            ("label", stated.label, found),
+            ("domain", stated.domain, entry.domain),
+        ):
+            if of_bucket and of_row and of_bucket != of_row:
+                raise InputError(
+                    f"{entry.path}: expected {key} {of_bucket}, as bucket {bucket} has it, found {of_row} in "
+                    f"its row; take {key} from the bucket, and rows count, or the column from the table"
+                )
 
     def key(self, number: int, name: CutoutName) -> str:
         """Key of an object. Another survey's image of it is another object, of the same group."""

@@ -525,8 +525,8 @@ class _Tiles(NamedTuple):
             raise InputError(
                 f"expected tiles with pixels of one size, {scales[0][1]:.4g} arcsec as in {scales[0][0]}, "
                 f"found {len(others)} images of another: {', '.join(others[:_MOST_EXAMPLES])}; cutouts of "
-                "as many pixels would show other areas of the sky: resample them to one size, or give a set of its "
-                "own to each (other bands, other patterns of images)"
+                "as many pixels would show other areas of the sky: resample them to one size, or give each "
+                "a set of its own (other bands, other patterns of images)"
             )
 
     def near(self, objects: npt.NDArray[np.float64]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:

@@ -121,6 +121,26 @@ def test_masked_integers_of_a_table_are_no_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"label": "lens", "domain": "des"}, "expected label lens, as bucket mine has it, found nonlens in"),
+        ({"label": "nonlens", "domain": "hsc"}, "found lens in its row|expected domain hsc, .* found des in"),
+    ],
+)
+def test_rows_that_contradict_their_bucket_are_refused(
+    stated: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    """A bucket of lenses whose table says otherwise would train on wrong labels."""
+    path = as_csv(rows(tmp_path), tmp_path / "set")
+    with pytest.raises(InputError, match=message):
+        pack(path, labelled={"mine": {"path": str(path), **stated}})
+    table = rows(tmp_path).assign(label=1)
+    path = as_csv(table, tmp_path / "set")
+    one = {"path": str(path), "label": "lens", "domain": "des"}
+    assert set(pack(path, labelled={"mine": one})[0]["label"]) == {1}
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("id,band,path,path\na,g,00.fits,01.fits\n", "expected one column path, found 2"),
