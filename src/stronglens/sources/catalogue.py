@@ -16,7 +16,7 @@ from stronglens.sources.columns import text_of
 BATCH_ROWS = 2**18
 """Rows that are held at once: names and positions of as many objects take some 50 MB."""
 
-_CSV_BYTES = 2**26
+_CSV_BYTES = 2**23  # some are read ahead
 _CSV_START = 2**20
 
 

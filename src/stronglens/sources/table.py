@@ -15,6 +15,8 @@ from stronglens.sources.fits_image import read_bytes
 from stronglens.sources.protocol import Entry
 from stronglens.sources.sky import NOWHERE
 
+_ROWS_LISTED = 4096
+
 ENDINGS = (".csv", ".parquet", ".fits", ".fit", ".vot", ".votable", ".xml")
 
 
@@ -57,10 +59,12 @@ class TableSource:
         names = {key: self.settings.column(key) for key in self._columns()}
         row = 0
         for table in read_catalogue(self.path, list(dict.fromkeys(names.values()))):
-            columns = [table[name].to_pylist() for name in names.values()]
-            for cells in zip(*columns, strict=True):
-                row += 1
-                yield self._entry(dict(zip(names, cells, strict=True)), row, base)
+            for start in range(0, len(table), _ROWS_LISTED):  # cells as objects of Python take much room
+                rows = table.slice(start, _ROWS_LISTED)
+                columns = [rows[name].to_pylist() for name in names.values()]
+                for cells in zip(*columns, strict=True):
+                    row += 1
+                    yield self._entry(dict(zip(names, cells, strict=True)), row, base)
 
     def _columns(self) -> list[Column]:
         """The columns that the table has of those that mean something here.
