@@ -1,5 +1,6 @@
 """Settings of the data: the short and the long form are one, and what is not said is refused."""
 
+import re
 from typing import Any
 
 import pytest
@@ -142,3 +143,23 @@ def test_home_is_that_of_whoever_runs_it(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(located("~/data")) == "/home/me/data"
     assert str(located("/d/~")) == "/d/~"
     assert PackSettings(path="~/data").paths == ["~/data"]
+
+
+@pytest.mark.parametrize(
+    ("bands", "line"),
+    [
+        (["grizy"], "bands: [g, r, i, z, y]; if one image in all of them is meant, in capitals: [GRIZY]"),
+        (["griz", "y"], "bands: [g, r, i, z, y]"),
+        ("grizy", "bands: [g, r, i, z, y]; if one"),
+        ("g, r, i", "bands: [g, r, i]"),
+        ("VIS", "bands: [VIS]"),
+    ],
+)
+def test_several_bands_in_one_name_are_refused_with_the_line_to_write(bands: Any, line: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(f"found {bands!r}; write {line}")):
+        PackSettings(path="set", bands=bands)
+
+
+@pytest.mark.parametrize("bands", [["VIS"], ["g", "r", "riz"], ["GRIZ"], ["Ks", "J"], ["g"], ["f814w"]])
+def test_names_of_one_band_are_taken_as_they_are(bands: list[str]) -> None:
+    assert PackSettings(path="set", bands=bands).bands == bands
