@@ -5,8 +5,10 @@ destroyed what was packed.
 """
 
 import difflib
+import importlib.util
 
 from stronglens.configuring.config import MOST_LINES_CHECKED, check_sources
+from stronglens.running.tracker import PACKAGE as TRACKER_PACKAGE
 
 
 def problems_of_sources():
@@ -36,7 +38,28 @@ def problems_of_sources():
         for seed in CONFIG.models[model].member_seeds
         if at(f"{member_folder(model, seed)}/best.json") in starting
     ]
-    return problems + check_sources(CONFIG, [], imported) + problems_of_files(starting)
+    return problems + check_sources(CONFIG, [], imported) + problems_of_files(starting) + problems_of_trackers(starting)
+
+
+def problems_of_trackers(starting):
+    """Curves that trainings of this run are to write, where the package that writes them is missing.
+
+    Jobs in an environment of their own have another set of packages than this process.
+    """
+    if {"conda", "apptainer"} & DEPLOYMENTS or importlib.util.find_spec(TRACKER_PACKAGE):
+        return []
+    models = {
+        model
+        for model in TRAINED
+        for seed in CONFIG.models[model].member_seeds
+        if at(f"{member_folder(model, seed)}/best.json") in starting
+        and CONFIG.member_settings(model, seed).train.tracker != "none"
+    }
+    return [
+        f"models.{model}.train.tracker: expected the package {TRACKER_PACKAGE}, but it is not installed; "
+        f"pip install {TRACKER_PACKAGE}"
+        for model in sorted(models)
+    ]
 
 
 def problems_of_files(starting):

@@ -23,6 +23,11 @@ def start_of(settings):
     return located(network) / "model.safetensors" if located(network).is_dir() else located(network)
 
 
+def tracker_of(wildcards):
+    """Who watches a training: a resource, since a parameter that changes would train its member again."""
+    return CONFIG.member_settings(wildcards.model, int(wildcards.seed)).train.tracker
+
+
 # Files of the user's that may be gone later are no inputs: Snakemake leaves out a job, without a word, whose outputs are
 # there and whose inputs are gone. What is in them is a parameter; the guard refuses a run that needs one that is gone.
 
@@ -77,6 +82,7 @@ rule train:
     threads: 8
     resources:
         **TRAINING,
+        tracker=tracker_of,
     params:
         *code_of("train.py"),
         settings=member_settings,
@@ -85,7 +91,7 @@ rule train:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
         " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
-        f" --choices {CHOICES} --log {{log:q}}"
+        f" --settings.train.tracker {{resources.tracker:q}} --choices {CHOICES} --log {{log:q}}"
 
 
 def checkpoint_of(wildcards):

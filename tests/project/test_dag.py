@@ -182,6 +182,22 @@ def test_settings_of_one_model_concern_its_members(project):
     assert {where for rule, where in found if rule == "ensemble_val"} == {"ensemble=hybrid"}
 
 
+def test_whoever_watches_a_training_trains_nothing(project):
+    atto = CONFIG["models"]["atto"] | {"train": {"tracker": "tensorboard"}}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"atto": atto}})
+    assert jobs(project) == set()
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_the_first_job(project):
+    with (project / "Snakefile").open("a") as rules:
+        rules.write('\nTRACKER_PACKAGE = "no_such_package"\n')
+    atto = CONFIG["models"]["atto"] | {"seeds": [1, 2, 505], "train": {"tracker": "tensorboard"}}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | {"atto": atto}})
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n")
+    assert code == 1
+    assert "models.atto.train.tracker: expected the package no_such_package, but it is not installed" in said
+
+
 def test_test_time_augmentation_trains_nothing(project):
     nano = CONFIG["models"]["nano"] | {"predict": {"test_time_augmentation": True}}
     write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}})

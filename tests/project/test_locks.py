@@ -116,7 +116,7 @@ def test_the_conda_environment_has_the_locked_versions(conda: dict[str, str]) ->
 
 def test_the_conda_environment_has_what_the_steps_need(conda: dict[str, str]) -> None:
     # Snakemake itself runs outside of it.
-    needed = [*LIBRARY, *EXTRAS["sim"], *EXTRAS["search"]]
+    needed = [*LIBRARY, *EXTRAS["sim"], *EXTRAS["search"], *EXTRAS["tracker"]]
     assert set(conda) == {canonicalize_name(requirement.name) for requirement in needed}
 
 

@@ -18,6 +18,7 @@ NOT_SEARCHED = {
     "domains": "validation scores on other objects cannot be compared",
     "train.val_fraction": "validation scores on other objects cannot be compared",
     "train.test_fraction": "trials are not scored on the test split",
+    "train.tracker": "it changes no result",
     "train.deterministic": "it decides on the arithmetic, not on the network",
 }
 """Keys that no search may vary, and why."""

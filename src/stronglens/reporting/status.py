@@ -109,7 +109,7 @@ def member_status(
 def _has_settings(best: MemberDescription, settings: MemberSettings) -> bool:
     """Whether a member was trained with these settings; what it does not state had its default."""
     try:
-        return MemberSettings.model_validate(best.settings) == settings
+        return MemberSettings.model_validate(best.settings).model_dump() == settings.model_dump()
     except ValidationError:  # of another version, with keys that are none any more
         return False
 

@@ -28,6 +28,7 @@ EXEMPT = {
     "stronglens.running.lease": "waits until no other job writes the same files, or refuses",
     "stronglens.running.progress": "passes items on as they are, and counts them",
     "stronglens.running.threads": "sets how idle threads wait",
+    "stronglens.running.tracker": "writes curves for whoever watches, which no step reads",
     "stronglens.running.worker_processes": "starts processes, and ends them with their parent",
 }
 """Modules that change no result, and why; `tests/unit/running/test_fingerprint.py` proves it of each."""

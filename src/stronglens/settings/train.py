@@ -105,6 +105,11 @@ class TrainSettings(Settings):
     test_fraction: float = Field(1.0, gt=0, le=1, examples=[0.1])
     """Share of the test split's objects that is scored after training, for `results.json`."""
 
+    # Not in records, parameters of rules or states of trainings: it changes no result.
+    tracker: Literal["none", "tensorboard"] = Field("none", exclude=True, examples=["tensorboard"])
+    """`tensorboard` writes the curves of a training for TensorBoard while it runs, into the member's folder;
+    needs `pip install ".[tracker]"`. Changes no result: members that are trained stay. See docs/results.md."""
+
     @field_validator("precision", mode="before")
     @classmethod
     def _short_name(cls, value: Any) -> Any:

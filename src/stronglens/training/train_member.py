@@ -28,6 +28,7 @@ from stronglens.networks.samples import Samples, make_samples, refuse_unseen_cla
 from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
+from stronglens.running.tracker import Tracker
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision
 from stronglens.training.balance import balancing_weights
@@ -103,16 +104,18 @@ def train_member(
     progress_file = ProgressFile(out_dir)
     progress_file.begin()
     resume_folder = out_dir / RESUME
-    result = fit_network(
-        network,
-        data,
-        settings,
-        seed,
-        resume_folder,
-        compile_choice=compile_choice,
-        progress_file=progress_file,
-        choices=choices,
-    )
+    with Tracker(out_dir, settings.train.tracker) as tracker:
+        result = fit_network(
+            network,
+            data,
+            settings,
+            seed,
+            resume_folder,
+            compile_choice=compile_choice,
+            observe=tracker,
+            progress_file=progress_file,
+            choices=choices,
+        )
     network.load_state_dict(result.best)
     precision = settings.train.precision
     dtype = _kept_in(device, settings)

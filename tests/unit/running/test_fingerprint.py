@@ -530,6 +530,7 @@ MAY_IMPORT = {
     *("functools", "hashlib", "io", "itertools", "json", "logging", "multiprocessing", "os", "pathlib", "re"),
     # Of `secrets`, the token of a lease.
     *("secrets", "signal", "socket", "subprocess", "sys", "threading", "time", "types", "typing"),
+    "importlib",
 }
 """For exempt modules: nothing of arrays, mathematics, random numbers or tables."""
 
@@ -542,6 +543,7 @@ USED = {
     "lease": {"lease"},
     "progress": {"progress"},
     "threads": {"spin_briefly"},
+    "tracker": {"Tracker"},
     "worker_processes": {"worker_processes"},
 }
 """What other modules use of them: for each there is a test here that it brings nothing into a result. Who
@@ -673,6 +675,21 @@ def test_a_lease_is_held_and_nothing_comes_back() -> None:
 def test_threads_are_set_and_nothing_comes_back() -> None:
     for _, parent in calls_of("spin_briefly"):
         assert isinstance(parent, ast.Expr)
+
+
+def test_a_tracker_is_shown_the_state_and_nothing_comes_back() -> None:
+    ((call, parent),) = calls_of("Tracker")
+    assert ast.unparse(parent) == f"{ast.unparse(call)} as tracker"
+    tree = outside()[LIBRARY / "training/train_member.py"]
+    handed = [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "observe"]
+    assert [ast.unparse(one) for one in handed] == ["observe=tracker"]
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "tracker"]
+    assert len(uses) == 2
+    # There it is called, and what it returns is not looked at.
+    nodes = list(ast.walk(outside()[LIBRARY / "training/trainer.py"]))
+    calls = [ast.unparse(node) for node in nodes if ast.unparse(node).startswith("observe(")]
+    assert calls
+    assert len(calls) == 2 * sum(isinstance(node, ast.Expr) and ast.unparse(node) in calls for node in nodes)
 
 
 @given(st.lists(st.integers() | st.text() | st.none()))

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
+from event_files import curves_in
 from packed_files import BUCKETS, state_index, write_objects, write_packed, write_splits
 from small_trainings import PRODUCTS, SETTINGS, die_once_kept, train, with_train
 from stronglens.formats.artefact import sha256_of
+from stronglens.running.tracker import CURVES
 from stronglens.training import step, train_member, trainer
 from stronglens.training.train_member import share_of_objects
 
@@ -62,6 +64,24 @@ def test_streamed_samples_give_the_same_bytes(data, tmp_path, bands):
         )
     for name in PRODUCTS:
         assert (tmp_path / "always" / name).read_bytes() == (tmp_path / "never" / name).read_bytes(), name
+
+
+def test_a_tracker_shows_each_epoch_once_and_changes_no_byte(data, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    assert train(data, tmp_path / "plain") == 0
+    watched = "--settings.train.tracker", "tensorboard"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        die_once_kept(patch, 1, 4)
+        train(data, tmp_path / "cut", SETTINGS, 42, *watched)
+    # Whoever watches is no part of what a state belongs to: it goes on as it was begun without.
+    assert train(data, tmp_path / "cut", SETTINGS, 42, *watched) == 0
+    for name in PRODUCTS:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
+    log = pd.read_csv(tmp_path / "cut/training_log.csv")
+    for curve, column in CURVES.items():
+        epochs, values = zip(*curves_in(tmp_path / "cut")[curve], strict=True)
+        assert list(epochs) == [1, 2, 3]
+        assert np.allclose(values, log[column], rtol=1e-6), curve
 
 
 def test_options_for_stacks_are_refused_without_one(data, tmp_path, capsys):
