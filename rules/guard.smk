@@ -38,7 +38,12 @@ def problems_of_sources():
         for seed in CONFIG.models[model].member_seeds
         if at(f"{member_folder(model, seed)}/best.json") in starting
     ]
-    return problems + check_sources(CONFIG, [], imported) + problems_of_files(starting) + problems_of_trackers(starting)
+    return (
+        problems
+        + check_sources(CONFIG, [], imported)
+        + problems_of_files(starting)
+        + problems_of_trackers(starting)
+    )
 
 
 def problems_of_trackers(starting):

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from stronglens.running.cli import Command, run
+from stronglens.scoring.digits import probability
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +94,11 @@ def _predict(options: Predict) -> None:
     )
     write_scores(options.out, scores, finder)
     log.info(
-        "%s: %d objects, %d with prob >= t* = %.6g, %d without a readable cutout",
+        "%s: %d objects, %d with prob >= t* = %s, %d without a readable cutout",
         options.out,
         len(scores),
         int((scores["pred"] == 1).sum()),
-        finder.threshold,
+        probability(finder.threshold),
         int((scores["pred"] == -1).sum()),
     )
 

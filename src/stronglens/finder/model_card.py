@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stronglens.formats.capsule import CapsuleMember, Manifest
+from stronglens.scoring.digits import limits, probability, stated
 
 _METRICS = {
     "roc_auc": "area under the ROC curve",
@@ -110,11 +111,11 @@ def _decision(manifest: Manifest) -> str:
     members = str(settings.get("combine_members", "mean_of_probs")).replace("_", " ")
     bands = settings.get("combine_bands", "mean")
     interval = manifest.threshold_interval
-    known = "" if interval is None else f" (95 % confidence: {interval[0]:.4g} to {interval[1]:.4g})"
+    known = "" if interval is None else f" (95 % confidence: {' to '.join(map(probability, interval))})"
     return (
         "## Decision\n\n"
         f"Bands by {bands}, then members by {members}; calibration: {calibration}. "
-        f"A candidate has a probability of at least t* = {manifest.threshold:.6g}{known}."
+        f"A candidate has a probability of at least t* = {probability(manifest.threshold)}{known}."
     )
 
 
@@ -144,7 +145,7 @@ def _value(block: Mapping[str, Any], metric: str) -> str:
     value, interval = block.get(metric), (block.get("intervals") or {}).get(metric)
     if value is None:
         return "undefined"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    return stated(value, interval) + (f" ({' to '.join(limits(interval))})" if interval else "")
 
 
 def _completeness(manifest: Manifest) -> str:

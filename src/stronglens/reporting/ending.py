@@ -9,6 +9,7 @@ from stronglens.formats.packed import PackSummary
 from stronglens.formats.score_files import Metrics
 from stronglens.formats.submission_record import SubmissionRecord
 from stronglens.running.errors import InputError
+from stronglens.scoring.digits import limits, probability, stated
 
 
 def ending_lines(made: Mapping[str, Sequence[Path]]) -> list[str]:
@@ -36,7 +37,7 @@ def _submission(records: Sequence[Path]) -> str:
     kind = ", of simulated data" if record.simulated else ""
     return (
         f"{path.with_name(table)}: {record.n_rows:,} objects, {record.n_lenses:,} called lenses"
-        f" at t* = {record.threshold:.3g}{kind}"
+        f" at t* = {probability(record.threshold)}{kind}"
     )
 
 
@@ -46,8 +47,8 @@ def _heldout(metrics: Sequence[Path]) -> str:
     if values["roc_auc"] is None:
         return f"AUC undefined: objects of one class alone ({path})"
     interval = values["intervals"]["roc_auc"]
-    limits = f", 95 % interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
-    return f"AUC {values['roc_auc']:.3f}{limits} ({path})"
+    ends = f", 95 % interval {' to '.join(limits(interval))}" if interval else ""
+    return f"AUC {stated(values['roc_auc'], interval)}{ends} ({path})"
 
 
 def _page(pages: Sequence[Path]) -> str:

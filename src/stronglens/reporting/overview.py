@@ -23,6 +23,7 @@ from stronglens.formats.packed import REJECTED, PackSummary
 from stronglens.formats.score_files import FieldMetrics, Metrics
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
+from stronglens.scoring.digits import decimals_of, limits, probability, share, stated, with_limits
 from stronglens.scoring.few_counts import FEW_ALLOWED
 
 METRICS = {
@@ -160,7 +161,7 @@ def describe_data(
                         for number in (one.n_files, one.n_cutouts, one.n_objects, one.n_objects_incomplete)
                     ),
                     f"{one.n_rejected:,}",
-                    f"{one.n_rejected / max(one.n_files, 1):.3%}",
+                    share(one.n_rejected, one.n_files),
                 )
                 for name, one in sets.items()
             ],
@@ -251,7 +252,7 @@ def _headline(results: Results) -> Iterator[Markup]:
         _named(name): Metrics.read(path).blocks for name, path in results.scored.items()
     }
     first = _named(next(iter(results.scored)))
-    stated = metrics[first]["global"]
+    values = metrics[first]["global"]
     t_star = metrics["validation"]["global"]
     yield html.paragraph(
         f"Scores on {first} objects: labelled, but used neither to train the members of this run nor to "
@@ -275,9 +276,9 @@ def _headline(results: Results) -> Iterator[Markup]:
     shown = ("roc_auc", "recall", "precision", "specificity")
     yield html.cards(
         [
-            *((METRICS[key], _value(stated[key]), _range(stated, key)) for key in shown),
-            ("t*", _value(t_star["threshold"]), _range(t_star, "threshold")),
-            ("objects", f"{_total(stated):,}", f"{stated['tp'] + stated['fn']:,} lenses"),
+            *((METRICS[key], _value(values, key), _range(values, key)) for key in shown),
+            ("t*", probability(t_star["threshold"]), _range(t_star, "threshold")),
+            ("objects", f"{_total(values):,}", f"{values['tp'] + values['fn']:,} lenses"),
         ]
     )
     yield html.heading("All metrics at t*")
@@ -286,7 +287,7 @@ def _headline(results: Results) -> Iterator[Markup]:
         [
             (
                 name,
-                *(f"{_value(one['global'][key])} {_range(one['global'], key)}" for one in metrics.values()),
+                *(_with_range(one["global"], key) for one in metrics.values()),
             )
             for key, name in METRICS.items()
         ],
@@ -309,7 +310,7 @@ def _headline(results: Results) -> Iterator[Markup]:
                 name,
                 block.removeprefix("domain::").replace("global", "all"),
                 f"{_total(values):,}",
-                *(f"{_value(values[key])} {_range(values, key)}" for key in keys),
+                *(_with_range(values, key) for key in keys),
                 *(f"{values[key]:,}" for key in ("fp", "fn")),
             )
             for name, one in metrics.items()
@@ -356,7 +357,7 @@ def _measured(block: Mapping[str, Any], key: str, full: str) -> str:
     if needed > n_nonlenses:
         needs = f"needs about {float(f'{needed:.0e}'):,.0f}" if math.isfinite(needed) else "never certain"
         return f"not measurable with {n_nonlenses:,} non-lenses ({needs})"
-    return f"{_value(block.get(full))} {_range(block, full, 4)}"
+    return _with_range(block, full)
 
 
 def _members(folders: Sequence[Path]) -> Iterator[Markup]:
@@ -370,8 +371,8 @@ def _members(folders: Sequence[Path]) -> Iterator[Markup]:
                 str(best.seed),
                 best.settings["network"]["name"],
                 f"{trained.best.epoch} of {trained.n_epochs}" if trained else "trained elsewhere",
-                _value(trained.best.val_auc if trained else None),
-                _value(trained.test.auc if trained else None),
+                stated(trained.best.val_auc) if trained else "",
+                stated(trained.test.auc) if trained else "",
             )
         )
     yield html.heading("Members")
@@ -395,7 +396,7 @@ def _blind(results: Results) -> Iterator[Markup]:
                 name,
                 f"{len(scored.table):,}",
                 f"{n_lenses:,}",
-                f"{n_lenses / max(len(scored.table), 1):.2%}",
+                share(n_lenses, len(scored.table)),
                 f"{drift.n_drifting} of {len(drift.compared)}",
                 f"{n_shared:,}",
             )
@@ -446,7 +447,7 @@ def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
                 [
                     (
                         *(str(row[key]) for key in ("name", "table", "id")),
-                        "none" if math.isnan(row["prob"]) else f"{row['prob']:.4f} ± {row['prob_std']:.4f}",
+                        _prob(row["prob"], row["prob_std"]),
                         f"{row['separation_arcsec']:.2f}",
                         str(row["outcome"]),
                     )
@@ -454,6 +455,13 @@ def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
                 ],
                 texts=(0, 1, 2),
             )
+
+
+def _prob(prob: float, prob_std: float) -> str:
+    if math.isnan(prob):
+        return "none"
+    decimals = decimals_of(prob_std)
+    return f"{prob:.{decimals}f} ± {prob_std:.{decimals}f}"
 
 
 def _citation(path: Path) -> Iterator[Markup]:
@@ -484,10 +492,19 @@ def _total(values: Mapping[str, Any]) -> int:
     return int(sum(values[key] for key in ("tp", "fp", "tn", "fn")))
 
 
-def _value(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+def _interval(values: Mapping[str, Any], key: str) -> Sequence[float] | None:
+    found: Sequence[float] | None = values.get("intervals", {}).get(key)
+    return found
 
 
-def _range(values: Mapping[str, Any], key: str, decimals: int = 3) -> str:
-    interval = values.get("intervals", {}).get(key)
-    return f"[{interval[0]:.{decimals}f}, {interval[1]:.{decimals}f}]" if interval else ""
+def _value(values: Mapping[str, Any], key: str) -> str:
+    return stated(values.get(key), _interval(values, key))
+
+
+def _range(values: Mapping[str, Any], key: str) -> str:
+    interval = _interval(values, key)
+    return f"[{', '.join(limits(interval))}]" if interval else ""
+
+
+def _with_range(values: Mapping[str, Any], key: str) -> str:
+    return with_limits(values.get(key), _interval(values, key))

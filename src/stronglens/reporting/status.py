@@ -13,6 +13,7 @@ from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescript
 from stronglens.formats.score_files import Metrics
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
+from stronglens.scoring.digits import probability, stated, with_limits
 from stronglens.settings.member import MemberSettings
 
 HELDOUT, TRAIN_LOG = "heldout", "train.log"
@@ -282,7 +283,7 @@ def _member_table(members: Sequence[MemberStatus]) -> list[str]:
                 member.name,
                 member.state,
                 member.says,
-                "" if member.auc is None else f"{member.auc:.4f}",
+                "" if member.auc is None else stated(member.auc),
                 _left(member),
                 *(_progress(member.predictions[name]) for name in sets),
             )
@@ -338,13 +339,12 @@ def _ensemble(results: Path, name: str, predictions: Sequence[Path]) -> str:
         threshold = path.read_text(encoding="utf-8").strip()
     except OSError:
         return f"ensemble   {name}: no t* yet"
-    text = f"ensemble   {name}: t* = {float(threshold):.4f}"
+    text = f"ensemble   {name}: t* = {probability(float(threshold))}"
     try:
         scores = Metrics.read(folder / HELDOUT / "metrics_test_ens.json").of_all
     except InputError:
         return text
     auc, interval = scores["roc_auc"], scores.get("intervals", {}).get("roc_auc")
     if auc is not None:
-        text += f", held-out AUC {auc:.4f}"
-        text += f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
+        text += f", held-out AUC {with_limits(auc, interval)}"
     return text

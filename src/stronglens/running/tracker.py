@@ -29,15 +29,16 @@ CURVES = {
 
 
 class Tracker:
-    """Writes the curves of one training into a folder; the epoch is the step. A context, which closes the file.
+    """Writes the curves of one training into a folder; the epoch is the step. A context: it closes the file.
 
-    A resumed training writes all its epochs anew, into a file that replaces that of the earlier try: no epoch is
-    there twice, and none that the training has lost. A file that cannot be written is given up with a warning.
+    A resumed training writes all its epochs anew, into a file that replaces that of the earlier try: no epoch
+    is there twice, and none that the training has lost. A file that cannot be written is given up with a
+    warning.
 
     Parameters
     ----------
     folder : Path
-        The member's folder. Event files in it are removed: they are of an earlier training, or an earlier try.
+        The member's folder. Event files of earlier trainings and earlier tries are removed from it.
     kind : {"none", "tensorboard"}
         none only removes.
 

@@ -13,6 +13,7 @@ from stronglens.formats.score_files import FieldMetrics
 from stronglens.formats.score_files import Metrics as MetricsFile
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness import completeness_rows, read_parameters, write_completeness
+from stronglens.scoring.digits import with_limits
 from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.field_metrics import in_words as field_in_words
 from stronglens.scoring.metrics import Metrics, expected_calibration_error, metrics_by_domain
@@ -102,9 +103,7 @@ def in_words(metrics: Mapping[str, Any]) -> str:
         ("recall", "recall"),
         ("specificity", "specificity"),
     ):
-        value, interval = metrics[key], intervals.get(key)
-        text = "undefined" if value is None else f"{value:.4f}"
-        words.append(f"{name} {text}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""))
+        words.append(f"{name} {with_limits(metrics[key], intervals.get(key))}")
     return ", ".join(words)
 
 

@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, STYLES, save_figure
 from stronglens.scoring.bootstrap import Ranked
 from stronglens.scoring.completeness_plot import plot_completeness
+from stronglens.scoring.digits import probability, share, stated
 from stronglens.scoring.few_counts import score_interval
 from stronglens.scoring.metrics import (
     calibration_bins,
@@ -84,7 +85,7 @@ def plot_roc(scored: Scored, threshold: float) -> Figure:
     for axes in (linear, logarithmic):
         for name, labels, probs, colour, dashes in _curves(scored):
             false_rates, true_rates, _ = roc_curve(labels, probs)
-            label = f"{name}, AUC = {roc_auc_score(labels, probs):.{_digits(labels)}f}"
+            label = f"{name}, AUC = {stated(float(roc_auc_score(labels, probs)), n=len(labels))}"
             axes.plot(false_rates, true_rates, color=colour, linestyle=dashes, label=label)
         diagonal = np.linspace(0, 1, 1001)
         axes.plot(diagonal, diagonal, color=GREY, linewidth=0.8, label="chance")
@@ -111,10 +112,15 @@ def plot_precision_recall(
     at = metrics_at(scored.labels, scored.probs, threshold)
     for name, labels, probs, colour, dashes in _curves(scored):
         precision, recall, _ = precision_recall_curve(labels, probs, drop_intermediate=True)
-        label = f"{name}, AP = {average_precision_score(labels, probs):.{_digits(labels)}f}"
+        label = f"{name}, AP = {stated(float(average_precision_score(labels, probs)), n=len(labels))}"
         axes.plot(recall, precision, color=colour, linestyle=dashes, label=label, drawstyle="steps-post")
-    share = float(np.mean(scored.labels))
-    axes.axhline(share, color=GREY, linewidth=0.8, label=f"chance ({share:.3f} are lenses)")
+    of_lenses = float(np.mean(scored.labels))
+    axes.axhline(
+        of_lenses,
+        color=GREY,
+        linewidth=0.8,
+        label=f"chance ({stated(of_lenses, n=len(scored.labels))} are lenses)",
+    )
     if at["precision"] is not None and at["recall"] is not None:
         _mark(axes, at["recall"], at["precision"], threshold)
     axes.set(
@@ -176,9 +182,11 @@ def plot_reliability(scored: Scored, threshold: float) -> Figure:
         linestyle="none",
         elinewidth=1,
         capsize=2,
-        label=f"found, ECE = {ece:.{_digits(scored.labels)}f}",
+        label=f"found, ECE = {stated(ece, n=len(scored.labels))}",
     )
-    axes.axvline(threshold, color=ORANGE, linestyle="--", linewidth=1, label=f"threshold {threshold:.3g}")
+    axes.axvline(
+        threshold, color=ORANGE, linestyle="--", linewidth=1, label=f"threshold {probability(threshold)}"
+    )
     axes.set(
         ylabel="fraction of lenses",
         xlim=(-0.02, 1.02),
@@ -208,12 +216,11 @@ def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), count in np.ndenumerate(counts):
-            share = shares[row, column]
-            colour = "white" if share > 0.7 else "black"  # whichever stands out more
+            colour = "white" if shares[row, column] > 0.7 else "black"  # whichever stands out more
             axes.text(
                 column,
                 row,
-                f"{count:,}\n{share:.{_digits(scored.labels[inside]) - 2}%}",
+                f"{count:,}\n{share(int(count), int(counts[row].sum()))}",
                 ha="center",
                 va="center",
                 color=colour,
@@ -222,7 +229,7 @@ def plot_confusion_matrix(scored: Scored, threshold: float) -> Figure:
         axes.set_xticks([0, 1], ["non-lens", "lens"])
         axes.set_yticks([0, 1], ["non-lens", "lens"], rotation=90, va="center")
         axes.set(xlabel="called", ylabel="true", title=f"{name}, {np.count_nonzero(inside):,} {scored.unit}")
-    figure.suptitle(f"Confusion matrix at threshold {threshold:.3g}")
+    figure.suptitle(f"Confusion matrix at threshold {probability(threshold)}")
     figure.colorbar(image, ax=panels[-1], label="share of the true class", format=PercentFormatter(1))
     return figure
 
@@ -238,7 +245,7 @@ def plot_score_histogram(scored: Scored, threshold: float) -> Figure:
         axes.stairs(
             counts, edges, color=colour, linestyle=dashes, linewidth=1.4, label=f"{name} ({len(probs):,})"
         )
-    axes.axvline(threshold, color="black", linewidth=1.2, label=f"threshold {threshold:.3g}")
+    axes.axvline(threshold, color="black", linewidth=1.2, label=f"threshold {probability(threshold)}")
     axes.set(
         xlabel="probability of being a lens",
         ylabel=f"{scored.unit} per bin of {1 / N_HISTOGRAM_BINS:g}",
@@ -278,7 +285,7 @@ def _one_panel(width: float = 5.6, height: float = 4.8) -> tuple[Figure, Axes]:
 
 
 def _mark(axes: Axes, x: float, y: float, threshold: float) -> None:
-    axes.plot(x, y, "o", color="black", markersize=6, label=f"threshold {threshold:.3g}", zorder=5)
+    axes.plot(x, y, "o", color="black", markersize=6, label=f"threshold {probability(threshold)}", zorder=5)
 
 
 def _say_if_undefined(scored: Scored, axes: Axes) -> None:
@@ -299,11 +306,6 @@ def _count_ticks(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
     axes.yaxis.set_major_formatter("{x:,g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _digits(labels: npt.NDArray[np.int64]) -> int:
-    """Decimals that a rate of so many samples deserves: its standard error is up to 0.5 / sqrt(n)."""
-    return int(np.clip(np.floor(np.log10(max(len(labels), 1)) / 2) + 1, 2, 4))
 
 
 def _size(scored: Scored) -> str:

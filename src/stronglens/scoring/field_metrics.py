@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.scoring.bootstrap import Ranked, interval, resamples
+from stronglens.scoring.digits import with_limits
 from stronglens.scoring.few_counts import (
     CONFIDENCE,
     FEW,
@@ -264,7 +265,5 @@ def in_words(metrics: Mapping[str, Any]) -> str:
     """The true positive rates at few false positives with their confidence intervals, in a line."""
     words = []
     for name, label in (("tpr_at_fpr_0.01", "TPR at FPR 0.01"), ("tpr0", "TPR0"), ("tpr10", "TPR10")):
-        value, between = metrics[name], metrics["intervals"][name]
-        text = "undefined" if value is None else f"{value:.4f}"
-        words.append(f"{label} {text}" + (f" [{between[0]:.4f}, {between[1]:.4f}]" if between else ""))
+        words.append(f"{label} {with_limits(metrics[name], metrics['intervals'][name])}")
     return ", ".join(words)

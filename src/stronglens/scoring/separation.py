@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.special import logit
 
 from stronglens.running.errors import InputError
+from stronglens.scoring.digits import with_limits
 
 ROUNDING = 1e-5
 """Logits that differ by less are equal but for float32's rounding: networks give some ten units, and order of
@@ -69,10 +70,9 @@ def chance_warning(metrics: Mapping[str, Any]) -> str | None:
     lowest = area if interval is None else interval[0]
     if area is None or lowest > CHANCE:
         return None
-    spread = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
     return (
-        f"AUC {area:.3f}{spread} is not above {CHANCE:g} beyond doubt: the probabilities may not tell lenses "
-        "from non-lenses, or do so the wrong way round (are the labels?), and no threshold helps"
+        f"AUC {with_limits(area, interval)} is not above {CHANCE:g} beyond doubt: the probabilities may not "
+        "tell lenses from non-lenses, or do so the wrong way round (are the labels?), and no threshold helps"
     )
 
 

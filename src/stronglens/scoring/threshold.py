@@ -17,6 +17,7 @@ from stronglens.formats.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.choosing import best_threshold, chooser
+from stronglens.scoring.digits import probability
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.scoring.separation import refuse_rounding_noise
@@ -90,7 +91,13 @@ def choose_threshold(
     stated = with_intervals(metrics, intervals)
     Metrics.model_validate(stated).write(out_dir / METRICS_JSON)
     write_threshold(out_dir / THRESHOLD_TXT, threshold)
-    log.info("%s: t* = %r by %s of %d rows", out_dir / THRESHOLD_TXT, threshold, settings.method, len(probs))
+    log.info(
+        "%s: t* = %s by %s of %d rows",
+        out_dir / THRESHOLD_TXT,
+        probability(threshold),
+        settings.method,
+        len(probs),
+    )
     for warning in stated["global"].get("warnings", []):
         log.warning("%s: %s", ensemble_csv, warning)
     _warn_if_few(labels, objects, of_threshold)
@@ -105,11 +112,11 @@ def _warn_if_few(
     if min(n_lenses, n_nonlenses) < FEW_OBJECTS and interval is not None:
         log.warning(
             "validation has %d lenses and %d non-lenses, fewer than %d of a kind: t* may as well lie "
-            "anywhere from %.3f to %.3f (95 %%), and the rates it gives are known to some percent only",
+            "anywhere from %s to %s (95 %%), and the rates it gives are known to some percent only",
             n_lenses,
             n_nonlenses,
             FEW_OBJECTS,
-            *interval,
+            *map(probability, interval),
         )
 
 

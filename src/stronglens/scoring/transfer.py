@@ -11,6 +11,7 @@ import numpy.typing as npt
 from stronglens.formats.score_files import Measured, Transfer
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import Ranked, interval, number_of_resamples, resamples
+from stronglens.scoring.digits import with_limits
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.field_metrics import tpr_with_few_false_positives
 from stronglens.scoring.operating_points import allowed_by
@@ -145,5 +146,4 @@ def _measured(values: Values) -> dict[str, Measured]:
 def _in_words(measured: Measured) -> str:
     if measured.value is None or measured.interval is None:
         return "undefined"
-    low, high = measured.interval
-    return f"{measured.value:.4f} [{low:.4f}, {high:.4f}]"
+    return with_limits(measured.value, measured.interval)

@@ -108,7 +108,7 @@ class TrainSettings(Settings):
     # Not in records, parameters of rules or states of trainings: it changes no result.
     tracker: Literal["none", "tensorboard"] = Field("none", exclude=True, examples=["tensorboard"])
     """`tensorboard` writes the curves of a training for TensorBoard while it runs, into the member's folder;
-    needs `pip install ".[tracker]"`. Changes no result: members that are trained stay. See docs/results.md."""
+    needs `pip install ".[tracker]"`. To change it trains nothing again: see docs/results.md."""
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -29,6 +29,7 @@ from stronglens.formats.tables import (
     write_table,
 )
 from stronglens.running.errors import InputError
+from stronglens.scoring.digits import probability
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.submitting.record import Origins, describe_origins
@@ -165,7 +166,9 @@ def make_submission(
             ", ".join(unreadable),
         )
     kind = "simulated data, " if simulated else ""
-    log.info("%s: %s%d rows, %d lenses at t* = %r", out, kind, len(answers.ids), n_lenses, threshold)
+    log.info(
+        "%s: %s%d rows, %d lenses at t* = %s", out, kind, len(answers.ids), n_lenses, probability(threshold)
+    )
 
 
 def estimates_for(ensemble: EnsembleTable, form: SubmissionForm) -> list[str]:

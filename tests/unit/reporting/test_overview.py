@@ -30,6 +30,7 @@ from stronglens.reporting.run_times import COLUMNS, draw_run_times, read_benchma
 from stronglens.reporting.training_curves import draw_training, read_training
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness_plot import plot_completeness
+from stronglens.scoring.digits import stated, with_limits
 from stronglens.scoring.evaluation_plots import (
     plot_confusion_matrix,
     plot_precision_recall,
@@ -213,16 +214,16 @@ def test_the_overview_says_what_matters(tmp_path: Path, overview_options: list[s
     heldout = scores(2)
     for name in ("global", "domain::hsc", "domain::slsim"):
         low, high = heldout[name]["intervals"]["roc_auc"]
-        assert f"{heldout[name]['roc_auc']:.4f} [{low:.3f}, {high:.3f}]" in text
-    assert f"{scores(1)['global']['recall']:.4f}" in text
+        assert with_limits(heldout[name]["roc_auc"], (low, high)) in text
+    assert stated(scores(1)["global"]["recall"], scores(1)["global"]["intervals"]["recall"]) in text
     field = few_false_alarms(2)["global"]
     for name in ("tpr_at_fpr_0.1", "tpr0", "purity@0.001"):
         low, high = field["intervals"][name]
-        assert f"<td>{field[name]:.4f} [{low:.4f}, {high:.4f}]</td></tr>" in text
+        assert f"<td>{with_limits(field[name], (low, high))}</td></tr>" in text
     assert "completeness at a purity of 0.9, one lens in 1,000" in text
-    assert "0.8765" in text and "2 of 2" in text and "0.9123" in text
+    assert "0.877" in text and "2 of 2" in text and "0.912" in text
     # 20 objects, probabilities 0, 0.05, …; 0.6 and more are lenses.
-    assert "<td>20</td><td>8</td><td>40.00%</td><td>2 of 7</td><td>3</td>" in text
+    assert "<td>20</td><td>8</td><td>40 %</td><td>2 of 7</td><td>3</td>" in text
     assert "challenge differs from the training set" in text
     assert "The data are simulated" in text
     assert "10.1109/CVPR52729.2023.01548" in text and "Woo et al." in text and "Birrer &amp; Amara" in text

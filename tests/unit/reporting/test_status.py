@@ -107,11 +107,11 @@ def test_the_whole_run(config: Config, tmp_path: Path) -> None:
     text = "\n".join(lines)
     assert lines[0].split() == ["packed", "labelled", "done,", "challenge", "2", "of", "3"]
     rows = {line.split()[2]: " ".join(line.split()[3:]) for line in lines if line.startswith("nano seed")}
-    assert rows["1"] == "done best epoch 5 of 8 0.9123 done failed 2 of 3, 1 run"
-    assert rows["2"] == "runs epoch 1 of 3 0.7000 ≤ 2 h 00 min - - 0 of 3"
+    assert rows["1"] == "done best epoch 5 of 8 0.912 done failed 2 of 3, 1 run"
+    assert rows["2"] == "runs epoch 1 of 3 0.700 ≤ 2 h 00 min - - 0 of 3"
     assert rows["3"] == "done trained elsewhere runs - 0 of 3"
     assert rows["4"] == "to do ≈ 20 h 00 min - - 0 of 3"  # 20 epochs, as long as those of seed 2
-    assert "nano: t* = 0.4322, held-out AUC 0.9500 [0.9400, 0.9600]" in text
+    assert "nano: t* = 0.432, held-out AUC 0.950 [0.940, 0.960]" in text
     assert "submission.csv is not there yet" in text
     assert lines[-3:] == [
         "4 members: 2 trained, 1 training, 1 to do",
@@ -145,8 +145,8 @@ def test_what_failed_and_what_is_out_of_date(config: Config, tmp_path: Path) -> 
     (tmp_path / "ensemble/nano/challenge/test_ens.csv").write_text("")
     lines = status_lines(config, tmp_path, submission, tmp_path / "logs", now_s=1000)
     rows = {line.split()[2]: " ".join(line.split()[3:]) for line in lines if line.startswith("nano seed")}
-    assert rows["1"].startswith("done best epoch 5 of ? 0.9000 out of date")
-    assert rows["2"].startswith("out of date trained with other settings 0.9000 done")
+    assert rows["1"].startswith("done best epoch 5 of ? 0.900 out of date")
+    assert rows["2"].startswith("out of date trained with other settings 0.900 done")
     assert rows["3"].startswith("out of date trained with other settings")
     assert rows["4"].startswith("failed cutouts.npy: expected 5 bands")
     text = "\n".join(lines)

@@ -13,6 +13,7 @@ import measure_transfer
 from stronglens.configuring.config import Config
 from stronglens.configuring.transfer import transferable, with_single_domains
 from stronglens.scoring import bootstrap
+from stronglens.scoring.digits import with_limits
 
 SIDES = ["--source=slsim", "--target=hsc"]
 
@@ -101,7 +102,7 @@ def test_the_drop_and_the_gap(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         low, high = told["interval"]
         assert 0 < low < told["value"] < high
     assert found["n_objects"] == {"slsim": 200, "hsc": 200}
-    assert f"a drop of {drop['value']:.4f} [" in capsys.readouterr().err
+    assert f"a drop of {with_limits(drop['value'], drop['interval'])}" in capsys.readouterr().err
 
 
 def test_the_same_networks_have_no_gap_and_no_interval_of_it(
