@@ -39,7 +39,7 @@ def git_output(repository, *arguments):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run(command, capture_output=True, env=environment)
     if done.returncode:
-        raise WorkflowError(f"{shlex.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+        refuse(f"{shlex.join(command)}: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout
 
 
@@ -62,5 +62,5 @@ def default_config():
     try:
         read_yaml(path)  # Snakemake would say neither which file nor which line
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        refuse(error)
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -15,15 +15,14 @@ elif IS_MODULE:
 else:
     CONFIG_FILES = GIVEN_CONFIG_FILES or read_config_files()
 if len(CONFIG_FILES) != 1:
-    raise WorkflowError(
+    refuse(
         f"--configfile: expected one file, found {len(CONFIG_FILES)}: {', '.join(CONFIG_FILES)}; "
         "two would be merged key by key into something neither of them says"
     )
 try:
     CONFIG = check_config(config, CONFIG_FILES[0])
 except InputError as error:
-    # The message stands for itself; a traceback of the Snakefile would hide it.
-    raise WorkflowError(str(error)) from None
+    refuse(error)
 
 if IS_MAIN_PROCESS:
     data_said = "simulated data" if CONFIG.simulate else "the user's data"

@@ -131,6 +131,6 @@ def problems_of_resources():
 if IS_MAIN_PROCESS:
     # A workflow that uses this one as a module may have resources of its own.
     if problems := [] if IS_MODULE else problems_of_resources():
-        raise WorkflowError("\n".join(problems))
+        refuse("\n".join(problems))
     # Of test sets too: to a user it is one step.
     check_before_first_job(problems_of_sources, forced_together={"build_buckets": "build_test_buckets"})

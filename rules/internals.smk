@@ -30,6 +30,16 @@ DEPLOYMENTS = {str(method) for method in workflow.deployment_settings.deployment
 PATHS = workflow.modifier.path_modifier
 
 
+def refuse(message):
+    """End Snakemake with a message alone, and exit code 1.
+
+    Around an exception it would print, before and after, the place in the Snakefile that raised it: nobody who has
+    mistyped a key looks there. The log of the run gets the message too.
+    """
+    logger.error(str(message))
+    raise SystemExit(1)
+
+
 def at(path):
     """Where a file of the results is, for a command line: under the prefix of a module, if it has one.
 
@@ -45,7 +55,7 @@ def place_of_rules():
         return Path(place.get_path_or_uri(secret_free=True))
     if isinstance(place, LocalGitFile):
         return place.repo_path, place.ref, place.path
-    raise WorkflowError(
+    refuse(
         f"{place}: expected a workflow on disk, whose scripts can run; "
         "clone it, and name the Snakefile of the clone, or gitfile(CLONE, path='Snakefile', commit=...)"
     )
@@ -125,7 +135,7 @@ def check_before_first_job(problems_of, forced_together):
         if not workflow.touch:
             problems.extend(problems_of())
         if problems and not workflow.dryrun:
-            raise WorkflowError("\n".join([*problems, "Nothing was run."]))
+            refuse("\n".join([*problems, "Nothing was run."]))
 
     def execute_guarded(*arguments, **options):
         forced = set(workflow.dag_settings.forcerun)
@@ -134,6 +144,6 @@ def check_before_first_job(problems_of, forced_together):
         workflow._build_dag = build_and_check
         execute(*arguments, **options)
         if problems:
-            raise WorkflowError("\n".join(problems))
+            refuse("\n".join(problems))
 
     workflow.execute = execute_guarded
