@@ -17,15 +17,18 @@ from stronglens.formats.member_files import RESULTS, TrainingResults
 from stronglens.running.errors import InputError
 
 PANELS = (
-    ("val_auc", "area under the ROC curve,\nvalidation"),
-    ("val_loss", "loss (cross-entropy),\nvalidation"),
-    ("train_loss", "loss (cross-entropy),\ntraining"),
+    ("val_auc", "validation AUC"),
+    ("val_loss", "validation loss (cross-entropy)"),
+    ("train_loss", "training loss (cross-entropy)"),
     ("lr", "learning rate"),
 )
 """Columns of `training_log.csv` that are drawn, and what they are."""
 
 SMALLEST_AUC_RANGE, SMALLEST_LOSS_RANGE = 0.1, 0.1
 """Of an axis: smaller differences between epochs are noise, and look like it."""
+
+LARGEST_LR_RATIO = 100.0
+"""Of the axis: the last step of a cosine, a rate next to 0, would leave no room for all others."""
 
 DASHES = ("-", "--", "-.", ":")
 
@@ -121,6 +124,8 @@ def draw_training(trainings: Sequence[Training], ensemble: str = "") -> Figure:
             _at_least(axes, SMALLEST_LOSS_RANGE)
         if column == "lr" and all((one.epochs["lr"] > 0).all() for one in trainings):
             axes.set_yscale("log")
+            highest = max(float(one.epochs["lr"].max()) for one in trainings)
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], highest / LARGEST_LR_RATIO))
     for axes in figure.axes[2:]:
         axes.set_xlabel("epoch")
     of = f"Ensemble {ensemble}: training" if ensemble else "Training"

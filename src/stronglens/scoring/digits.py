@@ -15,7 +15,7 @@ def decimals_of(half_width: float) -> int:
 
     Notes
     -----
-    The rule of the Particle Data Group (Review of Particle Physics, Introduction, 5.3): the uncertainty itself
+    The rule of the Particle Data Group (Review of Particle Physics, Introduction): the uncertainty itself
     would be shown with two digits if these are at most 35, else with one.
     """
     if not half_width > 0:

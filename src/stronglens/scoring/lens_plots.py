@@ -33,7 +33,7 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
     panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     domains = objects_by_domain(found.domains) or {"all": np.ones(len(found.probs), dtype=bool)}
     for number, (name, axes) in enumerate(zip(found.names, panels, strict=False)):
-        unit = f" [{LENS_PARAMETERS[name]}]" if LENS_PARAMETERS[name] else ""
+        unit = f" ({LENS_PARAMETERS[name]})" if LENS_PARAMETERS[name] else ""
         axes.set(xlabel=f"true {name}{unit}", ylabel=f"estimated {name}{unit}")
         known = np.isfinite(found.truth[:, number])
         if not known.any():
@@ -47,7 +47,7 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
                 estimates[chosen],
                 marker,
                 color=colour,
-                markersize=3 if known.sum() < 2000 else 1.5,
+                markersize=5 if known.sum() < 500 else 3 if known.sum() < 2000 else 1.5,
                 markeredgewidth=0,
                 alpha=0.5,
                 label=domain,
@@ -63,14 +63,21 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
         axes.grid(alpha=0.3)
         of_all = errors[name]
         axes.set_title(
-            f"bias {of_all['bias']:+.2g}, scatter {of_all['scatter_mad']:.2g}\n"
-            f"rms {of_all['rms']:.2g} (always the mean: {of_all['rms_of_mean']:.2g})",
+            f"bias {_short(of_all['bias'], '+')}, scatter {_short(of_all['scatter_mad'])}\n"
+            f"rms {_short(of_all['rms'])} (always the mean: {_short(of_all['rms_of_mean'])})",
             fontsize="medium",
         )
     for axes in panels[len(found.names) :]:
         axes.set_axis_off()
-    figure.axes[0].legend(loc="upper left", markerscale=2)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, markerscale=1.5)
     n = len(np.unique(found.objects))
     about = f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values"
     figure.suptitle("\n".join(filter(None, (title, about))))
     return figure
+
+
+def _short(value: float, sign: str = "") -> str:
+    """Two digits: `0.10`, `12`."""
+    return f"{value:{sign}#.2g}".removesuffix(".")

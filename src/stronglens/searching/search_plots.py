@@ -13,14 +13,14 @@ from optuna.distributions import BaseDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState, create_trial
 
-from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, save_figure
+from stronglens.formats.figures import BLUE, GREY, ORANGE, save_figure
 from stronglens.formats.trial_files import TrialResult, best_of
 from stronglens.searching.distributions import distribution_of
 from stronglens.searching.space import in_words, number_type, written
 from stronglens.settings.search import Dimension
 
 MARKS = {"complete": (BLUE, "o", "trained to the end"), "pruned": (ORANGE, "x", "given up")}
-AUC = "area under the ROC curve,\nvalidation"
+AUC = "validation AUC"
 TITLES = {
     "history": "validation AUC of each trial",
     "learning_curves": "validation AUC by epoch",
@@ -63,6 +63,10 @@ def save_search(
         ("importance", draw_importance(trials, space)),
     ):
         n_trials = f"{len(trials)} trial{'s' if len(trials) > 1 else ''}"
+        if name == "importance":
+            n_trials = (
+                f"{sum(trial.state == 'complete' for trial in trials)} of {n_trials} trained to the end"
+            )
         if search:
             figure.suptitle(f"Search {search}: {TITLES[name]}, {n_trials}", fontsize="medium")
         save_figure(figure, out_dir / f"{name}.png")
@@ -192,7 +196,7 @@ def draw_importance(trials: Sequence[TrialResult], space: Mapping[str, Dimension
     figure = Figure(figsize=(7.5, 0.42 * len(shares) + 1.2), layout="constrained")
     axes = figure.subplots()
     names = list(reversed(shares))
-    bars = axes.barh(names, [shares[name] for name in names], color=PURPLE, height=0.6)
+    bars = axes.barh(names, [shares[name] for name in names], color=BLUE, height=0.6)
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize="small")
     axes.set(xlabel="share of the variance of the validation AUC", xlim=(0, max(shares.values()) * 1.12))
     axes.grid(alpha=0.3, axis="x")

@@ -313,7 +313,7 @@ def test_lenses_are_compared_with_what_is_known_of_them(
     assert "expected errors of Rein, vel disp; found none of vel disp" in capsys.readouterr().err
     estimates = read_estimates(ensemble_csv, [run / "labelled"])
     panels = plot_estimates(estimates, found["global"]).axes
-    assert [axes.get_ylabel() for axes in panels] == ["estimated Rein [arcsec]", "estimated vel disp [km/s]"]
+    assert [axes.get_ylabel() for axes in panels] == ["estimated Rein (arcsec)", "estimated vel disp (km/s)"]
     # the points of two domains, and the diagonal and the mean
     assert [len(line.get_xdata()) for line in panels[0].lines] == [6, 5, 2, 2]
 
