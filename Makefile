@@ -29,7 +29,7 @@ WITHIN := PATH="$(CURDIR)/$(BIN):$$PATH"
 help:
 	@echo "make submission   run the pipeline to submission.csv and score the held-out objects"
 	@echo "make report       put the results of a finished run into one file, report.html"
-	@echo "make status       say how far a run is: members, best AUC, time left"
+	@echo "make status       report how far a run is: members, best AUC, time left"
 	@echo "make test         make lint, then the tests, and how much of each package they ran"
 	@echo "make torture      every step attacked: killed, on full disks, with changed files; some 20 minutes"
 	@echo "make test-browser the report and the page of candidates in Debian's chromium"

@@ -20,7 +20,7 @@ class CheckSubmission(Command):
     record: Path = Path("submission.json")
     """The record beside it."""
     root: Path | None = None
-    """Folder from which the record's paths are told, that in which Snakemake ran; the record's own folder if
+    """Folder that the record's paths are relative to, where Snakemake ran; the record's own folder if
     not given."""
 
 

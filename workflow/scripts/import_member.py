@@ -20,7 +20,7 @@ class ImportMember(Command):
     model: str = "by_hand"
     """Name of the model, for the records."""
     seed: int = 42
-    """Stands for the member within its model, for the records."""
+    """Number of the member within its model, for the records."""
     settings: MemberSettings = MemberSettings()
     """The settings that the checkpoint was trained with; network, bands and preprocess matter."""
 

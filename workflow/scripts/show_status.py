@@ -1,4 +1,4 @@
-"""Say how far a run is, from the results it has left so far."""
+"""Report how far a run is, from the results it has left so far."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from stronglens.running.cli import Command, run
 
 
 class Status(Command):
-    """Say how far a run is: each member's training and predictions, its best AUC, and the time left.
+    """Report how far a run is: each member's training and predictions, its best AUC, and the time left.
 
     Reads the config and small files in results/, and changes nothing; it may run beside snakemake.
     """

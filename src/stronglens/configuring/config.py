@@ -532,7 +532,7 @@ def _wrong_prevalences(config: Config) -> Iterator[tuple[Location, str]]:
             yield (
                 ("ensembles", name, "sky_prevalence"),
                 f"found {ensemble.sky_prevalence:g}, but only calibrated probabilities can be corrected for "
-                "it, and calibration is none; for example calibration: temperature",
+                "it, and calibration is off; for example calibration: temperature",
             )
 
 

@@ -110,5 +110,5 @@ def _other_number(node: yaml.ScalarNode, location: Location) -> Iterator[str]:
         number = f"{decimal}, " if _PLAIN.fullmatch(decimal) else ""
         yield (
             f"{dotted(location)}: line {node.start_mark.line + 1}: expected a plain decimal number, found "
-            f"{text}, of which YAML makes another; write {number}or '{text}' if it is text"
+            f"{text}, which YAML reads as another number; write {number}or '{text}' if it is text"
         )

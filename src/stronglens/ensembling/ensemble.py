@@ -114,7 +114,7 @@ def make_ensemble(
         combination, tables = _fit(list(scored), wanted, KEY_COLUMN[level])
     elif wanted.is_fitted and validation is None:
         raise InputError(
-            "validation: expected val_ens.json, in which stands what was fitted, found none given"
+            "validation: expected val_ens.json, which holds what was fitted on validation; none was given"
         )
     else:
         tables = (_table(part, combination.apply(part.scores)) for part in scored)

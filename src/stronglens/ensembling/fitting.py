@@ -174,7 +174,7 @@ def _fit_sigmoid(probs: Floats, labels: Integers, *, offset: bool) -> SigmoidCal
     slope = float(model.coef_[0, 0])
     if slope <= 0:
         raise InputError(
-            "calibration: expected lenses to have higher probabilities than others, "
+            "calibration: expected lenses to have higher probabilities than non-lenses, "
             f"found a slope of {slope:.3g}"
         )
     return SigmoidCalibration(

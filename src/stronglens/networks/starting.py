@@ -262,7 +262,9 @@ def _known_init(settings: MemberSettings, seed: int) -> Any:
         member, theirs = str(chosen), chosen.settings
         _warn_of_other_input(path, theirs, settings)
     elif given.member is not None:
-        raise InputError(f"init_from: {path}: expected a capsule, of which one member is named, found none")
+        raise InputError(
+            f"init_from: {path}: init_from.member names a member of a capsule, but this is not a capsule"
+        )
     elif (path.parent / DESCRIPTION).is_file():
         described = MemberDescription.read(path.parent / DESCRIPTION)
         if described.weights_sha256 == sha256:

@@ -186,7 +186,7 @@ def log_summary(
                 "%d %s belong to %d %s: %s", shared["n"], thing, shared["n_members"], member, examples
             )
         if shared["n_both_labels"]:
-            log.warning("%d %s belong to lenses and to others", shared["n_both_labels"], thing)
+            log.warning("%d %s belong to lenses and to non-lenses", shared["n_both_labels"], thing)
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -433,9 +433,9 @@ def _known(files: Mapping[str, Path]) -> Iterator[Markup]:
             ],
         )
         yield html.paragraph(
-            f"Within {described.radius_arcsec:g} arcsec of one of the {described.n_positions:,} objects, of "
-            f"{described.n_objects:,}, whose place in the sky is known. All that were looked for are in "
-            f"{KNOWN_CSV}, beside the catalogue.",
+            f"Matched within {described.radius_arcsec:g} arcsec. Coordinates are known for "
+            f"{described.n_positions:,} of {described.n_objects:,} objects. {KNOWN_CSV}, beside the "
+            "catalogue, lists every known lens that was looked for.",
             "note",
         )
         inside = table[table["outcome"] != "outside"].sort_values("prob", na_position="first", kind="stable")

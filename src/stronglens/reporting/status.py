@@ -147,7 +147,7 @@ def estimated(config: Config, model: str, members: Mapping[int, MemberStatus]) -
 def status_lines(
     config: Config, results: Path, submission: Path, logs: Path, now_s: float | None = None
 ) -> list[str]:
-    """Say how far a run is.
+    """Report how far a run is.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _time_left(members: Sequence[MemberStatus]) -> list[str]:
     seconds = max(sum(left) / n_at_once, *left)
     text = f"trainings need about {duration(seconds)} more, {n_at_once} at once"
     n_unknown = len(unfinished) - len(left)
-    return [text + (f", and {n_unknown} of which nothing is known yet" if n_unknown else "")]
+    return [text + (f"; nothing is known yet of {n_unknown} others" if n_unknown else "")]
 
 
 _STATES = {

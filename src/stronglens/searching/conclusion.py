@@ -87,7 +87,7 @@ def best_block(
         f"The best setting that search {search} found: {_in_short(trials, best)}",
         "Searched: " + ", ".join(f"{key} {in_words(value)}" for key, value in best.params.items()),
         "It was chosen on the validation objects, so its score there is too good: the held-out",
-        "objects say what it is worth. The block takes the place of the model's in your config.",
+        "objects say what it is worth. The block replaces the model's in your config.",
         "Settings of single seeds (seed_overrides) are not among them.",
     ]
     text = yaml.safe_dump({"models": {settings.model: ordered}}, sort_keys=False, allow_unicode=True)

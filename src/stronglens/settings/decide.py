@@ -61,7 +61,7 @@ class CombineSettings(Settings):
 
 
 class EnsembleSettings(CombineSettings):
-    """A named list of models; all their seeds take part, and unless it is said otherwise every member with
+    """A named list of models; all their seeds take part, and unless set otherwise every member has
     the same weight. What is fitted (a logistic combiner of bands, weights of members, a calibration) is
     fitted on the validation objects, whose own probabilities are cross-fitted: those of each fifth of the
     objects come from the other four, and so t* and the scores of validation do not see what they were fitted
@@ -119,7 +119,7 @@ class SubmissionSettings(Settings):
     """Columns: `full`, 32 with -99 for what is not estimated; `template`, the organisers' 41 with -999;
     `short`, id and preds; `probabilities`, id and prob."""
     unreadable_pred: Literal[0, 1] = Field(0, examples=[0])
-    """The answer for an object of which no file could be read: 0, no lens, or 1."""
+    """The answer for an object without a readable file: 0, no lens, or 1."""
     # Not in records where it is off: those of submissions without stay as they were before there was any.
     lens_parameters: bool = Field(False, exclude_if=lambda value: not value)
     """Write the ensemble's estimates of lens parameters into the columns that the form has for them, for

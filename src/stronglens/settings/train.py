@@ -60,8 +60,8 @@ class TrainSettings(Settings):
     augment_gamma: float = Field(0.0, ge=0, lt=1, examples=[0.2])
     """Training images x become sign(x) |x|^g with g drawn from 1 - this to 1 + this: both signs survive."""
     band_dropout: float = Field(0.0, ge=0, lt=1, examples=[0.1])
-    """Chance that a band of a stack is set to 0 in a training image, each band for itself, but never the last
-    one. Off by default; what it gained: docs/EXPERIMENTS.md."""
+    """Chance that a band of a stack is set to 0 in a training image, each band independently, but never the
+    last one. Off by default; what it gained: docs/EXPERIMENTS.md."""
     skip_incomplete: bool = False
     """Leave objects that lack one of a stack's bands out of the training split. Validation, test and
     prediction keep them, with 0 in place of the band. Off by default; what it gained: docs/EXPERIMENTS.md."""

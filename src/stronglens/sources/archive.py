@@ -155,7 +155,7 @@ class ArchiveSource:
         content = os.pread(self._descriptor, _FIRST_READ, place)
         magic, _, flags, method, _, _, crc, packed, size, n_name, n_extra = _LOCAL.unpack_from(content)
         if magic != b"PK\3\4":
-            raise Rejected("unreadable", "no member at its place in the zip file")
+            raise Rejected("unreadable", "no member at the position in the zip directory")
         if flags & 1:
             raise Rejected("unreadable", "encrypted")
         said_later = bool(flags & 8)  # sizes and checksum follow the data
@@ -236,7 +236,7 @@ def _place_in_64_bits(extra: bytes, sizes: tuple[int, int]) -> int:
         if kind == 1:
             return int(struct.unpack_from("<Q", extra, at + 4 + 8 * sizes.count(_IN_64_BITS))[0])
         at += 4 + length
-    raise ValueError("a directory of the zip file without a place")
+    raise ValueError("the directory of the zip file gives no position")
 
 
 def _zip_directory(file: IO[bytes]) -> tuple[int, int, int]:

@@ -107,7 +107,7 @@ class BandsFound:
             raise InputError(
                 f"{self._wanted('names that end in a configured band')}, such as "
                 f"NAME_{self._settings.bands[0]}.fits, found {n_bare} of {n} that do not, such as "
-                f"{examples.shown()} (of which the whole name was taken for the object); "
+                f"{examples.shown()} (the whole name was taken for the object); "
                 f"{self._hint(self._paths_of_bare)}"
             )
         if self._glued.are_there():

@@ -132,7 +132,7 @@ def members_of(tar: _Bytes) -> Iterator[Member]:
                 size = 0  # links state that of their target
         place += size + -size % HEADER
         if size and isinstance(tar, FromFile) and place > tar.size:
-            raise ValueError(f"{tar.size} bytes, of which the last member needs {place}: truncated")
+            raise ValueError(f"{tar.size} bytes, but the last member ends at {place}: truncated")
 
 
 def size_in(header: bytes) -> int:

@@ -171,7 +171,7 @@ def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str,
             if other != path:
                 raise InputError(
                     f"{pattern}: expected one image of each tile and band, found {other} and {path}; "
-                    "name what tells them apart, for example {tile} in place of *"
+                    "name the part that differs, for example {tile} in place of *"
                 )
         if not n_found:
             raise InputError(

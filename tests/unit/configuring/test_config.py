@@ -318,7 +318,7 @@ def test_the_raw_config_is_left_alone() -> None:
             "ensembles.nano.sky_prevalence",
             1e-4,
             "ensembles.nano.sky_prevalence: found 0.0001, but only calibrated probabilities can be corrected "
-            "for it, and calibration is none; for example calibration: temperature",
+            "for it, and calibration is off; for example calibration: temperature",
         ),
         (
             "submission.ensemble",

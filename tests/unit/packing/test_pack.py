@@ -391,7 +391,7 @@ def test_shared_ids_and_identical_images_are_named(tmp_path: Path, caplog: pytes
         "n_both_labels": 1,
         "first": [[str(lenses / "D2_L_00000001_z.fits"), str(others / "D2_N_00000001_z.fits")]],
     }
-    assert "1 images belong to lenses and to others" in caplog.messages
+    assert "1 images belong to lenses and to non-lenses" in caplog.messages
 
 
 def test_names_of_all_kinds_survive(tmp_path: Path) -> None:
