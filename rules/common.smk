@@ -3,6 +3,7 @@
 import shlex
 
 from stronglens.configuring.config import check_config
+from stronglens.configuring.distilled import with_distilled
 from stronglens.configuring.transfer import sides, transferable, with_single_domains
 from stronglens.settings.domains import side
 
@@ -29,11 +30,12 @@ if IS_MAIN_PROCESS:
     logger.info(f"Config {CONFIG_FILES[0]}, {data_said}")
 
 ENSEMBLES = list(CONFIG.ensembles)
-"""What the user asks for; ensembles that learn from one domain alone are there for whoever asks for them."""
+"""What the user asks for; ensembles that learn from one domain alone, and those that are distilled, are there for
+whoever asks for them."""
 TRANSFERABLE = transferable(CONFIG)
 SIDES = sides(CONFIG)
 """What networks may learn from alone, or be scored on alone: domains by name."""
-CONFIG = with_single_domains(CONFIG)
+CONFIG = with_single_domains(with_distilled(CONFIG))
 
 HELDOUT = "heldout"
 """The labelled objects that no member has learnt from and t* was not chosen on."""
@@ -130,7 +132,7 @@ def member_folders(ensemble):
 
 
 def predictions_of(ensemble, which):
-    """Where the members of an ensemble leave their predictions of validation (`val`) or of a test set."""
+    """Where the members of an ensemble leave their predictions of `train`, `val` or a test set."""
     return [
         f"{PREDICTIONS}/{which}".format(model=model, seed=seed) for model, seed in CONFIG.members(ensemble)
     ]

@@ -1,10 +1,10 @@
 """Members combined, and t* chosen on their validation ensemble."""
 
 
-def val_predictions(ending):
-    """An input function: the validation predictions of each member of an ensemble."""
+def val_predictions(ending, split="val"):
+    """An input function: the validation predictions of each member of an ensemble, or those of another split."""
     return lambda wildcards: [
-        f"{folder}/pred_val.{ending}" for folder in predictions_of(wildcards.ensemble, "val")
+        f"{folder}/pred_{split}.{ending}" for folder in predictions_of(wildcards.ensemble, split)
     ]
 
 
@@ -22,7 +22,14 @@ def ensemble_val_options(wildcards):
     the ensembles, and nowhere else: adding a seed touches no other member."""
     ensemble = CONFIG.ensembles[wildcards.ensemble]
     predictions = repeated("predictions", predictions_of(wildcards.ensemble, "val"))
-    return f"--level {ensemble.level} {settings_option(ensemble.combination)} {predictions}"
+    return f"--which val --level {ensemble.level} {settings_option(ensemble.combination)} {predictions}"
+
+
+def ensemble_train_options(wildcards):
+    level = CONFIG.ensembles[wildcards.ensemble].level
+    validation = repeated("validation", [description_of(wildcards.ensemble, "val")])
+    predictions = repeated("predictions", predictions_of(wildcards.ensemble, "train"))
+    return f"--which train --level {level} {validation} {predictions}"
 
 
 def ensemble_test_options(wildcards):
@@ -55,8 +62,27 @@ rule ensemble_val:
         *code_of("ensemble.py"),
         options=ensemble_val_options,
     shell:
-        'python {input.script:q} {params.options} --packed "$(dirname {input.summary:q})" --which val'
+        'python {input.script:q} {params.options} --packed "$(dirname {input.summary:q})"'
         ' --out-dir "$(dirname {output.description:q})" --log {log:q}'
+
+
+# What an ensemble says of the objects to learn from, for who learns it: on demand of a model with `distil_from`.
+use rule ensemble_val as ensemble_train with:
+    input:
+        **labelled_data("index"),
+        script=script_path("ensemble.py"),
+        validation=rules.ensemble_val.output.description,
+        descriptions=val_predictions("json", "train"),
+        predictions=lambda wildcards: ancient(val_predictions("csv", "train")(wildcards)),
+    output:
+        ensemble=f"{ENSEMBLE}/train/train_ens.csv",
+        description=f"{ENSEMBLE}/train/train_ens.json",
+    log:
+        "logs/ensemble_train/{ensemble}.log",
+    benchmark:
+        f"{BENCHMARKS}/ensemble_train/{{ensemble}}.tsv"
+    params:
+        options=ensemble_train_options,
 
 
 rule threshold:

@@ -43,6 +43,18 @@ rule predict_val:
         f" --batch-size {{resources.batch_size}} --choices {CHOICES} --threads {{threads}} --log {{log:q}}"
 
 
+# For who learns from an ensemble: what its members say of the objects that they have learnt from themselves.
+use rule predict_val as predict_train with:
+    output:
+        **prediction_files(f"{PREDICTIONS}/train", "train"),
+    log:
+        "logs/predict_train/{model}/seed_{seed}.log",
+    benchmark:
+        f"{BENCHMARKS}/predict_train/{{model}}/seed_{{seed}}.tsv"
+    params:
+        options=predict_options("--split train"),
+
+
 rule predict_test:
     input:
         script=script_path("predict.py"),

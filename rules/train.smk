@@ -13,6 +13,20 @@ def lens_truth(wildcards):
     return ancient([f"{LABELLED}/parameters.parquet"]) if estimates else []
 
 
+def teacher_of(wildcards):
+    """The ensemble whose probabilities a member learns, if it learns some."""
+    return CONFIG.member_settings(wildcards.model, int(wildcards.seed)).distil_from
+
+
+def lesson(ending):
+    """An input function: what that ensemble says of the objects to learn from, as a list of one file, or of none."""
+    return lambda wildcards: [
+        f"{ENSEMBLE}/train/train_ens.{ending}".format(ensemble=teacher)
+        for teacher in [teacher_of(wildcards)]
+        if teacher is not None
+    ]
+
+
 def start_of(settings):
     """The file of the weights that a member starts from, if it is one of the user's; of a folder, what timm calls it."""
     network = settings.network.weights
@@ -64,6 +78,8 @@ rule train:
         **objects_split(),
         script=script_path("train.py"),
         parameters=lens_truth,
+        teacher=lesson("json"),
+        teacher_table=lambda wildcards: ancient(lesson("csv")(wildcards)),
         test_sets=ancient(TEST_SETS_CHECKED),
     output:
         best=f"{MEMBER}/best.pt",
@@ -87,11 +103,12 @@ rule train:
         *code_of("train.py"),
         settings=member_settings,
         start=start_sha256,
+        options=lambda wildcards: repeated("teacher", lesson("csv")(wildcards)),
     shell:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'
         " --settings {params.settings:q} --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
-        f" --settings.train.tracker {{resources.tracker:q}} --choices {CHOICES} --log {{log:q}}"
+        f" --settings.train.tracker {{resources.tracker:q}} --choices {CHOICES} {{params.options}} --log {{log:q}}"
 
 
 def checkpoint_of(wildcards):

@@ -456,6 +456,34 @@ def test_catalogues_are_made_for_who_asks_and_known_lenses_concern_what_tells_of
     assert "known.csv" in said
 
 
+def test_what_learns_from_an_ensemble_follows_it_and_nothing_else_does(project):
+    def with_models(**changed):
+        return CONFIG | {"models": CONFIG["models"] | changed, "capsule": {"distil": True}}
+
+    target = "results/capsules/atto_distilled.capsule"
+    write_config(project, with_models())
+    assert jobs(project) == {("plot_run_times", "")}
+    found = jobs(project, target)
+    taught = {("train", "model=atto_distilled, seed=1"), ("ensemble_train", "ensemble=atto")}
+    teaching = {("predict_train", f"model=atto, seed={seed}") for seed in (1, 2)}
+    own = {(rule, where) for rule, where in found if "distilled" in where}
+    assert found == taught | teaching | own
+    assert {rule for rule, _ in own} == {
+        *("train", "predict_val", "predict_heldout", "ensemble_val", "threshold"),
+        *("ensemble_test_labelled", "evaluate_test", "capsule"),
+    }
+    make_results(project, target)
+    assert jobs(project, target) == set()
+    # t* has no part in what is learnt, and another ensemble neither.
+    nano = CONFIG["models"]["nano"] | {"train": {"lr": 1e-4}}
+    write_config(project, with_models(nano=nano) | {"threshold": {"method": "fbeta"}})
+    chosen_anew = {rule for rule, _ in jobs(project, target)}
+    assert chosen_anew == {"threshold", "ensemble_test_labelled", "evaluate_test", "capsule"}
+    write_config(project, with_models(atto=CONFIG["models"]["atto"] | {"seeds": [1, 2, 505]}))
+    trained = {where for rule, where in jobs(project, target) if rule == "train"}
+    assert trained == {"model=atto, seed=505", "model=atto_distilled, seed=1"}
+
+
 def test_measuring_a_rule_is_no_reason_to_run_it(project, tmp_path):
     """Results that were made before its rule had a `benchmark:`."""
     measured = {path: path.read_text() for path in (project / "rules").iterdir()}

@@ -1,4 +1,4 @@
-"""Combine the predictions of an ensemble's members: rules `ensemble_val` and `ensemble_test`."""
+"""Combine the predictions of an ensemble's members: rules `ensemble_val`, `ensemble_train` and others."""
 
 import sys
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class Ensemble(Command):
     """Combine the predictions of all members of an ensemble.
 
     The probability of an object is the mean over its cutouts for each member, then the mean over members,
-    every member with the same weight, unless the settings say otherwise. Writes val_ens.csv or test_ens.csv
-    (test_ens_labeled.csv) and a JSON file that describes it.
+    every member with the same weight, unless the settings say otherwise. Writes val_ens.csv, train_ens.csv or
+    test_ens.csv (test_ens_labeled.csv) and a JSON file that describes it.
     """
 
     predictions: list[Path]
@@ -33,7 +33,7 @@ class Ensemble(Command):
     """Number of parts in which every folder of `--predictions` and `--packed` is cut (`part_0`, `part_1`, …);
     without it the folders themselves are taken."""
     which: Which = "val"
-    """Which predictions: pred_val.csv or pred_test.csv."""
+    """Which predictions: pred_train.csv, pred_val.csv or pred_test.csv."""
     level: Level = "object"
     """What a row is: an object, or a file (not for models that stack the bands)."""
     threshold: Path | None = None
@@ -44,23 +44,23 @@ class Ensemble(Command):
     settings: CombineSettings = CombineSettings()
     """How bands and members are combined, for `--which val`."""
     validation: Path | None = None
-    """val_ens.json of the validation ensemble, for `--which test`: what was chosen and fitted there holds
-    here. Without it, means are taken."""
+    """val_ens.json of the validation ensemble, for `--which train` and `test`: what was chosen and fitted
+    there holds here. Without it, means are taken."""
     out_dir: Path
     """Folder for the results."""
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
-        if (self.threshold is None) != (self.which == "val"):
+        if (self.threshold is None) != (self.which != "test"):
             raise ValueError(
-                "--threshold FILE is needed with --which test and means nothing with --which val"
+                f"--threshold FILE is needed with --which test and means nothing with --which {self.which}"
             )
         if self.validation is not None and self.which == "val":
-            raise ValueError("--validation is for --which test; validation is combined as --settings say")
-        if self.settings != CombineSettings() and self.which == "test":
-            raise ValueError("--settings are for --which val; a test set is combined as --validation says")
-        if self.labelled and self.which == "val":
-            raise ValueError("--labelled is for --which test; validation predictions always have labels")
+            raise ValueError("--validation is not for --which val, which is combined as --settings say")
+        if self.settings != CombineSettings() and self.which != "val":
+            raise ValueError("--settings are for --which val; all else is combined as --validation says")
+        if self.labelled and self.which != "test":
+            raise ValueError("--labelled is for --which test; splits of labelled data always have labels")
         return self
 
 

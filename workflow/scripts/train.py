@@ -39,6 +39,8 @@ class Train(Command):
     """Whether the samples live on the device, instead of being streamed to it. auto: where they fit."""
     choices: Path | None = None
     """Folder where jobs share what they have measured, so that all seeds compute alike."""
+    teacher: Path | None = None
+    """train_ens.csv of the ensemble that the setting distil_from names, from ensemble.py."""
 
     def kept_log(self) -> Path:
         return self.out_dir / "resume" / "train.log"
@@ -67,6 +69,7 @@ def _train(options: Train) -> None:
                 compile_choice=options.compile,
                 residence=options.resident,
                 choices=options.choices,
+                teacher=options.teacher,
             )
 
 

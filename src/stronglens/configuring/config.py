@@ -54,7 +54,7 @@ from stronglens.sources.names import NameParser, NotACutout
 SIMULATED = "results/simulated"
 """Where the simulator writes."""
 
-RESERVED_TESTSETS = ("heldout", "val", "labelled")
+RESERVED_TESTSETS = ("heldout", "val", "train", "labelled")
 """Names of results that no test set of the config may take."""
 
 LABELLED: Location = ("data", "labelled")
@@ -64,6 +64,11 @@ MOST_LINES_CHECKED = 5_000
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+
+
+def distilled(ensemble: str) -> str:
+    """Name of the network, and of the ensemble of it alone, that learns from an ensemble for its capsule."""
+    return f"{ensemble}_distilled"
 
 
 class ModelSettings(MemberSettings):
@@ -123,6 +128,10 @@ class ModelSettings(MemberSettings):
             raise ValueError(
                 "preprocess.asinh_softening: the noise is measured in training, and a checkpoint is trained "
                 "already; give the softening in counts"
+            )
+        if self.checkpoints and any(self.of_seed(seed).distil_from for seed in self.member_seeds):
+            raise ValueError(
+                "distil_from: a checkpoint is trained already and learns from no ensemble; leave it out"
             )
         stray = sorted(set(self.seed_overrides) - set(self.member_seeds))
         if stray:
@@ -251,6 +260,12 @@ class Config(Settings):
         """Lens parameters that any member of an ensemble estimates, in the order of columns."""
         settings = [self.member_settings(*member).lens_parameters for member in self.members(ensemble)]
         return in_order({name for one in settings if one is not None for name in one.targets})
+
+    def teachers(self, model: str) -> set[str]:
+        """Ensembles whose probabilities members of a model learn."""
+        block = self.models[model]
+        named = (block.of_seed(seed).distil_from for seed in block.member_seeds)
+        return {teacher for teacher in named if teacher is not None}
 
     def members(self, ensemble: str) -> list[tuple[str, int]]:
         """Model and seed of each member of an ensemble."""
@@ -383,6 +398,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Location, str]]:
         for seed, settings in model.seed_overrides.items():
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
     yield from _wrong_domains(config)
+    yield from _wrong_teachers(config)
     yield from _wrong_levels(config)
     yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
@@ -417,6 +433,8 @@ def _wrong_names(config: Config) -> Iterator[tuple[Location, str]]:
         for name in names:
             if name.endswith(tuple(f"_on_{domain}" for domain in config.domains)):
                 yield (block, name), f"{name} is kept for what learns from one domain; choose another name"
+            if config.capsule.distil and name in map(distilled, config.ensembles):
+                yield (block, name), f"{name} is kept for what capsule.distil makes; choose another name"
     for name, ensemble in config.ensembles.items():
         for model in ensemble.models:
             if model not in config.models:
@@ -498,6 +516,39 @@ def _wrong_domains(config: Config) -> Iterator[tuple[Location, str]]:
         stray = [domain for domain in domains if domain not in known]
         if stray:
             yield location, _unknown("a domain of a bucket", stray[0], config.domains)
+
+
+def _wrong_teachers(config: Config) -> Iterator[tuple[Location, str]]:
+    for name in config.models:
+        for teacher in sorted(config.teachers(name)):
+            location: Location = ("models", name, "distil_from")
+            if teacher not in config.ensembles:
+                yield location, _unknown("an ensemble", teacher, config.ensembles)
+            elif config.ensembles[teacher].level == "file":
+                yield (
+                    location,
+                    f"found {teacher}, whose level is file: what is learnt are probabilities of objects; "
+                    "give an ensemble with level: object",
+                )
+            elif _learns_from(config, teacher, name):
+                yield (
+                    location,
+                    f"found {teacher}, whose members learn from {name}: neither could be trained first",
+                )
+
+
+def _learns_from(config: Config, ensemble: str, model: str) -> bool:
+    """Whether any member of an ensemble is of this model, or learns from it, by however many ensembles."""
+    seen, waiting = set[str](), [ensemble]
+    while waiting:
+        if (name := waiting.pop()) in seen or name not in config.ensembles:
+            continue
+        seen.add(name)
+        models = config.ensembles[name].models
+        if model in models:
+            return True
+        waiting += [teacher for one in models if one in config.models for teacher in config.teachers(one)]
+    return False
 
 
 def _wrong_levels(config: Config) -> Iterator[tuple[Location, str]]:
@@ -585,6 +636,12 @@ def _wrong_searches(config: Config) -> Iterator[tuple[Location, str]]:
             yield (
                 (*location, "model"),
                 f"found {search.model}, whose members are trained already; give a model with seeds",
+            )
+        elif config.teachers(search.model):
+            yield (
+                (*place, "model"),
+                f"found {search.model}, which learns from an ensemble; search the settings of a model that "
+                "learns from labels",
             )
         else:
             contradictions = partial(_wrong_member, config, location=location)

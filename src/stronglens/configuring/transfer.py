@@ -20,7 +20,7 @@ def sides(config: Config) -> dict[str, list[Domain]]:
 
 
 def transferable(config: Config) -> list[str]:
-    """Ensembles all of whose members are trained here, on all domains; none where t* comes from members."""
+    """Ensembles all of whose members learn here, from labels, of all domains; none where t* is of members."""
     if config.threshold.method in MEMBER_METHODS:
         return []
     return [
@@ -66,7 +66,9 @@ def _restricted(model: ModelSettings, domains: list[Domain]) -> ModelSettings:
 
 
 def _is_trained_on_all(model: ModelSettings) -> bool:
-    return not model.checkpoints and not any(_domains(model))
+    # What learns from an ensemble learns of all the domains that this has seen.
+    taught = any(model.of_seed(seed).distil_from for seed in model.member_seeds)
+    return not model.checkpoints and not taught and not any(_domains(model))
 
 
 def _domains(model: ModelSettings) -> Iterator[list[Domain] | None]:

@@ -71,18 +71,19 @@ def make_ensemble(
     out_dir : Path
         Receives the table, a row per object (per path at level "file") in ascending order of its key, and
         the JSON file beside it. Both are the same bytes however many parts there are.
-    which : "val" or "test"
+    which : "train", "val" or "test"
         Which predictions, and so which names of files.
     level : "object" or "file"
         What a row is.
     threshold : float or None
         t*: the table gets a column `pred`, 1 where prob >= t*. Needed for "test", and only there.
     labelled : bool
-        Whether the test set must have labels; decides the name of the table. Validation data always must.
+        Whether the test set must have labels; decides the name of the table. Splits of the labelled data
+        always must.
     settings : CombineSettings, optional
         How validation is combined.
     validation : Path, optional
-        `val_ens.json` of the validation ensemble: a test set is combined as is said there. Without it, by
+        `val_ens.json` of the validation ensemble: all else is combined as is said there. Without it, by
         means.
 
     Raises
@@ -91,12 +92,14 @@ def make_ensemble(
         Members do not cover the same objects, or predictions and packed data do not belong together; or a
         file is missing, malformed or changed since it was made.
     """
-    if (threshold is None) != (which == "val"):
-        raise InputError(f"threshold: expected one for test and none for val, found {threshold} for {which}")
+    if (threshold is None) != (which != "test"):
+        raise InputError(
+            f"threshold: expected one for test and none for train and val, found {threshold} for {which}"
+        )
     opened = [open_prediction(folder, which) for folder in predictions]
     members = members_of(opened)
     parts = _match_parts(opened, [open_objects(folder) for folder in packed], members)
-    if labelled or which == "val":
+    if labelled or which != "test":
         _check_labelled(parts)
     combination = Combination(settings=settings or CombineSettings())
     if validation is not None:

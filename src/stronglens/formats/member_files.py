@@ -33,6 +33,8 @@ class _Trained(Sidecar):
     come from elsewhere."""
     parameters_sha256: str | None = None
     """That of the parameters of lenses, where some are estimated."""
+    teacher_sha256: str | None = None
+    """That of the table of the ensemble whose probabilities were learnt, where they were."""
     device: str | None = None
     """What was computed on, in words."""
     torch: str | None = None

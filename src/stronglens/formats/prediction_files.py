@@ -19,7 +19,8 @@ from stronglens.running.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-Which = Literal["val", "test"]
+Which = Literal["train", "val", "test"]
+"""Names the files; `train` are the objects that the members have learnt from, for who learns from them."""
 
 _COLUMNS = ("path", "domain", "label", "prob", "pred", "object", "band")
 _ARRAYS = {"labels": ("label", "<i8"), "probs": ("prob", "<f8"), "preds": ("pred", "<i8")}
@@ -90,12 +91,12 @@ class Prediction:
 
 
 class PredictionDescription(Sidecar):
-    """What `pred_val.json` or `pred_test.json` says of a member's predictions."""
+    """What `pred_val.json`, or that of another split, says of a member's predictions."""
 
     KIND: ClassVar[str] = "the description of predictions"
 
     which: str
-    """Names the files: val or test."""
+    """Names the files: train, val or test."""
     model: str
     """Name of the member's model."""
     seed: int

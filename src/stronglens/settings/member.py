@@ -51,6 +51,13 @@ class MemberSettings(Settings):
     """Start from all weights of a trained network, a file; `null`: from what `network` says. A file that was
     changed trains the member again."""
 
+    distil_from: str | None = Field(
+        None, min_length=1, examples=["nano"], exclude_if=lambda value: value is None
+    )
+    """Learn the probabilities that this ensemble of the config, the teacher, gives the training objects, not
+    their labels: one network in place of many. Validation and held-out objects keep their labels; see
+    docs/capsules.md. `null`: learn the labels."""
+
     @field_validator("init_from", mode="before", json_schema_input_type=str | StartSettings | None)
     @classmethod
     def _path_for_short(cls, value: Any) -> Any:

@@ -65,6 +65,11 @@ class CapsuleSettings(Settings):
     drift: list[str] = Field([], examples=["[challenge]"])
     """Test sets of the config: how they differ from the training data is in the capsule. They are packed and
     predicted for it."""
+    distil: bool = False
+    """Whether each ensemble, say `nano`, has a `nano_distilled` of one network that learns the ensemble's
+    probabilities: `snakemake results/capsules/nano_distilled.capsule` trains it and makes its capsule, whose
+    model card states what is lost. It has the settings and the first seed of the ensemble's first model; for
+    others write a model with `distil_from`."""
     onnx: bool = False
     """Whether the ensemble is in the capsule as an ONNX graph too, from raw pixels to probability, which
     onnxruntime runs without PyTorch. Doubles the capsule's size; needs `pip install .[onnx]`."""

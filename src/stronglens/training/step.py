@@ -57,6 +57,9 @@ class Learner:
         Follows the weights of the network, step by step.
     lens : LensTargets, optional
         Lens parameters that are learnt beside the label.
+    targets : Tensor of float32, shape (n_samples,), optional
+        Probability of being a lens that each training sample is to get, on the device; if not given, its
+        label.
     """
 
     network: nn.Module
@@ -69,6 +72,7 @@ class Learner:
     weights: Tensor | None = None
     average: ModelEmaV3 | None = None
     lens: LensTargets | None = None
+    targets: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -265,10 +269,11 @@ def learn(learner: Learner, forward: Forward, turn: Turn, sums: Sums, images: Te
     """
     settings, samples, numbers = learner.settings, learner.samples, turn.numbers
     images = augment(samples.take(numbers) if images is None else images, settings, learner.generator)
-    targets = labels = samples.labels[numbers]
+    labels = samples.labels[numbers]
+    targets = labels if learner.targets is None else learner.targets[numbers]
     weights = None if learner.weights is None else learner.weights[numbers]
     if settings.label_smoothing > 0:
-        targets = labels * (1 - settings.label_smoothing) + settings.label_smoothing / 2
+        targets = targets * (1 - settings.label_smoothing) + settings.label_smoothing / 2
     if turn.mixing is not None:
         images, targets, weights = mix(images, targets, weights, turn.mixing)
         labels = (targets > 0.5).float()

@@ -36,6 +36,7 @@ from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
 from stronglens.training.resume import StateKeeper, clear_state, load_state
 from stronglens.training.softening import with_measured_softening
+from stronglens.training.teacher import Lesson, read_lesson
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
 from stronglens.training.validation import Scores, score, scoring_batch_size
 
@@ -57,6 +58,7 @@ def train_member(
     compile_choice: Compile = "auto",
     residence: Residence = "auto",
     choices: Path | None = None,
+    teacher: Path | None = None,
 ) -> None:
     """Train a member and write its folder.
 
@@ -86,18 +88,29 @@ def train_member(
         See `stronglens.networks.loaded.load_samples`; changes no result.
     choices : Path, optional
         Folder where jobs share what they have measured, so that all seeds compute alike.
+    teacher : Path, optional
+        `train_ens.csv` of the ensemble that `settings.distil_from` names.
 
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, a class is absent or has none of the bands, a
-        lens parameter to be learnt is known of no lens, training diverged, or the device is not there.
+        Data, split and teacher do not belong together or were changed, a class is absent or has none of the
+        bands, a lens parameter to be learnt is known of no lens, training diverged, or the device is not
+        there.
     """
     device = choose_device(device_name)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     settings = with_known_start(settings, seed)
-    data = load_data(packed_folder, splits_folder, settings, device, residence, name=f"{model}, seed {seed}")
+    data = load_data(
+        packed_folder,
+        splits_folder,
+        settings,
+        device,
+        residence,
+        name=f"{model}, seed {seed}",
+        teacher=teacher,
+    )
     settings = data.settings
     network = make_network(data, settings, seed)
     # Not before data and weights are known to be right: a step that refuses them leaves nothing behind.
@@ -168,6 +181,8 @@ class MemberData:
         What is computed on.
     lens : LensTask or None
         Lens parameters that are learnt along.
+    lesson : Lesson or None
+        Probabilities that are learnt in place of labels.
     settings : MemberSettings
         Those that were given, with all that is measured on the training samples.
     """
@@ -178,6 +193,7 @@ class MemberData:
     sha256: dict[str, str]
     device: torch.device
     lens: LensTask | None
+    lesson: Lesson | None
     settings: MemberSettings
 
 
@@ -190,6 +206,7 @@ def load_data(
     *,
     name: str,
     splits: Sequence[str] = ("train", "val", "test"),
+    teacher: Path | None = None,
 ) -> MemberData:
     """Open packed data and their split, and load what is learnt from.
 
@@ -203,12 +220,14 @@ def load_data(
         Of what is trained, for the log.
     splits : sequence of str
         Splits whose samples are chosen: train, val, and test where that is to be scored.
+    teacher : Path, optional
+        See `train_member`.
 
     Raises
     ------
     InputError
-        Data and split do not belong together or were changed, or a split has no samples, or no cutout of a
-        class in the bands.
+        Data, split and teacher do not belong together or were changed, or a split has no samples, or no
+        cutout of a class in the bands.
     """
     packed = open_packed(packed_folder)
     table = open_splits(splits_folder, packed)
@@ -224,6 +243,7 @@ def load_data(
     measured = with_measured_softening(settings.preprocess, packed, chosen["train"])
     settings = settings.model_copy(update={"preprocess": measured})
     lens = make_lens_task(packed, chosen, settings.lens_parameters)
+    lesson = read_lesson(teacher, chosen["train"], settings.distil_from)
     dtype = _kept_in(device, settings)
     loaded = {
         split: load_samples(packed, samples, settings.preprocess, device, residence, dtype)
@@ -235,8 +255,9 @@ def load_data(
         "index_sha256": packed.summary.sha256[INDEX],
         "objects_sha256": table.description.objects_sha256,
         **({} if lens is None else {"parameters_sha256": packed.summary.sha256[PARAMETERS]}),
+        **({} if lesson is None else {"teacher_sha256": lesson.sha256}),
     }
-    return MemberData(packed, chosen, loaded, sha256, device, lens, settings)
+    return MemberData(packed, chosen, loaded, sha256, device, lens, lesson, settings)
 
 
 def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
@@ -312,6 +333,7 @@ def fit_network(
             "network": settings.network.model_dump(mode="json"),
             "shape": list(data.loaded["train"].image_shape),
         },
+        None if data.lesson is None else data.lesson.targets,
     )
     state = load_state(resume_folder, identity)
     if state is not None:

@@ -114,6 +114,9 @@ class Trainer:
         Folder where jobs share what they have measured.
     about : dict of JSON values, optional
         What the network is, as far as its speed depends on it: which choices are shared.
+    targets : Tensor of float32, shape (n_train,), optional
+        Probability of being a lens that each training sample is to get; its label if not given. Validation
+        goes by labels either way.
 
     Raises
     ------
@@ -134,6 +137,7 @@ class Trainer:
         lens: LensTargets | None = None,
         choices: Path | None = None,
         about: Mapping[str, Any] | None = None,
+        targets: Tensor | None = None,
     ) -> None:
         _check_classes(train, "training")
         _check_classes(val, "validation")
@@ -159,6 +163,7 @@ class Trainer:
             None if weights is None else weights.to(device),
             average,
             lens,
+            None if targets is None else targets.to(device),
         )
         self._scored = network if average is None else average.module
         self._plan = EpochPlan(self._learner, seed)
