@@ -10,9 +10,22 @@ def drift_files(wildcards):
     }
 
 
-def capsule_members(file):
-    """An input function: a file of each member."""
-    return lambda wildcards: [f"{folder}/{file}" for folder in member_folders(wildcards.ensemble)]
+def common_teacher(ensemble):
+    """The ensemble whose probabilities all members of an ensemble have learnt, as a list; empty if there is none."""
+    taught = {CONFIG.member_settings(*member).distil_from for member in CONFIG.members(ensemble)}
+    return [] if len(taught) > 1 or None in taught else [*taught]
+
+
+def compared_with(ensemble):
+    """An ensemble and its teacher, whose answers for the held-out objects are compared; none without a teacher."""
+    teachers = common_teacher(ensemble)
+    return [ensemble, *teachers] if teachers else []
+
+
+def teacher_options(ensemble):
+    teachers = {name: table_of(name, HELDOUT) for name in common_teacher(ensemble)}
+    own = [table_of(ensemble, HELDOUT)] if teachers else []
+    return [repeated("heldout-table", own), named("teacher", teachers)]
 
 
 def capsule_options(wildcards):
@@ -21,6 +34,7 @@ def capsule_options(wildcards):
         f"--settings {shlex.quote(as_parameter(CONFIG.capsule))}",
         repeated("members", member_folders(wildcards.ensemble)),
         named("drift", drift_files(wildcards)),
+        *teacher_options(wildcards.ensemble),
     ]
     return " ".join(options + (["--simulated"] if CONFIG.simulate else []))
 
@@ -28,8 +42,8 @@ def capsule_options(wildcards):
 rule capsule:
     input:
         script=script_path("capsule.py"),
-        members=capsule_members("best.json"),
-        weights=lambda wildcards: ancient(capsule_members("best.pt")(wildcards)),
+        members=member_files("best.json"),
+        weights=lambda wildcards: ancient(member_files("best.pt")(wildcards)),
         validation=f"{ENSEMBLE}/val/val_ens.json",
         threshold=f"{ENSEMBLE}/val/threshold.txt",
         metrics=f"{ENSEMBLE}/val/metrics_val_ens.json",
@@ -37,6 +51,12 @@ rule capsule:
         completeness=f"{EVALUATION}/{HELDOUT}/completeness.csv",
         summary=f"{LABELLED}/summary.json",
         drift=lambda wildcards: list(drift_files(wildcards).values()),
+        compared=lambda wildcards: [
+            description_of(name, HELDOUT) for name in compared_with(wildcards.ensemble)
+        ],
+        compared_tables=lambda wildcards: ancient(
+            [table_of(name, HELDOUT) for name in compared_with(wildcards.ensemble)]
+        ),
     output:
         capsule="results/capsules/{ensemble}.capsule",
     log:

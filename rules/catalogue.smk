@@ -93,7 +93,7 @@ rule catalogue:
     input:
         **objects_of_test_set(),
         script=script_path("catalogue.py"),
-        members=lambda wildcards: [f"{folder}/best.json" for folder in member_folders(wildcards.ensemble)],
+        members=member_files("best.json"),
         known=lambda wildcards: known_files(wildcards.ensemble, wildcards.testset, "json"),
         known_table=lambda wildcards: ancient(known_files(wildcards.ensemble, wildcards.testset)),
     output:

@@ -131,6 +131,11 @@ def member_folders(ensemble):
     return [member_folder(*member) for member in CONFIG.members(ensemble)]
 
 
+def member_files(file):
+    """An input function: a file of each member of an ensemble."""
+    return lambda wildcards: [f"{folder}/{file}" for folder in member_folders(wildcards.ensemble)]
+
+
 def predictions_of(ensemble, which):
     """Where the members of an ensemble leave their predictions of `train`, `val` or a test set."""
     return [

@@ -148,7 +148,7 @@ rule write_overview:
         drift=expand(f"{DRIFT}/drift.json", testset=BLIND, allow_missing=True),
         known=lambda wildcards: known_in_report(wildcards.ensemble, "json"),
         known_tables=lambda wildcards: ancient(known_in_report(wildcards.ensemble)),
-        members=lambda wildcards: [f"{folder}/best.json" for folder in member_folders(wildcards.ensemble)],
+        members=member_files("best.json"),
         trainings=lambda wildcards: [f"{folder}/results.json" for folder in trained_members(wildcards)],
     output:
         page=report(

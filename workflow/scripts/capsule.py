@@ -30,6 +30,11 @@ class MakeCapsule(Command):
     """completeness.csv of the held-out objects."""
     drift: dict[str, Path] = Field({})
     """drift.json of a test set, as NAME=PATH; may be given several times."""
+    heldout_table: Path | None = None
+    """test_ens_labeled.csv of the held-out objects, with --teacher."""
+    teacher: dict[str, Path] = Field({})
+    """That of the ensemble whose probabilities the members have learnt, as NAME=PATH: the model card states
+    what is lost."""
     settings: CapsuleSettings = CapsuleSettings()
     """What the ensemble does not say of itself."""
     simulated: bool = False
@@ -52,6 +57,8 @@ def _make(options: MakeCapsule) -> None:
         heldout_metrics=options.heldout_metrics,
         completeness=options.completeness,
         drift=options.drift,
+        heldout_table=options.heldout_table,
+        teachers=options.teacher,
     )
     make_capsule(options.ensemble, origins, options.out, options.settings, simulated=options.simulated)
 

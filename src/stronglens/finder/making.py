@@ -13,7 +13,7 @@ from stronglens.finder.model_card import model_card
 from stronglens.finder.onnx_graph import onnx_graph
 from stronglens.formats.capsule import CARD, GRAPH, Manifest, write_capsule
 from stronglens.formats.drift_files import Drift
-from stronglens.formats.ensemble_table import EnsembleDescription, json_name
+from stronglens.formats.ensemble_table import EnsembleDescription, json_name, open_ensemble
 from stronglens.formats.member_files import DESCRIPTION, MemberDescription, read_member
 from stronglens.formats.packed import SUMMARY, PackSummary
 from stronglens.formats.prediction_files import Member
@@ -21,6 +21,8 @@ from stronglens.formats.score_files import GLOBAL, Metrics
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
+from stronglens.scoring.paired import lost
+from stronglens.scoring.scored import read_scored_csv
 from stronglens.scoring.threshold import METRICS_JSON
 from stronglens.settings.products import CapsuleSettings
 from stronglens.submitting.surroundings import code_state, versions
@@ -52,6 +54,10 @@ class CapsuleOrigins:
         Metrics of the held-out objects, and `completeness.csv` of theirs.
     drift : mapping of str to Path
         `drift.json` of test sets, by their names.
+    heldout_table : Path or None
+        `test_ens_labeled.csv` of the held-out objects, where there is a teacher.
+    teachers : mapping of str to Path
+        That of the ensemble whose probabilities the members have learnt, by its name: one or none.
     """
 
     members: Sequence[Path]
@@ -60,6 +66,8 @@ class CapsuleOrigins:
     heldout_metrics: Path | None = None
     completeness: Path | None = None
     drift: Mapping[str, Path] = field(default_factory=dict)
+    heldout_table: Path | None = None
+    teachers: Mapping[str, Path] = field(default_factory=dict)
 
 
 def make_capsule(
@@ -115,6 +123,7 @@ def make_capsule(
         "scores": scores,
         "completeness": [] if origins.completeness is None else _completeness(origins.completeness),
         "drift": {testset: _drift(file) for testset, file in origins.drift.items()},
+        "teacher": _teacher(origins, threshold),
         "data": {key: getattr(summary, key) for key in _COUNTS},
         "code": {key: value for key, value in code_state().items() if key != "changed"},
         "versions": versions(),
@@ -194,6 +203,26 @@ def _scores(origins: CapsuleOrigins) -> tuple[float, dict[str, Any]]:
                 f"{origins.validation / THRESHOLD_TXT}, found {found!r}"
             )
     return threshold, scores
+
+
+def _teacher(origins: CapsuleOrigins, threshold: float) -> dict[str, Any] | None:
+    """The ensemble that was learnt from, and what its student loses on the held-out objects."""
+    if not origins.teachers:
+        return None
+    if len(origins.teachers) > 1 or origins.heldout_table is None:
+        raise InputError("teacher: expected one, and the table of held-out objects, found others")
+    ((name, path),) = origins.teachers.items()
+    described = open_ensemble(path).description
+    if described.threshold is None:
+        raise InputError(f"{path}: expected the table of held-out objects with t*, found none of it")
+    own, reference = read_scored_csv(origins.heldout_table), read_scored_csv(path)
+    compared = lost(own, threshold, reference, described.threshold)
+    return {
+        "name": name,
+        "n_members": len(described.members),
+        "n_objects": len(own.labels),
+        **{which: {key: one.model_dump() for key, one in found.items()} for which, found in compared.items()},
+    }
 
 
 def _completeness(path: Path) -> list[dict[str, Any]]:

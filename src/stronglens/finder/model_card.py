@@ -15,6 +15,12 @@ _METRICS = {
     "brier": "Brier score",
     "ece": "expected calibration error",
 }
+_COMPARED = {
+    "roc_auc": "area under the ROC curve",
+    "tpr_at_fpr_0.01": "completeness at a false-positive rate of 1 %",
+    "recall": "completeness at t*",
+    "specificity": "non-lenses below t*",
+}
 _OBJECTS = {
     "heldout": "held-out objects, which nothing was chosen on",
     "val": "validation objects, on which t* was chosen",
@@ -29,7 +35,10 @@ def model_card(manifest: Manifest) -> str:
     manifest : Manifest
         Of the capsule.
     """
-    sections = (_intended_use, _input, _members, _decision, _scores, _completeness, _drift, _limits, _origin)
+    sections = (
+        *(_intended_use, _input, _members, _decision, _scores, _teacher, _completeness),
+        *(_drift, _limits, _origin),
+    )
     parts = [f"# {manifest.name}", _summary(manifest), *(section(manifest) for section in sections)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -146,6 +155,32 @@ def _value(block: Mapping[str, Any], metric: str) -> str:
     if value is None:
         return "undefined"
     return stated(value, interval) + (f" ({' to '.join(limits(interval))})" if interval else "")
+
+
+def _teacher(manifest: Manifest) -> str:
+    teacher = manifest.teacher
+    if teacher is None:
+        return ""
+    rows = [
+        (words, *(_with_interval(found[metric]) for found in (teacher.own, teacher.reference, teacher.lost)))
+        for metric, words in _COMPARED.items()
+    ]
+    networks = "one network" if teacher.n_members == 1 else f"{teacher.n_members} networks"
+    return (
+        "## Distilled\n\n"
+        f"Trained on the probabilities that the ensemble `{teacher.name}` of {networks} gives its own "
+        "training objects, of which it is surer than of others. Neither has learnt from the "
+        f"{teacher.n_objects} held-out objects that are compared here, each at its own t*; intervals of what "
+        "is lost are of objects drawn for both alike.\n\n"
+        + _table(("metric", "this", f"`{teacher.name}`", "lost"), rows)
+    )
+
+
+def _with_interval(found: Mapping[str, Any]) -> str:
+    value, interval = found["value"], found["interval"]
+    if value is None:
+        return "undefined"
+    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
 
 
 def _completeness(manifest: Manifest) -> str:

@@ -70,6 +70,23 @@ class CapsuleMember(Settings):
         return f"{self.model} seed {self.seed}"
 
 
+class Teacher(Settings):
+    """The ensemble whose probabilities the networks have learnt, and what they lose on held-out ones.
+
+    Each of the last three is, by name of the metric, its value and interval (None where undefined).
+    """
+
+    name: str
+    n_members: int = Field(ge=1)
+    n_objects: int = Field(ge=1)
+    """Held-out objects that both have scored."""
+    own: dict[str, dict[str, Any]]
+    reference: dict[str, dict[str, Any]]
+    """Of the teacher."""
+    lost: dict[str, dict[str, Any]]
+    """The teacher's less its own, with intervals from objects that are drawn for both alike."""
+
+
 class File(Settings):
     """A file in a capsule."""
 
@@ -108,6 +125,8 @@ class Manifest(Settings):
     """Completeness of the held-out lenses by bins of their properties, where those are known."""
     drift: dict[str, Any] = Field({})
     """How test sets differ from the training set, by their names, where that was measured."""
+    teacher: Teacher | None = Field(None, exclude_if=lambda value: value is None)
+    """What all members have learnt from, if that is an ensemble."""
     data: dict[str, Any]
     """The labelled data: SHA-256, counts of objects."""
     code: dict[str, Any]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from capsule_files import TinyRun, write_run
@@ -78,6 +79,45 @@ def test_drift_that_was_measured_is_stated(run: TinyRun, tmp_path: Path) -> None
     assert opened.manifest.drift == {"challenge": {"n_compared": 2, "drifting": [found]}}
     said = "`challenge`: differs from the training data in noise r (2 numbers compared)"
     assert said in opened.read(CARD).decode()
+
+
+def test_what_a_distilled_network_loses_is_stated(run: TinyRun, tmp_path: Path) -> None:
+    """Against a teacher that knows each held-out object but one."""
+    own = run.heldout / "test_ens_labeled.csv"
+    table = pd.read_csv(own)
+    table["prob"] = np.where(table["label"] == 1, 0.9, 0.1)
+    first = table.index[table["label"] == 1][0]
+    table.loc[first, "prob"] = 0.05
+    csv = tmp_path / "test_ens_labeled.csv"
+    table.to_csv(csv, index=False)
+    described = json.loads((run.heldout / "test_ens.json").read_text())
+    described |= {"threshold": 0.5, "sha256": {csv.name: hashlib.sha256(csv.read_bytes()).hexdigest()}}
+    (tmp_path / "test_ens.json").write_text(json.dumps(described))
+    path = tmp_path / "x.capsule"
+    compared = ["--teacher", f"nano={csv}", "--heldout-table", str(own)]
+    assert run.make_capsule(path, *compared) == 0
+    opened = read_capsule(path)
+    teacher, scores = opened.manifest.teacher, opened.manifest.scores["heldout"]["global"]
+    assert teacher is not None
+    assert (teacher.name, teacher.n_members, teacher.n_objects) == ("nano", 1, len(table))
+    n_lenses = int((table["label"] == 1).sum())
+    assert teacher.reference["recall"]["value"] == pytest.approx(1 - 1 / n_lenses)
+    assert teacher.own["roc_auc"]["value"] == pytest.approx(scores["roc_auc"])
+    assert teacher.own["recall"]["value"] == pytest.approx(scores["recall"])
+    for metric, lost in teacher.lost.items():
+        difference = teacher.reference[metric]["value"] - teacher.own[metric]["value"]
+        assert lost["value"] == pytest.approx(difference)
+        assert lost["interval"][0] <= lost["value"] <= lost["interval"][1]
+    card = opened.read(CARD).decode()
+    assert "\n## Distilled\n" in card
+    assert "the ensemble `nano` of one network" in card
+    assert f"| completeness at t* | {scores['recall']:.4f}" in card
+    assert run.make_capsule(tmp_path / "y.capsule", *compared[:2]) == 1
+    table.iloc[1:].to_csv(csv, index=False)
+    described["sha256"] = {csv.name: hashlib.sha256(csv.read_bytes()).hexdigest()}
+    (tmp_path / "test_ens.json").write_text(json.dumps(described))
+    assert run.make_capsule(tmp_path / "y.capsule", *compared) == 1
+    assert not (tmp_path / "y.capsule").exists()
 
 
 def test_equal_content_gives_equal_bytes(run: TinyRun, capsule: Path, tmp_path: Path) -> None:
