@@ -17,7 +17,16 @@ from packed_files import write_packed, write_splits
 
 ROOT = Path(__file__).parents[2]
 STAGES = (
-    *("packing", "archives", "tiles", "preprocessing", "training_step", "training_epoch", "inference"),
+    *(
+        "packing",
+        "archives",
+        "tiles",
+        "preprocessing",
+        "training_step",
+        "training_epoch",
+        "inference",
+        "finder",
+    ),
     *("dry_run", "ensembling", "start_up", "shared_device"),
 )
 
