@@ -55,13 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         members = load_members(str(whole), capsule.manifest, capsule.read, "cpu")
         fast = [TorchMember(member.stated, Compiled(network, forward)) for member in members]
         compiled = Finder(capsule, TorchEngine(str(whole), capsule.manifest, fast))
+    n_cutouts = images[:, :, 0, 0].size
+
+    def way(name: str, finder: Finder) -> Way:
+        return Way(name, lambda: finder.predict(images, batch_size=batch), n_cutouts)
+
     ways = [
-        Way(name, lambda finder=finder: finder.predict(images, batch_size=batch), images[:, :, 0, 0].size)
-        for name, finder in (
-            ("onnxruntime", with_onnx),
-            ("PyTorch, as it is", with_torch),
-            ("PyTorch, compiled", compiled),
-        )
+        way("onnxruntime", with_onnx),
+        way("PyTorch, as it is", with_torch),
+        way("PyTorch, compiled", compiled),
     ]
     found = [finder.predict(images, batch_size=batch).prob for finder in (with_onnx, with_torch, compiled)]
     off = max(np.abs(one - found[1]).max() for one in found)

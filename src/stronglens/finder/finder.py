@@ -12,6 +12,7 @@ from stronglens.finder.engine import Engine
 from stronglens.finder.pixels import Pixels, from_images
 from stronglens.finder.result import Result, flags_of_bands, joined
 from stronglens.formats.capsule import CARD, Capsule, Manifest, read_capsule
+from stronglens.running.errors import InputError
 
 if TYPE_CHECKING:
     from stronglens.finder.pixels import Images
@@ -83,9 +84,9 @@ class Finder:
         Parameters
         ----------
         images : ndarray or Tensor of numbers, shape (n, n_bands, size_px, size_px)
-            Axes (object, band, y, x), on any device, in the counts of the training data. A band that is NaN
-            everywhere is missing. One with some pixels that are not finite, with the same value everywhere or
-            with absurd values is treated as packing treats it, and flagged.
+            Axes (object, band, y, x), on any device, in the counts of the training data; masked pixels are NaN.
+            A band that is NaN everywhere is missing. One with some pixels that are not finite, with the same
+            value everywhere or with absurd values is treated as packing treats it, and flagged.
         bands : str or sequence of str, optional
             The band of each channel, in any order; bands that are not named are missing. `single` alone is an
             image of no stated band. Without it, the capsule's bands.
@@ -102,7 +103,8 @@ class Finder:
         Raises
         ------
         InputError
-            The images have another shape, or bands are not those of the capsule.
+            The images have another shape, or bands are not those of the capsule; or there is not one domain
+            for each, or no sample in a batch.
 
         Examples
         --------
@@ -121,8 +123,18 @@ class Finder:
         >>> bool((some.flags & stronglens.Flag.MISSING_BAND > 0).all())
         True
         """
+        try:
+            n_objects = len(images)
+        except TypeError as error:  # of None, of a number, of a tensor without axes
+            raise InputError(
+                f"images: expected an array or a tensor of shape (n, n_bands, y, x), found {images!r}"
+            ) from error
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size: expected 1 or more, found {batch_size}")
+        if not isinstance(domains, str) and len(domains) != n_objects:
+            raise InputError(f"domains: expected one for each of {n_objects} objects, found {len(domains)}")
         results = []
-        for start in range(0, max(len(images), 1), OBJECTS_AT_ONCE):
+        for start in range(0, max(n_objects, 1), OBJECTS_AT_ONCE):
             chosen = slice(start, start + OBJECTS_AT_ONCE)
             of_some = domains if isinstance(domains, str) else domains[chosen]
             pixels = from_images(

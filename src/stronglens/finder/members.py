@@ -137,6 +137,13 @@ class TorchEngine:
             self._combination = Combination.model_validate(manifest.combination)
         except ValidationError as error:
             raise InputError(f"{told}: {MANIFEST}: combination: {error.errors()[0]['msg']}") from error
+        found = self._combination
+        for fitted in (found.member_weights, found.band_weights):
+            if fitted and len(fitted) != len(members):
+                raise InputError(
+                    f"{told}: {MANIFEST}: combination: expected a weight for each of {len(members)} members, "
+                    f"found {len(fitted)}"
+                )
 
     def outputs(self, pixels: Pixels, batch_size: int | None) -> dict[str, Floats]:
         """See `stronglens.finder.engine.Engine.outputs`."""

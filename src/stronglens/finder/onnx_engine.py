@@ -55,6 +55,13 @@ class OnnxEngine:
             raise
         except Exception as error:  # onnxruntime raises errors of many kinds
             raise InputError(f"{capsule.path}: {GRAPH}: expected a graph, found: {error}") from error
+        size = capsule.manifest.size_px
+        wanted, taken = [len(self._bands), size, size], [one.shape[1:] for one in self._session.get_inputs()]
+        if taken != [wanted]:
+            raise InputError(
+                f"{capsule.path}: {GRAPH}: expected one input of shape (n, {', '.join(map(str, wanted))}), "
+                f"found {taken}; make the capsule again"
+            )
 
     def outputs(self, pixels: Pixels, batch_size: int | None) -> dict[str, Floats]:
         """See `stronglens.finder.engine.Engine.outputs`."""

@@ -151,6 +151,9 @@ def from_images(
 
 
 def _as_array(images: "Images") -> npt.NDArray[Any]:
+    if isinstance(images, np.ma.MaskedArray):
+        # What the mask hides is not known: as everywhere here, that is NaN.
+        images = np.ma.filled(images.astype(np.float64), np.nan)
     # NumPy has no bfloat16.
     found = np.asarray(images.detach().double().cpu() if hasattr(images, "detach") else images)
     if not (np.issubdtype(found.dtype, np.integer) or np.issubdtype(found.dtype, np.floating)):

@@ -8,12 +8,13 @@ hashes in the manifest name the file it was changed in. Nothing in a capsule is 
 import hashlib
 import json
 import os
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Self
+from typing import Annotated, Any, BinaryIO, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -137,11 +138,23 @@ class Manifest(Settings):
     """Of the weights."""
     citation: str
     """What to cite."""
-    files: dict[str, File]
+    files: dict[Annotated[str, Field(pattern=r"^(weights/)?\w[\w.-]*$")], File]
     """Every other file of the capsule."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
+        odd = [band for band in self.bands if not (band.isascii() and band.isalnum())]
+        if odd or len(set(self.bands)) < len(self.bands):
+            raise ValueError(
+                f"bands: expected different words of letters and digits, found {', '.join(self.bands)}"
+            )
+        for member in self.members:
+            seen = member.settings.bands
+            if not isinstance(seen, str) and not set(seen) <= set(self.bands):
+                known = ", ".join(self.bands)
+                raise ValueError(f"{member}: expected bands of the capsule, {known}, found {', '.join(seen)}")
+        if len({(member.model, member.seed) for member in self.members}) < len(self.members):
+            raise ValueError("members: expected each once, found one twice")
         lacking = {member.weights for member in self.members} - set(self.files)
         if lacking:
             raise ValueError(
@@ -283,6 +296,8 @@ def _sealed_digest(stream: BinaryIO) -> Sha256:
 def _content_of(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         entry = archive.getinfo(name)
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise _changed(path, f"{name}: expected a file, found a link")
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
             raise _changed(path, f"{name}: expected a file without compression, found another")
         return archive.read(entry)

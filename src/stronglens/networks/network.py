@@ -58,7 +58,15 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
             published = timm.create_model(settings.name, pretrained=True, **keywords).state_dict()
             shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
             network.load_state_dict({name: published[name].reshape(shape) for name, shape in shapes.items()})
-    except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AssertionError,
+        OSError,
+        LookupError,
+        AttributeError,
+    ) as error:
         shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
         source = " and pretrained weights" if settings.pretrained else ""
         raise InputError(f"network: {settings.name} cannot be built with {shown}{source}: {error}") from error

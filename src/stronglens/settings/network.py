@@ -44,7 +44,7 @@ class NetworkSettings(Settings):
     """Start from weights that timm downloads. The published weights of ConvNeXt V2 may be used for
     non-commercial purposes only (CC BY-NC 4.0)."""
     timm: dict[str, Any] = Field({}, examples=["{patch_size: 2}"])
-    """Further keywords for `timm.create_model`, such as `patch_size` of the stem."""
+    """Further keywords for `timm.create_model`, such as `patch_size` of the stem; none that names a file."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,6 +65,12 @@ class NetworkSettings(Settings):
         taken = {"in_chans", "num_classes", "drop_path_rate", "head_init_scale", "pretrained"} & set(keywords)
         if taken:
             raise ValueError(f"set elsewhere: {', '.join(sorted(taken))}; here only other keywords of timm")
+        # timm would open them, older versions with pickle: a capsule from elsewhere could run code.
+        files = {"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"} & set(keywords)
+        if files:
+            raise ValueError(
+                f"found {', '.join(sorted(files))}: no file is named here; give weights, or init_from"
+            )
         return keywords
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ import pytest
 
 from capsule_files import TinyRun, write_run
 from stronglens.finder.commands import main
+from stronglens.finder.finder import load
 from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
 from stronglens.running.errors import InputError
 
@@ -226,12 +227,86 @@ def test_resealing_alone_changes_nothing(capsule: Path, tmp_path: Path) -> None:
         ({"hook": "os.system"}, r"manifest\.json: hook: "),
         ({"members": []}, r"manifest\.json: members: "),
         ({"bands": []}, r"manifest\.json: bands: "),
+        ({"bands": list("griig")}, "expected different words of letters and digits, found g, r, i, i, g"),
+        ({"bands": ["g", "../r"]}, "expected different words of letters and digits"),
     ],
 )
 def test_a_manifest_is_data(capsule: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
     path = resealed(tmp_path / "x.capsule", capsule, lambda stated: stated.update(change))
     with pytest.raises(InputError, match=said):
         read_capsule(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bands": ["g", "u"]}, "each seed 42: expected bands of the capsule, g, r, i, z, y, found g, u"),
+        # timm would open it: the capsule itself could be a pickle.
+        (
+            {"network": {"timm": {"checkpoint_path": "x.capsule"}}},
+            "found checkpoint_path: no file is named here",
+        ),
+        (
+            {"network": {"timm": {"pretrained_cfg": {"file": "x"}}}},
+            "found pretrained_cfg: no file is named here",
+        ),
+    ],
+)
+def test_a_member_is_one_of_its_capsule(
+    capsule: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    def changed(stated: dict[str, Any]) -> None:
+        stated["members"][0]["settings"].update(change)
+
+    with pytest.raises(InputError, match=said):
+        read_capsule(resealed(tmp_path / "x.capsule", capsule, changed))
+
+
+def test_no_member_is_there_twice(capsule: Path, tmp_path: Path) -> None:
+    def twice(stated: dict[str, Any]) -> None:
+        stated["members"] *= 2
+
+    with pytest.raises(InputError, match="expected each once, found one twice"):
+        read_capsule(resealed(tmp_path / "x.capsule", capsule, twice))
+
+
+def test_weights_of_members_are_as_many_as_those(capsule: Path, tmp_path: Path) -> None:
+    def weighted(stated: dict[str, Any]) -> None:
+        stated["combination"] = {"settings": {"combine_members": "weighted"}, "member_weights": [0.5, 0.5]}
+
+    with pytest.raises(InputError, match="expected a weight for each of 1 members, found 2"):
+        load(resealed(tmp_path / "x.capsule", capsule, weighted), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/x", ".hidden", "weights/../x"])
+def test_files_of_a_capsule_stay_in_it(capsule: Path, tmp_path: Path, name: str) -> None:
+    """Where somebody unpacks it."""
+    opened = read_capsule(capsule)
+    stated = opened.manifest.model_dump(mode="json")
+    contents = {file: opened.read(file) for file in stated.pop("files")}
+    with pytest.raises(ValueError, match="String should match pattern"):
+        write_capsule(tmp_path / "x.capsule", stated, contents | {name: b"x"})
+
+
+def test_links_and_compressed_files_are_refused(capsule: Path, tmp_path: Path) -> None:
+    def written(name: str, compression: int, mode: int) -> Path:
+        path = tmp_path / name
+        with zipfile.ZipFile(capsule) as old, zipfile.ZipFile(path, "w", compression) as new:
+            for entry in old.namelist():
+                info = zipfile.ZipInfo(entry)
+                info.compress_type = compression
+                info.external_attr = (mode if entry == CARD else 0o100644) << 16
+                new.writestr(info, old.read(entry))
+            new.comment = old.comment
+        content = path.read_bytes()[:-64]
+        path.write_bytes(content + hashlib.sha256(content).hexdigest().encode())
+        return path
+
+    assert read_capsule(written("same", zipfile.ZIP_STORED, 0o100644)).manifest.name == "tiny"
+    with pytest.raises(InputError, match=r"model_card\.md: expected a file, found a link"):
+        read_capsule(written("link", zipfile.ZIP_STORED, 0o120777))
+    with pytest.raises(InputError, match=r"manifest\.json: expected a file without compression"):
+        read_capsule(written("bomb", zipfile.ZIP_DEFLATED, 0o100644))
 
 
 def test_weights_elsewhere_are_not_read(capsule: Path, tmp_path: Path) -> None:

@@ -293,6 +293,38 @@ def test_images_that_do_not_fit_are_refused(
         ready("plain").finder.predict(np.zeros((1, 5, 33, 33), dtype=complex))
 
 
+@pytest.mark.parametrize(
+    ("images", "more", "said"),
+    [
+        (None, {}, "expected an array or a tensor .*found None"),
+        (np.float32(3), {}, "expected an array or a tensor"),
+        (torch.tensor(3.0), {}, "expected an array or a tensor"),
+        (np.zeros((2, 5, 33, 33)), {"batch_size": 0}, "batch_size: expected 1 or more, found 0"),
+        (np.zeros((2, 5, 33, 33)), {"domains": ["hsc"] * 3}, "one for each of 2 objects, found 3"),
+    ],
+)
+def test_what_is_no_image_or_does_not_fit_is_refused(
+    ready: Any, monkeypatch: pytest.MonkeyPatch, images: Any, more: dict[str, Any], said: str
+) -> None:
+    # As many domains too many as objects are looked at in another go.
+    monkeypatch.setattr("stronglens.finder.finder.OBJECTS_AT_ONCE", 2)
+    with pytest.raises(InputError, match=said):
+        ready("plain").finder.predict(images, **more)
+
+
+def test_masked_pixels_are_missing(ready: Any) -> None:
+    images = np.random.default_rng(5).normal(size=(3, 5, 33, 33)).astype(np.float32)
+    hidden = np.zeros(images.shape, dtype=bool)
+    hidden[0, 1], hidden[1, 2, :3] = True, True
+    found = ready("plain").finder.predict(np.ma.masked_array(images, hidden))
+    expected = ready("plain").finder.predict(np.where(hidden, np.nan, images))
+    assert found.n_cutouts.tolist() == [4, 4, 5]
+    np.testing.assert_array_equal(found.flags, expected.flags)
+    np.testing.assert_array_equal(found.prob, expected.prob)
+    integers = np.ma.masked_array((images * 1000).astype(np.int32), hidden)
+    assert ready("plain").finder.predict(integers).n_cutouts.tolist() == [4, 4, 5]
+
+
 def test_lens_parameters_are_estimated_as_in_the_workflow(ready: Any) -> None:
     one = ready("lens")
     result = one.finder.predict(one.images)
