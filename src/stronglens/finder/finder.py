@@ -84,8 +84,8 @@ class Finder:
         Parameters
         ----------
         images : ndarray or Tensor of numbers, shape (n, n_bands, size_px, size_px)
-            Axes (object, band, y, x), on any device, in the counts of the training data; masked pixels are NaN.
-            A band that is NaN everywhere is missing. One with some pixels that are not finite, with the same
+            Axes (object, band, y, x), on any device, in the counts of the training data. A band that is NaN
+            or masked everywhere is missing. One with some pixels that are masked or not finite, with the same
             value everywhere or with absurd values is treated as packing treats it, and flagged.
         bands : str or sequence of str, optional
             The band of each channel, in any order; bands that are not named are missing. `single` alone is an

@@ -21,6 +21,7 @@ import match_known_lenses
 from candidate_files import THRESHOLD, data_of, make_page, write_data
 from packed_files import state_index
 from stronglens.cataloguing.columns import column
+from stronglens.cataloguing.writing import write_fits, write_parquet, write_votable
 from stronglens.ensembling.lens_estimates import columns_of
 from stronglens.finder.result import Flag
 from stronglens.formats.artefact import read_json, sha256_of, write_json
@@ -193,6 +194,41 @@ def test_the_votable_is_valid(made: Path, capsys: pytest.CaptureFixture[str]) ->
     assert validate(str(made / "catalogue.vot")), capsys.readouterr().out
 
 
+def test_tools_of_the_virtual_observatory_find_columns_by_their_ucd(made: Path) -> None:
+    dal = pytest.importorskip("pyvo.dal", exc_type=ImportError)
+    results = dal.DALResults(parse(made / "catalogue.vot"))
+    assert results.fieldname_with_ucd("pos.eq.ra") == "ra"
+    assert results.fieldname_with_ucd("meta.id") == "id"
+    assert results.fieldname_with_ucd("phys.angSize") == "Rein"
+    assert results.getdesc("vel_disp").unit == units.Unit("km/s")
+    table = Table.read(made / "catalogue.vot")
+    assert len(results) == len(table)
+    first = results[0]
+    assert (first["id"], first["prob"]) == (table["id"][0], table["prob"][0])
+
+
+def test_a_catalogue_of_no_objects_is_read_back(tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        {
+            "id": np.empty(0, dtype=object),
+            "ra": np.empty(0),
+            "prob": np.empty(0),
+            "pred": np.empty(0, dtype=np.int64),
+        }
+    )
+    columns = [column(name) for name in rows]
+    provenance = {"title": "none"}
+    write_votable(tmp_path / "x.vot", rows, columns, provenance)
+    write_fits(tmp_path / "x.fits", rows, columns, provenance)
+    write_parquet(tmp_path / "x.parquet", rows, columns, provenance)
+    assert len(parquet.read_table(tmp_path / "x.parquet")) == 0
+    for name in ("x.vot", "x.fits"):
+        table = Table.read(tmp_path / name)
+        assert (len(table), table.colnames) == (0, list(rows))
+        assert table["ra"].unit == units.deg
+    assert validate(str(tmp_path / "x.vot"))
+
+
 @pytest.mark.parametrize("name", [*columns_of(LENS_PARAMETERS), "id", "pred", "flags", "known_lens"])
 def test_ucds_are_words_of_the_vocabulary(name: str) -> None:
     found = column(name)
@@ -270,6 +306,20 @@ def test_a_table_of_lenses_that_is_none_is_refused(
     assert says in caplog.text
     assert f"{tmp_path}/mine.csv" in caplog.text
     assert not (tmp_path / "known_lenses.csv").exists()
+
+
+def test_masked_coordinates_of_known_lenses_are_named(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are no places at 0, 0, nor at the fill value."""
+    table = Table({"ra": np.ma.masked_array([10.0, 11.0], [False, True]), "dec": [1.0, 2.0]})
+    table.write(tmp_path / "mine.vot", format="votable")
+    table.filled(np.nan).write(tmp_path / "mine.fits")
+    for path in (tmp_path / "mine.vot", tmp_path / "mine.fits"):
+        options = [f"--ensemble-csv={folder}/ens/test_ens.csv", f"--packed={folder}/test"]
+        given = json.dumps({"tables": {"mine": str(path)}})
+        assert match_known_lenses.main([*options, f"--out-dir={tmp_path}", f"--settings={given}"]) == 1
+        assert f"{path}: row 2: expected right ascension and declination" in caplog.text
 
 
 def test_the_page_of_candidates_marks_known_lenses_or_leaves_them_out(folder: Path, tmp_path: Path) -> None:
