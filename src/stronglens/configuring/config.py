@@ -639,7 +639,7 @@ def _wrong_searches(config: Config) -> Iterator[tuple[Location, str]]:
             )
         elif config.teachers(search.model):
             yield (
-                (*place, "model"),
+                (*location, "model"),
                 f"found {search.model}, which learns from an ensemble; search the settings of a model that "
                 "learns from labels",
             )
