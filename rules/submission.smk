@@ -82,3 +82,27 @@ use rule submission as submission_of_ensemble with:
         "logs/submission/{ensemble}.log",
     benchmark:
         f"{BENCHMARKS}/submission_of_ensemble/{{ensemble}}.tsv"
+
+
+# On demand: `snakemake ro-crate-metadata.json`.
+rule describe_crate:
+    input:
+        script=script_path("describe_crate.py"),
+        record=rules.submission.output.provenance,
+        submission=ancient("submission.csv"),
+    output:
+        crate="ro-crate-metadata.json",
+    log:
+        "logs/describe_crate.log",
+    benchmark:
+        f"{BENCHMARKS}/describe_crate.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **LIGHT,
+    params:
+        *code_of("describe_crate.py"),
+        options=f"--licence {shlex.quote(CONFIG.capsule.licence)}" if CONFIG.capsule.licence else "",
+    shell:
+        "python {input.script:q} --record {input.record:q} {params.options} --out {output.crate:q} --log {log:q}"
