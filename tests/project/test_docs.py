@@ -187,6 +187,7 @@ def test_targets_on_the_pages_can_be_made(tmp_path: Path) -> None:
     config["models"]["nano"] = config["models"]["atto"] | {"seeds": [42, 505]}
     config["ensembles"]["nano"] = {"models": ["nano"]}
     config["testsets"]["tile_000"] = dict(config["testsets"]["challenge"])
+    config["capsule"]["distil"] = True
     config["searches"] = {"nano": {"model": "nano", "space": {"train.lr": {"low": 1e-5, "high": 2e-3}}}}
     own = tmp_path / "config.yaml"
     own.write_text(yaml.safe_dump(config))
