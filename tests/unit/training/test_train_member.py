@@ -73,7 +73,6 @@ def test_a_tracker_shows_each_epoch_once_and_changes_no_byte(data, tmp_path, mon
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         die_once_kept(patch, 1, 4)
         train(data, tmp_path / "cut", SETTINGS, 42, *watched)
-    # Whoever watches is no part of what a state belongs to: it goes on as it was begun without.
     assert train(data, tmp_path / "cut", SETTINGS, 42, *watched) == 0
     for name in PRODUCTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
