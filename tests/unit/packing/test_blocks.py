@@ -55,8 +55,13 @@ def packed(
     target = tmp_path / "cutouts"
     target.write_bytes(b"\0" * start)
     reads = Reads([source], [fit], [sentinels], SIDE, non_finite)
-    wanted = [Wanted(0, Request(path, 0, "g")) for path in images]
-    found = list(pack_blocks(wanted, reads, target, start, 1))
+    requests = [Request(path, 0, "g") for path in images]
+
+    def wanted(first: int, last: int) -> Wanted:
+        part = requests[first:last]
+        return Wanted([0] * len(part), part)
+
+    found = list(pack_blocks(wanted, len(requests), reads, target, start, 1))
     assert source.n_readers <= 1  # it may keep files open
     content = target.read_bytes()
     n_whole = (len(content) - start) // 4
