@@ -21,6 +21,7 @@ from stronglens.formats.score_files import GLOBAL, Metrics
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
+from stronglens.scoring.digits import probability
 from stronglens.scoring.paired import lost
 from stronglens.scoring.scored import read_scored_csv
 from stronglens.scoring.threshold import METRICS_JSON
@@ -138,11 +139,11 @@ def make_capsule(
         files[GRAPH] = onnx_graph(unfinished, load_members(str(out), unfinished, files.__getitem__, "cpu"))
     manifest = write_capsule(out, stated, files)
     log.info(
-        "%s: %s, %.1f MB, t* = %r",
+        "%s: %s, %.1f MB, t* = %s",
         out,
         ", ".join(map(str, manifest.members)),
         out.stat().st_size / 1e6,
-        threshold,
+        probability(threshold),
     )
     return manifest
 

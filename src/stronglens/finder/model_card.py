@@ -178,9 +178,9 @@ def _teacher(manifest: Manifest) -> str:
 
 def _with_interval(found: Mapping[str, Any]) -> str:
     value, interval = found["value"], found["interval"]
-    if value is None:
-        return "undefined"
-    return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
+    return stated(value, interval) + (
+        f" ({' to '.join(limits(interval))})" if interval and value is not None else ""
+    )
 
 
 def _completeness(manifest: Manifest) -> str:

@@ -21,7 +21,7 @@ from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMM
 from stronglens.packing.blocks import BLOCK_FILES, Block, Reads, Wanted, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
 from stronglens.packing.parameters import match_parameters, with_coordinates
-from stronglens.running.collection import none_among_what_is_there
+from stronglens.running.collection import older_objects_frozen
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
 from stronglens.settings.data import PackSettings, located
@@ -95,7 +95,7 @@ def build_buckets(
             found.n_repeated,
             len(found.leftovers),
         )
-        with write_aside(out_dir / CUTOUTS) as aside, none_among_what_is_there():
+        with write_aside(out_dir / CUTOUTS) as aside, older_objects_frozen():
             index, rejected, filled, n_fitted = _pack_files(found, settings, aside, n_processes)
             _refuse_many(rejected, len(found.files), settings, n_parts)
     objects = object_bands(found.files, rejected, settings)

@@ -1,4 +1,4 @@
-"""Python's search for cycles among objects, where there are a million of them and no cycles."""
+"""Python's garbage collector, where there are a million objects and no cycles among them."""
 
 import gc
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_search_for_cycles() -> Iterator[None]:
-    """Let nobody look for cycles among what is made here: that takes a third of the time.
+    """Switch off the search for cycles of references, which takes a third of the time where names are listed.
 
-    What is no longer referred to is freed as ever, but for cycles, which are at the end.
+    Objects without cycles are freed as ever, the others after the block.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -21,8 +21,8 @@ def no_search_for_cycles() -> Iterator[None]:
 
 
 @contextmanager
-def none_among_what_is_there() -> Iterator[None]:
-    """Let nobody look for cycles among what was made before: only among what is made here."""
+def older_objects_frozen() -> Iterator[None]:
+    """Search for cycles of references only among the objects that are made in the block."""
     gc.freeze()
     try:
         yield

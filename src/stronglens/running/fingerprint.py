@@ -21,6 +21,7 @@ EXEMPT = {
     "stronglens": "names what the library offers, which is loaded when asked for",
     "stronglens.running": "the package itself, which is empty",
     "stronglens.running.cli": "parses options, sets up the log, and turns errors into exit codes",
+    "stronglens.running.collection": "says when Python searches for garbage, which only frees memory",
     "stronglens.running.errors": "two classes of errors, which end a step",
     "stronglens.running.explain": "words for wrong settings, with which a step ends before it begins",
     "stronglens.running.fingerprint": "names the code, in identities and records",

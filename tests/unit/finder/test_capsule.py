@@ -17,6 +17,7 @@ from stronglens.finder.commands import main
 from stronglens.finder.finder import load
 from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
 from stronglens.running.errors import InputError
+from stronglens.scoring.digits import stated
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_what_a_distilled_network_loses_is_stated(run: TinyRun, tmp_path: Path) 
     card = opened.read(CARD).decode()
     assert "\n## Distilled\n" in card
     assert "the ensemble `nano` of one network" in card
-    assert f"| completeness at t* | {scores['recall']:.4f}" in card
+    assert f"| completeness at t* | {stated(scores['recall'], teacher.own['recall']['interval'])} (" in card
     assert run.make_capsule(tmp_path / "y.capsule", *compared[:2]) == 1
     table.iloc[1:].to_csv(csv, index=False)
     described["sha256"] = {csv.name: hashlib.sha256(csv.read_bytes()).hexdigest()}

@@ -1,10 +1,10 @@
-"""Whether Python looks for cycles."""
+"""When Python searches for cycles of references."""
 
 import gc
 
 import pytest
 
-from stronglens.running.collection import no_search_for_cycles, none_among_what_is_there
+from stronglens.running.collection import no_search_for_cycles, older_objects_frozen
 
 
 def test_the_search_goes_on_afterwards_whatever_happens() -> None:
@@ -21,7 +21,7 @@ def test_the_search_goes_on_afterwards_whatever_happens() -> None:
         gc.enable()
 
 
-def test_what_is_there_is_left_out_meanwhile() -> None:
-    with none_among_what_is_there():
+def test_older_objects_are_left_out_in_the_block() -> None:
+    with older_objects_frozen():
         assert gc.get_freeze_count() > 0
     assert gc.get_freeze_count() == 0

@@ -31,7 +31,7 @@ def test_a_panel_a_parameter_with_points_by_domain() -> None:
         [0.5, 0.4],
         [0.3, 0.35],
     ]  # those that are known
-    assert (radius.get_xlabel(), radius.get_ylabel()) == ("true Rein [arcsec]", "estimated Rein [arcsec]")
+    assert (radius.get_xlabel(), radius.get_ylabel()) == ("true Rein (arcsec)", "estimated Rein (arcsec)")
     assert redshift.get_xlabel() == "true zlens"
     assert [text.get_text() for text in shear.texts] == ["not known of these lenses"]
     assert radius.get_title() == "bias -0.17, scatter 0.74\nrms 0.65 (always the mean: 0.82)"
