@@ -10,7 +10,9 @@ def trial_file(search, trial):
 
 
 def trial_files(wildcards):
-    return [trial_file(wildcards.search, trial) for trial in range(CONFIG.searches[wildcards.search].n_trials)]
+    return [
+        trial_file(wildcards.search, trial) for trial in range(CONFIG.searches[wildcards.search].n_trials)
+    ]
 
 
 def trials_at_once(search):
