@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import nn
 
+import stronglens.networks.cutout_resnet  # noqa: F401 - with it timm knows the network by its name
 from stronglens.networks.depthwise import fit_kernels
 from stronglens.running.errors import InputError
 from stronglens.settings.network import NetworkSettings

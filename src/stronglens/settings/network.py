@@ -18,8 +18,9 @@ class NetworkSettings(Settings):
 
     name: str = Field("convnextv2_atto", pattern=rf"^({HUB}|[a-z0-9_.]+)$", examples=["convnextv2_nano"])
     """Name of a network in timm: `convnextv2_atto`, `convnextv2_nano`, `convnextv2_tiny`, or any other that
-    takes images of this size. `hf_hub:OWNER/NAME`, or `hf_hub:OWNER/NAME@REVISION`: the network of that
-    repository of the Hugging Face hub, with its weights, which training downloads; see docs/encoders.md."""
+    takes images of this size; or `cutout_resnet`, ours for small images (docs/five_bands.md).
+    `hf_hub:OWNER/NAME`, or `hf_hub:OWNER/NAME@REVISION`: the network of that repository of the Hugging Face
+    hub, with its weights, which training downloads; see docs/encoders.md."""
     # Not in records where they are off: a member without is the same, byte for byte, as before there were
     # any.
     weights: str | None = Field(
