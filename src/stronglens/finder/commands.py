@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
+from stronglens.formats.digits import probability
 from stronglens.running.cli import Command, run
-from stronglens.scoring.digits import probability
 
 log = logging.getLogger(__name__)
 

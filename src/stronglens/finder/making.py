@@ -12,6 +12,7 @@ from stronglens.finder.members import load_members
 from stronglens.finder.model_card import model_card
 from stronglens.finder.onnx_graph import onnx_graph
 from stronglens.formats.capsule import CARD, GRAPH, Manifest, write_capsule
+from stronglens.formats.digits import probability
 from stronglens.formats.drift_files import Drift
 from stronglens.formats.ensemble_table import EnsembleDescription, json_name, open_ensemble
 from stronglens.formats.member_files import DESCRIPTION, MemberDescription, read_member
@@ -21,7 +22,6 @@ from stronglens.formats.score_files import GLOBAL, Metrics
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
-from stronglens.scoring.digits import probability
 from stronglens.scoring.paired import lost
 from stronglens.scoring.scored import read_scored_csv
 from stronglens.scoring.threshold import METRICS_JSON

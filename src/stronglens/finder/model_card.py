@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stronglens.formats.capsule import CapsuleMember, Manifest
-from stronglens.scoring.digits import limits, probability, stated
+from stronglens.formats.digits import limits, probability, stated
 
 _METRICS = {
     "roc_auc": "area under the ROC curve",

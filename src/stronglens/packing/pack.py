@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from stronglens.formats.artefact import sha256_of, write_aside
+from stronglens.formats.digits import share
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMMARY, PackSummary
 from stronglens.packing.blocks import BLOCK_FILES, Block, Reads, Wanted, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
@@ -255,10 +256,10 @@ def _refuse_many(
     reasons = "; ".join(
         f"{n} x {kind}, such as {first[kind].path!r}: {first[kind].reason}" for kind, n in kinds.most_common()
     )
-    share = "less than all" if len(rejected) <= allowed else f"at most {settings.max_rejected:.3%}"
+    expected = "less than all" if len(rejected) <= allowed else f"at most {100 * settings.max_rejected:g} %"
     raise InputError(
-        f"{settings.dataset}: expected {share} of the files to be unreadable (max_rejected), "
-        f"found {len(rejected)} of {n_files} ({len(rejected) / n_files:.3%}): {reasons}"
+        f"{settings.dataset}: expected {expected} of the files to be unreadable (max_rejected), "
+        f"found {len(rejected)} of {n_files} ({share(len(rejected), n_files)}): {reasons}"
     )
 
 

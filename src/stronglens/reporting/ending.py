@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stronglens.formats.digits import limits, probability, stated
 from stronglens.formats.packed import PackSummary
 from stronglens.formats.score_files import Metrics
 from stronglens.formats.submission_record import SubmissionRecord
 from stronglens.running.errors import InputError
-from stronglens.scoring.digits import limits, probability, stated
 
 
 def ending_lines(made: Mapping[str, Sequence[Path]]) -> list[str]:

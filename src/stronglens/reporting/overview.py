@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from stronglens.ensembling.scored_set import open_scored
 from stronglens.formats.artefact import check_stated, write_text
+from stronglens.formats.digits import decimals_of, limits, probability, share, stated, with_limits
 from stronglens.formats.drift_files import Drift
 from stronglens.formats.inspection_files import InspectionSummary
 from stronglens.formats.known_lenses import KNOWN_CSV, read_known
@@ -23,7 +24,6 @@ from stronglens.formats.packed import REJECTED, PackSummary
 from stronglens.formats.score_files import FieldMetrics, Metrics
 from stronglens.formats.split_table import SplitDescription
 from stronglens.reporting import html
-from stronglens.scoring.digits import decimals_of, limits, probability, share, stated, with_limits
 from stronglens.scoring.few_counts import FEW_ALLOWED
 
 METRICS = {

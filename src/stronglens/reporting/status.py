@@ -9,11 +9,11 @@ from statistics import median
 from pydantic import ValidationError
 
 from stronglens.configuring.config import Config
+from stronglens.formats.digits import probability, stated, with_limits
 from stronglens.formats.member_files import DESCRIPTION, RESULTS, MemberDescription, TrainingResults
 from stronglens.formats.score_files import Metrics
 from stronglens.formats.train_progress import TrainProgress, read_progress
 from stronglens.running.errors import InputError
-from stronglens.scoring.digits import probability, stated, with_limits
 from stronglens.settings.member import MemberSettings
 
 HELDOUT, TRAIN_LOG = "heldout", "train.log"

@@ -9,11 +9,11 @@ from typing import Any
 from sklearn.metrics import brier_score_loss, log_loss
 
 from stronglens.formats.artefact import write_aside
+from stronglens.formats.digits import with_limits
 from stronglens.formats.score_files import FieldMetrics
 from stronglens.formats.score_files import Metrics as MetricsFile
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness import completeness_rows, read_parameters, write_completeness
-from stronglens.scoring.digits import with_limits
 from stronglens.scoring.field_metrics import field_metrics_by_domain
 from stronglens.scoring.field_metrics import in_words as field_in_words
 from stronglens.scoring.metrics import Metrics, expected_calibration_error, metrics_by_domain

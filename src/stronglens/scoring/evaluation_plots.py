@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from stronglens.formats.digits import probability, share, stated
 from stronglens.formats.figures import BLUE, GREY, ORANGE, PURPLE, STYLES, save_figure
 from stronglens.scoring.bootstrap import Ranked
 from stronglens.scoring.completeness_plot import plot_completeness
-from stronglens.scoring.digits import probability, share, stated
 from stronglens.scoring.few_counts import score_interval
 from stronglens.scoring.metrics import (
     calibration_bins,

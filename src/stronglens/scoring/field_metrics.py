@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.formats.digits import with_limits
 from stronglens.scoring.bootstrap import Ranked, interval, resamples
-from stronglens.scoring.digits import with_limits
 from stronglens.scoring.few_counts import (
     CONFIDENCE,
     FEW,

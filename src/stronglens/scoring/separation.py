@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logit
 
+from stronglens.formats.digits import with_limits
 from stronglens.running.errors import InputError
-from stronglens.scoring.digits import with_limits
 
 ROUNDING = 1e-5
 """Logits that differ by less are equal but for float32's rounding: networks give some ten units, and order of

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from stronglens.ensembling.member_predictions import members_of, read_object_probs
+from stronglens.formats.digits import probability
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_ensemble
 from stronglens.formats.prediction_files import open_prediction
 from stronglens.formats.score_files import Metrics
@@ -17,7 +18,6 @@ from stronglens.formats.threshold_file import THRESHOLD_TXT, write_threshold
 from stronglens.running.errors import InputError
 from stronglens.scoring.bootstrap import intervals_by_domain, threshold_interval, with_intervals
 from stronglens.scoring.choosing import best_threshold, chooser
-from stronglens.scoring.digits import probability
 from stronglens.scoring.metrics import metrics_by_domain
 from stronglens.scoring.scored import number_objects
 from stronglens.scoring.separation import refuse_rounding_noise

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stronglens.formats.digits import with_limits
 from stronglens.formats.score_files import Measured, Transfer
 from stronglens.running.errors import InputError
-from stronglens.scoring.digits import with_limits
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.paired import (
     FALSE_POSITIVE_RATE,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import compute, csv, parquet
 
 from stronglens.running.errors import InputError
 from stronglens.sources.columns import text_of
@@ -124,14 +124,21 @@ def _csv_names(path: Path) -> list[str]:
 
 
 def _parquet_names(path: Path) -> list[str]:
-    return list(parquet.read_schema(path).names)
+    names = parquet.read_schema(path).names
+    return [name for name in names if name.removesuffix(".mask") not in {*names} - {name}]
 
 
 def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     with parquet.ParquetFile(path, pre_buffer=False) as file:
         _refuse_missing(path, columns, file.schema_arrow.names)
-        for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
-            yield pa.Table.from_batches([batch]).select(list(columns))
+        # Astropy writes which values of a column are missing as a column of its own.
+        masks = {name: f"{name}.mask" for name in columns if f"{name}.mask" in file.schema_arrow.names}
+        for batch in file.iter_batches(BATCH_ROWS, columns=[*columns, *masks.values()]):
+            table = pa.Table.from_batches([batch])
+            for name, mask in masks.items():
+                known = compute.if_else(table[mask], pa.scalar(None, table[name].type), table[name])
+                table = table.set_column(table.column_names.index(name), name, known)
+            yield table.select(list(columns))
 
 
 @contextmanager

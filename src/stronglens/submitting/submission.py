@@ -14,6 +14,7 @@ from pyarrow import compute
 from stronglens.ensembling.member_predictions import starts_of_runs
 from stronglens.ensembling.scored_set import row_ids
 from stronglens.formats.artefact import sha256_of, write_aside
+from stronglens.formats.digits import probability
 from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, Level, open_ensemble
 from stronglens.formats.packed import CUTOUTS, INDEX, REJECTED, PackedObjects, open_objects
 from stronglens.formats.submission_record import SubmissionRecord
@@ -29,7 +30,6 @@ from stronglens.formats.tables import (
     write_table,
 )
 from stronglens.running.errors import InputError
-from stronglens.scoring.digits import probability
 from stronglens.settings.decide import SubmissionSettings, ThresholdSettings
 from stronglens.settings.lens_parameters import in_order
 from stronglens.submitting.record import Origins, describe_origins

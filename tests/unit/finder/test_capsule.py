@@ -16,8 +16,8 @@ from capsule_files import TinyRun, write_run
 from stronglens.finder.commands import main
 from stronglens.finder.finder import load
 from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
+from stronglens.formats.digits import stated
 from stronglens.running.errors import InputError
-from stronglens.scoring.digits import stated
 
 
 @pytest.fixture(scope="module")

@@ -325,7 +325,7 @@ def test_too_many_rejects_are_refused_with_reasons_and_leave_nothing(
     ]
     assert step.main(options) == 1
     message = caplog.messages[-1]
-    assert "expected at most 1.000% of the files to be unreadable (max_rejected), found 6 of 49" in message
+    assert "expected at most 1 % of the files to be unreadable (max_rejected), found 6 of 49" in message
     for kind in faults.values():
         assert f"1 x {kind}, such as '" in message
     for name in faults:

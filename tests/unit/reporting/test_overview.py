@@ -21,6 +21,7 @@ from packed_files import write_packed
 from stronglens.comparing.drift import BAND_CORRELATION, PROBABILITY, STATISTICS
 from stronglens.comparing.drift_plots import NAMES
 from stronglens.formats.artefact import write_json
+from stronglens.formats.digits import stated, with_limits
 from stronglens.formats.figures import save_figure
 from stronglens.inspecting.inspection import inspect_data
 from stronglens.packing.pack import build_buckets
@@ -30,7 +31,6 @@ from stronglens.reporting.run_times import COLUMNS, draw_run_times, read_benchma
 from stronglens.reporting.training_curves import draw_training, read_training
 from stronglens.scoring.bootstrap import intervals_by_domain, with_intervals
 from stronglens.scoring.completeness_plot import plot_completeness
-from stronglens.scoring.digits import stated, with_limits
 from stronglens.scoring.evaluation_plots import (
     plot_confusion_matrix,
     plot_precision_recall,

@@ -12,8 +12,8 @@ from sklearn.metrics import roc_auc_score
 import measure_transfer
 from stronglens.configuring.config import Config
 from stronglens.configuring.transfer import transferable, with_single_domains
+from stronglens.formats.digits import with_limits
 from stronglens.scoring import bootstrap
-from stronglens.scoring.digits import with_limits
 
 SIDES = ["--source=slsim", "--target=hsc"]
 

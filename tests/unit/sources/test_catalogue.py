@@ -55,6 +55,16 @@ def test_a_name_that_is_missing_is_said_with_its_row(ending: str, tmp_path: Path
         names_in(path, "id", table, 100)
 
 
+def test_values_that_astropy_masks_in_parquet_are_missing(tmp_path: Path, objects: Table) -> None:
+    path = tmp_path / "x.parquet"
+    objects["ra"] = MaskedColumn(objects["ra"], mask=[False, False, True])
+    objects.write(path, format="parquet")
+    assert columns_in(path) == ["id", "name", "ra"]
+    (table,) = read_catalogue(path, ["ra", "id"])
+    assert table["id"].to_pylist() == [7, None, 9]
+    assert numbers_in(path, "ra", table, 0).tolist() == pytest.approx([150.0, 0.1, np.nan], nan_ok=True)
+
+
 def test_names_in_csv_stay_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,ra\n007,1\n1e3, 2\n")
     (table,) = read_catalogue(tmp_path / "x.csv", ["id", "ra"])

@@ -1,6 +1,6 @@
 import pytest
 
-from stronglens.scoring.digits import decimals_of, limits, probability, share, stated, with_limits
+from stronglens.formats.digits import decimals_of, limits, probability, share, stated, with_limits
 
 
 @pytest.mark.parametrize(
