@@ -15,6 +15,7 @@ import yaml
 from drawn_figures import is_picture
 from fits_files import write_labelled, write_test_set
 from kills import Attack, Run, carry_out_at_once, run
+from stronglens.formats.digits import with_limits
 
 PROJECT = Path(__file__).parents[2]
 REFERENCE = Path(__file__).parents[1] / "reference" / "tiny_run.json"
@@ -179,7 +180,8 @@ def test_the_run_can_be_looked_at(project):
         *("plot_data", "plot_evaluation", "plot_drift", "write_overview"),
     }
     auc = json.loads((project / "results/ensemble/both/heldout/metrics_test_ens.json").read_text())
-    assert f"{auc['global']['roc_auc']:.4f}" in (folder / "both/overview.html").read_text()
+    found, interval = (auc["global"]["roc_auc"], auc["global"]["intervals"]["roc_auc"])
+    assert f"<td>{with_limits(found, interval)}</td>" in (folder / "both/overview.html").read_text()
     # Of one object of the test set all files are empty, of another one is missing.
     row = "<td>34</td><td>29</td><td>6</td><td>1</td><td>5</td>"
     text = (folder / "data.html").read_text()

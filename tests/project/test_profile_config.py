@@ -89,8 +89,9 @@ def test_outputs_may_appear_late(name: str) -> None:
 @pytest.mark.parametrize("name", ["pbs", "slurm"])
 def test_no_short_rule_waits_in_the_queue_by_itself(name: str) -> None:
     groups = yaml.safe_load((PROFILES / name / "config.yaml").read_text())["groups"]
-    long = {"train", "predict_val", "predict_heldout", "predict_test", "simulate", "build_test_buckets"}
-    assert rule_names() - groups.keys() == long | {"run_trial"}
+    predictions = {"predict_train", "predict_val", "predict_heldout", "predict_test"}
+    long = {"train", "run_trial", "simulate", "build_test_buckets"} | predictions
+    assert rule_names() - groups.keys() == long
 
 
 def test_there_is_no_default_profile() -> None:

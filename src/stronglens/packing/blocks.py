@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import chain, groupby
 from pathlib import Path
@@ -152,10 +152,14 @@ class _Reading:
     def __init__(self, reads: Reads) -> None:
         self.reads = reads
         self._readers: dict[int, SourceReader] = {}
-        self.cutouts: npt.NDArray[np.float32] = np.empty(
-            (BLOCK_FILES, reads.size_px, reads.size_px), dtype="<f4"
-        )
-        """Room for the cutouts of a block, the same for all: new memory costs the system time."""
+
+    @cached_property
+    def cutouts(self) -> npt.NDArray[np.float32]:
+        """Room for the cutouts of a block, the same for all: new memory costs the system time.
+
+        Not made while the process starts, where a lack of memory would look as if it had been killed.
+        """
+        return np.empty((BLOCK_FILES, self.reads.size_px, self.reads.size_px), dtype="<f4")
 
     def read(self, wanted: Wanted) -> Iterator[Reading | Rejected]:
         return chain.from_iterable(self._by_source(wanted))

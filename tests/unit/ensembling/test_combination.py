@@ -147,7 +147,7 @@ def test_validation_of_one_domain(tmp_path: Path, fitted: dict[str, str]) -> Non
     ("more", "code", "message"),
     [
         (["--settings.calibration=platt", "--which=test", "--threshold=t.txt"], 2, "--settings are for"),
-        (["--validation=v.json"], 2, "--validation is for --which test"),
+        (["--validation=v.json"], 2, "--validation is not for --which val"),
         (["--level=file", "--settings.combine-bands=logistic"], 1, "at level file no bands are combined"),
         (["--settings.sky-prevalence=1"], 2, "sky-prevalence"),
         (["--settings", '{"validation_domains": ["hsc", "hsc"]}'], 2, "found one twice"),

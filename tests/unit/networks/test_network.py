@@ -121,13 +121,20 @@ def test_stems_for_small_images_learn(written: str) -> None:
         assert parameter.grad.isfinite().all(), name
 
 
-def test_pretrained_weights_are_taken_in_timm_s_own_form(tmp_path: Path) -> None:
+def test_pretrained_weights_are_taken_in_timm_s_own_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(5)
     published = timm.create_model("convnextv2_atto", in_chans=3, num_classes=0)
     torch.save(published.state_dict(), tmp_path / "published.pt")
-    network = build(
-        pretrained=True, timm={"pretrained_cfg_overlay": {"file": str(tmp_path / "published.pt")}}
-    )
+    make = timm.create_model
+
+    def from_file(name: str, **keywords: Any) -> nn.Module:
+        overlay = {"file": str(tmp_path / "published.pt")} if keywords.get("pretrained") else None
+        return make(name, pretrained_cfg_overlay=overlay, **keywords)
+
+    monkeypatch.setattr(timm, "create_model", from_file)
+    network = build(pretrained=True)
     image = torch.randn(2, 1, 41, 41, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         # One channel stands for three equal ones, as timm adapts the first layer.

@@ -133,7 +133,7 @@ def test_oddities_are_warnings_with_examples(caplog: pytest.LogCaptureFixture) -
         "'/data/a_g.fits'",
         "2 objects without any readable cutout: 'e', 'f'",
         "1 ids in the files belong to 2 objects: 'a', 'b'",
-        "1 ids in the files belong to lenses and to others",
+        "1 ids in the files belong to lenses and to non-lenses",
         "1 images belong to 2 cutouts: '/data/a_g.fits', '/data/c_g.fits'",
     ]
     assert "labelled: 6 cutouts of 4 objects packed" in caplog.messages

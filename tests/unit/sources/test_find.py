@@ -365,7 +365,9 @@ def test_names_that_are_alike_by_chance_or_meant_so_are_objects(tmp_path: Path) 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_bare_names_among_names_with_a_band_are_refused(ending: str, part: int, tmp_path: Path) -> None:
     names = [f"object_{number:05d}{ending}.fits" for number in range(4)]
-    with pytest.raises(InputError, match=r"found 4 of 64 that do not, such as '.*', '.*', '.*' [(]of which"):
+    with pytest.raises(
+        InputError, match=r"found 4 of 64 that do not, such as '.*', '.*', '.*' [(]the whole name"
+    ):
         find_cutouts(one(fill(tmp_path, [*NAMES, *names])), part, 3)
 
 
