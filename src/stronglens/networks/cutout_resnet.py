@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.layers import DropPath
+from timm.layers import DropPath  # type: ignore[attr-defined] # in its documentation
 from timm.models import register_model
 from timm.models.resnet import BasicBlock
 from torch import Tensor, nn

@@ -197,7 +197,7 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
 def _wanted(files: Sequence[FoundFile], bands: Sequence[str], first: int, last: int) -> Wanted:
     """What is asked of readers for some of the files."""
     part = files[first:last]
-    requests = [(file.path, file.place, bands[file.band]) for file in part]
+    requests = [(file.path, file.position, bands[file.band]) for file in part]
     # `Request(...)` takes four times as long, and there are many.
     return Wanted([file.source for file in part], [tuple.__new__(Request, request) for request in requests])
 

@@ -16,7 +16,7 @@ from pyarrow import compute
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
 from stronglens.settings.lens_parameters import LENS_PARAMETERS
-from stronglens.sources.find import FoundBucket, places_of
+from stronglens.sources.find import FoundBucket, sources_of
 from stronglens.sources.image_choice import clean_id, id_text, is_given, is_id_column
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def match_parameters(
     counts: dict[str, Any] = {}
     first: dict[str, tuple[Path, pa.Array]] = {}
     if settings.labelled is not None:
-        for (bucket, source), inside in zip(places_of(settings), folders, strict=True):
+        for (bucket, source), inside in zip(sources_of(settings), folders, strict=True):
             path = _find(source, inside)
             if path is None:
                 continue

@@ -75,8 +75,8 @@ class ArchiveSource:
         try:
             with self.path.open("rb") as file:
                 if self._is_zip:
-                    for name, place in _zip_members(file):
-                        yield Entry(address + name, name, place=place)
+                    for name, position in _zip_members(file):
+                        yield Entry(address + name, name, position=position)
                 elif self._unpacked == self.path:
                     yield from _tar_entries(FromFile(file.fileno()), address)
                 else:
@@ -86,10 +86,10 @@ class ArchiveSource:
         except _BROKEN as error:
             raise InputError(f"{self.path}: expected a whole archive (tar, zip), found: {error}") from error
 
-    def fetch(self, _: str, place: int) -> bytes:
+    def fetch(self, _: str, position: int) -> bytes:
         """The content of a member."""
         try:
-            return unpacked(self._zip_member(place) if self._is_zip else self._tar_member(place))
+            return unpacked(self._zip_member(position) if self._is_zip else self._tar_member(position))
         except (OSError, zlib.error, struct.error) as error:
             raise Rejected("unreadable", f"{type(error).__name__}: {error}") from error
 
@@ -133,26 +133,26 @@ class ArchiveSource:
     def __getstate__(self) -> dict[str, object]:
         return {key: value for key, value in self.__dict__.items() if key != "_descriptor"}
 
-    def _tar_member(self, place: int) -> bytes:
-        if place < 0:
-            raise Rejected("unreadable", NO_FILE[place])
-        content = os.pread(self._descriptor, _FIRST_READ, place - HEADER)
+    def _tar_member(self, position: int) -> bytes:
+        if position < 0:
+            raise Rejected("unreadable", NO_FILE[position])
+        content = os.pread(self._descriptor, _FIRST_READ, position - HEADER)
         size = size_in(content)
-        return self._rest(content[HEADER : HEADER + size], place, size)
+        return self._rest(content[HEADER : HEADER + size], position, size)
 
-    def _rest(self, start: bytes, place: int, size: int) -> bytes:
+    def _rest(self, start: bytes, position: int, size: int) -> bytes:
         if size > LARGEST_FILE:
             raise Rejected("too large", f"{size} bytes")
         if len(start) < size:
-            start += os.pread(self._descriptor, size - len(start), place + len(start))
+            start += os.pread(self._descriptor, size - len(start), position + len(start))
         if len(start) < size:
             raise Rejected("truncated", f"{len(start)} of {size} bytes, at the end of the archive")
         if not start:
             raise Rejected("empty file")
         return start
 
-    def _zip_member(self, place: int) -> bytes:
-        content = os.pread(self._descriptor, _FIRST_READ, place)
+    def _zip_member(self, position: int) -> bytes:
+        content = os.pread(self._descriptor, _FIRST_READ, position)
         magic, _, flags, method, _, _, crc, packed, size, n_name, n_extra = _LOCAL.unpack_from(content)
         if magic != b"PK\3\4":
             raise Rejected("unreadable", "no member at the position in the zip directory")
@@ -163,9 +163,9 @@ class ArchiveSource:
         if method == _STORED:
             if said_later or packed == _IN_64_BITS:
                 raise Rejected("unreadable", "stored in a zip file that does not state its size")
-            found = self._rest(content[start : start + packed], place + start, packed)
+            found = self._rest(content[start : start + packed], position + start, packed)
         elif method == _DEFLATED:
-            found, later_crc = self._inflated(content[start:], place + start)
+            found, later_crc = self._inflated(content[start:], position + start)
             crc = later_crc if said_later else crc
             if not said_later and size not in (len(found), _IN_64_BITS):
                 raise Rejected("truncated", f"{len(found)} of {size} bytes unpacked")
@@ -175,11 +175,11 @@ class ArchiveSource:
             raise Rejected("checksum does not match", "CRC of the zip file")
         return found
 
-    def _inflated(self, chunk: bytes, place: int) -> tuple[bytes, int]:
+    def _inflated(self, chunk: bytes, position: int) -> tuple[bytes, int]:
         """A deflated member, and the checksum that may follow it."""
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         pieces, n_bytes = [], 0
-        place += len(chunk)
+        position += len(chunk)
         while True:
             pieces.append(inflate.decompress(chunk, LARGEST_FILE + 1 - n_bytes))
             n_bytes += len(pieces[-1])
@@ -189,24 +189,24 @@ class ArchiveSource:
                 break
             chunk = inflate.unconsumed_tail
             if not chunk:
-                chunk = os.pread(self._descriptor, _FIRST_READ, place)
-                place += len(chunk)
+                chunk = os.pread(self._descriptor, _FIRST_READ, position)
+                position += len(chunk)
             if not chunk:
                 raise Rejected("truncated", "at the end of the archive")
         if not n_bytes:
             raise Rejected("empty file")
-        after = inflate.unused_data + os.pread(self._descriptor, 8, place)
+        after = inflate.unused_data + os.pread(self._descriptor, 8, position)
         checksum = after[4:8] if after.startswith(b"PK\7\x08") else after[:4]
         return b"".join(pieces), int.from_bytes(checksum, "little")
 
 
 def _tar_entries(tar: FromFile | FromStream, address: str) -> Iterator[Entry]:
-    for name, place in members_of(tar):
-        yield Entry(address + name, name, "", "", place)
+    for name, position in members_of(tar):
+        yield Entry(address + name, name, "", "", position)
 
 
 def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
-    """Names and places of members, from the directory at the end of a zip file, of which no more is kept."""
+    """Names and positions of members, from the directory at the end of a zip file; no more is kept."""
     n_members, start, n_bytes = _zip_directory(file)
     file.seek(start)
     n_found = 0
@@ -215,21 +215,21 @@ def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
         fields = _CENTRAL.unpack(file.read(_CENTRAL.size))
         if fields[0] != b"PK\1\2":
             raise ValueError("a broken directory of the zip file")
-        flags, size, n_name, n_extra, n_comment, place = (fields[n] for n in (3, 9, 10, 11, 12, 16))
+        flags, size, n_name, n_extra, n_comment, position = (fields[n] for n in (3, 9, 10, 11, 12, 16))
         name = file.read(n_name).decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
         extra = file.read(n_extra)
         file.read(n_comment)
-        if place == _IN_64_BITS:
-            place = _place_in_64_bits(extra, (fields[9], fields[8]))
+        if position == _IN_64_BITS:
+            position = _position_in_64_bits(extra, (fields[9], fields[8]))
         if not name.endswith("/"):
-            yield name, place
+            yield name, position
         elif size:
             raise ValueError(f"a folder with content, {name!r}")
     if n_found % _MOST_COUNTED != n_members % _MOST_COUNTED:  # old writers count 65,536 as 0
         raise ValueError(f"{n_found} members in its directory, which states {n_members}")
 
 
-def _place_in_64_bits(extra: bytes, sizes: tuple[int, int]) -> int:
+def _position_in_64_bits(extra: bytes, sizes: tuple[int, int]) -> int:
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)

@@ -11,7 +11,7 @@ from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
 
 Fetch = Callable[[str, int], bytes]
-"""The content of a FITS file, unpacked, from the path and the place of its entry. Raises `Rejected`."""
+"""The content of a FITS file, unpacked, from the path and the position of its entry. Raises `Rejected`."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,15 @@ class FileReader:
         self._holds_bands = isinstance(settings.hdu, dict) or settings.band_axis is not None
 
     def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
-        for path, place, band in requests:
+        for path, position, band in requests:
             try:
-                yield self._fits.read(self._content(path, place), band)
+                yield self._fits.read(self._content(path, position), band)
             except Rejected as why:
                 yield why
 
-    def _content(self, path: str, place: int) -> bytes:
+    def _content(self, path: str, position: int) -> bytes:
         if not self._holds_bands:
-            return self._fetch(path, place)
-        if self._last[0] != (path, place):  # the bands of a file come one after the other
-            self._last = (path, place), self._fetch(path, place)
+            return self._fetch(path, position)
+        if self._last[0] != (path, position):  # the bands of a file come one after the other
+            self._last = (path, position), self._fetch(path, position)
         return self._last[1]

@@ -53,7 +53,7 @@ class FoundFile(NamedTuple):
         Its address. Of a file the same whether it was reached directly or by links that bear its name.
     real_path : str
         Where its bytes are, all links followed.
-    place : int
+    position : int
         Where the reader finds it.
     source : int
         Number of its source in `Found.sources`.
@@ -69,7 +69,7 @@ class FoundFile(NamedTuple):
     band: int
     path: str
     real_path: str
-    place: int = 0
+    position: int = 0
     source: int = 0
     sky: Sky = NOWHERE
     same: str = ""
@@ -106,7 +106,7 @@ class Found:
     leftovers : list of Leftover
         Sorted; all of them belong to part 0.
     folders : list of sorted lists of str
-        For each of `places_of`, the folders that hold cutouts.
+        For each of `sources_of`, the folders that hold cutouts.
     n_repeated : int
         Paths that led to a file already found.
     buckets : list of FoundBucket
@@ -123,10 +123,10 @@ class Found:
     sources: list[Source]
 
 
-def places_of(settings: PackSettings) -> list[tuple[str, Path]]:
-    """Bucket ("" in a set without labels) and source of each place where a data set lies."""
+def sources_of(settings: PackSettings) -> list[tuple[str, Path]]:
+    """Bucket ("" in a set without labels) and source of each part of a data set."""
     labelled = settings.labelled is not None
-    return [(name if labelled else "", located(place.path)) for name, place in settings.sources.items()]
+    return [(name if labelled else "", located(one.path)) for name, one in settings.sources.items()]
 
 
 def find_cutouts(
@@ -163,10 +163,10 @@ def _find(settings: PackSettings, part: int, n_parts: int, scratch: Path | None)
     chosen = _Chosen(settings, buckets, part, n_parts)
     leftovers: list[Leftover] = []
     n_cutouts = []
-    for (bucket, path), place in zip(places_of(settings), settings.sources.values(), strict=True):
-        source = open_source(place, settings.size_px, settings.bands, scratch, settings.non_finite)
-        parser = NameParser(settings.bands, place)
-        reading = _HeaderBands(source, place, parser)
+    for (bucket, path), read_as in zip(sources_of(settings), settings.sources.values(), strict=True):
+        source = open_source(read_as, settings.size_px, settings.bands, scratch, settings.non_finite)
+        parser = NameParser(settings.bands, read_as)
+        reading = _HeaderBands(source, read_as, parser)
         chosen.begin(source)
         lines = _WrongLines(path)
         n_cutouts.append(0)
@@ -178,13 +178,13 @@ def _find(settings: PackSettings, part: int, n_parts: int, scratch: Path | None)
                     continue
                 if isinstance(why, UnknownBand | NotUnderstood):
                     bands.count_unknown(entry.name or entry.path, why)
-                if entry.name.endswith("/") and place.max_depth is None:
+                if entry.name.endswith("/") and read_as.max_depth is None:
                     _refuse_deep(entry.path)
                 leftovers.append(Leftover(entry.path, bucket, str(why)))
                 continue
             n_cutouts[-1] += len(names)
             for name in names:
-                bands.count(name, entry, is_meant=place.name_pattern is not None)
+                bands.count(name, entry, is_meant=read_as.name_pattern is not None)
                 chosen.take(entry, name, lines)
         lines.report()
     bands.refuse_unknown()
@@ -226,7 +226,7 @@ class _Chosen:
 
     def take(self, entry: Entry, name: CutoutName, lines: "_WrongLines") -> None:
         """Take a cutout if it is of the part; a wrong line is left to `lines`."""
-        path, _, _, _, place, label, domain, ra, dec, order, part_key, line, is_link = entry
+        path, _, _, _, position, label, domain, ra, dec, order, part_key, line, is_link = entry
         object_name, band, survey, _ = name
         stated = object_name, survey, label, domain, part_key
         if stated != self._stated:  # most are of the object of the one before
@@ -241,7 +241,7 @@ class _Chosen:
         if (ra, dec) != self._sky:  # one pair an object, not one a file
             self._sky = NOWHERE if math.isnan(ra) else (ra, dec)
         same = object_name if survey else ""
-        of_object = (self._bucket, order, self._key, self._rank[band], path, real_path, place)
+        of_object = (self._bucket, order, self._key, self._rank[band], path, real_path, position)
         # `FoundFile(...)` takes three times as long.
         file = tuple.__new__(FoundFile, (*of_object, len(self.sources) - 1, self._sky, same))
         self.files.append(file)
@@ -289,21 +289,21 @@ def _names_of(entry: Entry, parser: NameParser, reading: "_HeaderBands") -> list
 class _HeaderBands:
     """The bands of files whose names do not say them."""
 
-    def __init__(self, source: Source, place: BucketSettings, parser: NameParser) -> None:
-        self._source, self._place, self._parser = source, place, parser
+    def __init__(self, source: Source, read_as: BucketSettings, parser: NameParser) -> None:
+        self._source, self._read_as, self._parser = source, read_as, parser
 
     def of(self, entry: Entry) -> list[str]:
-        place = self._place
-        if isinstance(place.hdu, dict):
-            return [band for band in self._parser.bands if band in place.hdu]
-        if place.band_axis is not None:
-            along = place.axis_bands or self._parser.bands
+        read_as = self._read_as
+        if isinstance(read_as.hdu, dict):
+            return [band for band in self._parser.bands if band in read_as.hdu]
+        if read_as.band_axis is not None:
+            along = read_as.axis_bands or self._parser.bands
             return [band for band in self._parser.bands if band in along]
-        return [self._parser.band_named(self._in_header(entry, str(place.band_keyword)))]
+        return [self._parser.band_named(self._in_header(entry, str(read_as.band_keyword)))]
 
     def _in_header(self, entry: Entry, keyword: str) -> str:
         try:
-            content = self._source.fetch(entry.path, entry.place)  # type: ignore[attr-defined]
+            content = self._source.fetch(entry.path, entry.position)  # type: ignore[attr-defined]
         except Rejected as why:
             raise UnknownBand(f"no {keyword} that can be read: {why}") from why
         found = card_of(content, keyword)
@@ -317,35 +317,35 @@ class _Buckets:
 
     def __init__(self, settings: PackSettings) -> None:
         self._labelled = settings.labelled is not None
-        self._places = list(settings.sources.items())
+        self._sources = list(settings.sources.items())
         self._numbers: dict[tuple[int, int, str], int] = {}
         self.found: list[FoundBucket] = []
 
-    def of(self, place: int, entry: Entry) -> int:
+    def of(self, source: int, entry: Entry) -> int:
         """Number of an entry's bucket, in the order in which buckets were met."""
         if not self._labelled:
             key = (0, -1, UNKNOWN)
         else:
-            stated = self._places[place][1]
-            self._refuse_contradiction(place, entry)
+            stated = self._sources[source][1]
+            self._refuse_contradiction(source, entry)
             label = entry.label if stated.label is None else LABELS[stated.label]
             domain = entry.domain if stated.domain is None else stated.domain
             if label < 0 or not domain:
                 lacking = "label" if label < 0 else "domain"
                 raise InputError(
                     f"{entry.path}: expected a label and a domain, found no {lacking}; give it to bucket "
-                    f"{self._places[place][0]}, or name its column (columns: {{{lacking}: NAME}})"
+                    f"{self._sources[source][0]}, or name its column (columns: {{{lacking}: NAME}})"
                 )
-            key = (place, -label, domain)
+            key = (source, -label, domain)
         if key not in self._numbers:
             self._numbers[key] = len(self.found)
             label = -key[1] if self._labelled else -1
-            self.found.append(FoundBucket(self._name(*key), label, key[2], self._places[place][0]))
+            self.found.append(FoundBucket(self._name(*key), label, key[2], self._sources[source][0]))
         return self._numbers[key]
 
-    def _refuse_contradiction(self, place: int, entry: Entry) -> None:
+    def _refuse_contradiction(self, source: int, entry: Entry) -> None:
         """Refuse rows that say something else of an object than the config does of their bucket."""
-        bucket, stated = self._places[place]
+        bucket, stated = self._sources[source]
         found = {1: "lens", 0: "nonlens"}.get(entry.label, "")
         for key, of_bucket, of_row in (
             ("label", stated.label, found),
@@ -363,17 +363,17 @@ class _Buckets:
         bucket = self.found[number].name
         return f"{bucket}/{in_set}" if bucket else in_set
 
-    def _name(self, place: int, negative_label: int, domain: str) -> str:
+    def _name(self, source: int, negative_label: int, domain: str) -> str:
         """Name of a bucket: of the config, with what the rows say besides."""
         if not self._labelled:
             return ""
-        name, stated = self._places[place]
+        name, stated = self._sources[source]
         said = [domain] if stated.domain is None else []
         said += [{1: "lenses", 0: "nonlenses"}[-negative_label]] if stated.label is None else []
         return "_".join([name, *said])
 
     def in_order(self, files: list[FoundFile]) -> list[FoundFile]:
-        """Number buckets by place, label and domain, in whatever order they were met."""
+        """Number buckets by source, label and domain, in whatever order they were met."""
         order = sorted(self._numbers)
         new = {self._numbers[key]: number for number, key in enumerate(order)}
         if all(old == number for old, number in new.items()):
@@ -446,10 +446,10 @@ def _refuse_deep(folder: str) -> None:
 
 
 def _refuse_empty(settings: PackSettings, n_cutouts: list[int], leftovers: list[Leftover]) -> None:
-    places = places_of(settings)
+    sources = sources_of(settings)
     if settings.labelled is None and any(n_cutouts):
         return
-    for (bucket, source), n in zip(places, n_cutouts, strict=True):
+    for (bucket, source), n in zip(sources, n_cutouts, strict=True):
         if n == 0:
             others = sorted({left.path for left in leftovers if left.bucket == bucket})
             found = f"{len(others)} other files, {others[0]!r} first" if others else "nothing"
@@ -469,7 +469,7 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         if last is None or (file.bucket, file.object, file.band) != (last.bucket, last.object, last.band):
             last = file
             yield file
-        elif (file.real_path, file.place) != (last.real_path, last.place):
+        elif (file.real_path, file.position) != (last.real_path, last.position):
             n_clashes += 1
             if last.path.rpartition("/")[0] != file.path.rpartition("/")[0]:
                 hint = (
@@ -487,7 +487,7 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
 
 
 def _refuse_contradictions(files: Iterable[FoundFile], buckets: Sequence[FoundBucket]) -> None:
-    by_file = sorted(((file.real_path, file.place), file.bucket, file.path) for file in files)
+    by_file = sorted(((file.real_path, file.position), file.bucket, file.path) for file in files)
     twice = [(a, b) for a, b in pairwise(by_file) if a[0] == b[0] and a[1] != b[1]]
     if twice:
         raise InputError(

@@ -272,8 +272,8 @@ def _shaped(
 
 def _end_of(hdu: Any, content: bytes) -> int:
     """Where an HDU ends: there the file does, but for empty blocks, or another HDU begins."""
-    place = hdu.fileinfo()
-    end: int = place["datLoc"] + place["datSpan"]
+    spans = hdu.fileinfo()
+    end: int = spans["datLoc"] + spans["datSpan"]
     if end > len(content):
         raise Rejected("truncated", f"{len(content)} of {end} bytes")
     if not content.startswith(b"XTENSION", end):
@@ -285,9 +285,9 @@ def _end_of(hdu: Any, content: bytes) -> int:
 
 def _refuse_changed(hdu: Any, content: bytes, title: str) -> None:
     """Compare an HDU, as it stands in the file, with the checksums that its header states."""
-    place = hdu.fileinfo()
-    start, data_at = place["hdrLoc"], place["datLoc"]
-    end = data_at + place["datSpan"]
+    spans = hdu.fileinfo()
+    start, data_at = spans["hdrLoc"], spans["datLoc"]
+    end = data_at + spans["datSpan"]
     stated: dict[bytes, set[bytes]] = {b"CHECKSUM": set(), b"DATASUM ": set()}
     for at in range(start, data_at, CARD):
         card = _CHECKSUMS.match(content, at, at + CARD)
@@ -430,12 +430,12 @@ def _cell(hdu: Any, content: bytes, number: int) -> tuple[tuple[int, ...], str, 
     variable, code = form.groups() if form else ("", "")
     if not variable:
         return raw[number].shape or (1,), code, offset
-    # The cell holds length and place of an array in the heap that follows the rows.
-    length, place = (int(n) for n in np.frombuffer(content, ">i4" if variable == "P" else ">i8", 2, offset))
+    # The cell holds length and offset of an array in the heap that follows the rows.
+    length, offset = (int(n) for n in np.frombuffer(content, ">i4" if variable == "P" else ">i8", 2, offset))
     header, info = hdu.header, hdu.fileinfo()
-    start = info["datLoc"] + header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]) + place
+    start = info["datLoc"] + header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]) + offset
     end = start + length * np.dtype(_ELEMENTS.get(code, "u1")).itemsize
-    if length < 0 or place < 0 or end > info["datLoc"] + info["datSpan"]:
+    if length < 0 or offset < 0 or end > info["datLoc"] + info["datSpan"]:
         raise Rejected(
             "inconsistent header", f"an array of variable length of {length} values beyond the data"
         )

@@ -14,7 +14,7 @@ from stronglens.sources.tiles import TilesSource
 
 
 def open_source(
-    place: BucketSettings,
+    bucket: BucketSettings,
     size_px: int,
     bands: list[str],
     scratch: Path | None = None,
@@ -24,7 +24,7 @@ def open_source(
 
     Parameters
     ----------
-    place : BucketSettings
+    bucket : BucketSettings
         The path, and how it is read.
     size_px : int
         Side of a cutout in pixels.
@@ -35,12 +35,12 @@ def open_source(
     non_finite : "reject" or "fill"
         What becomes of cutouts with pixels that are not finite.
     """
-    path = located(place.path)
-    if place.tiles is not None:
-        return TilesSource(place, path, bands, size_px, non_finite)
-    settings = place
-    if place.band_axis is not None and place.axis_bands is None:
-        settings = place.model_copy(update={"axis_bands": bands})
+    path = located(bucket.path)
+    if bucket.tiles is not None:
+        return TilesSource(bucket, path, bands, size_px, non_finite)
+    settings = bucket
+    if bucket.band_axis is not None and bucket.axis_bands is None:
+        settings = bucket.model_copy(update={"axis_bands": bands})
     name = path.name.lower()
     if name.endswith(archive.ENDINGS):
         return ArchiveSource(path, size_px, settings, scratch)

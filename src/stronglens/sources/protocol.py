@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     object, band : str
         As the source states them, which is then not guessed from a name. An object without a band (a cube, a
         file whose header says it) has one entry for each band, or `name` and `band` as far as known.
-    place : int
+    position : int
         Where the reader finds it, for instance an offset in an archive, or a row; 0 for a file.
     label : int
         1 lens, 0 none, -1 where the source does not state it.
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
     name: str = ""
     object: str = ""
     band: str = ""
-    place: int = 0
+    position: int = 0
     label: int = -1
     domain: str = ""
     ra: float = math.nan
@@ -67,10 +67,10 @@ class Entry(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A cutout to be read: `path`, `place` and `band` of its entry."""
+    """A cutout to be read: `path`, `position` and `band` of its entry."""
 
     path: str
-    place: int
+    position: int
     band: str
 
 

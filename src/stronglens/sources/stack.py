@@ -184,7 +184,7 @@ class StackReader:
         source, settings = self._source, self._source.settings
         name = source.image_name(request.band)
         whole = source.is_one_image(self._stack, name)
-        stored = self._stack.image(name, None if whole else request.place)
+        stored = self._stack.image(name, None if whole else request.position)
         if isinstance(stored, bytes):  # a FITS file in a cell
             return self._fits.read(unpacked(stored), request.band)
         image = self._one_band(np.asarray(stored), request.band)
@@ -197,7 +197,7 @@ class StackReader:
         mask_name = settings.column("mask")
         if mask_name in self._stack.names():
             mask = self._one_band(
-                np.asarray(self._stack.image(mask_name, None if whole else request.place)), request.band
+                np.asarray(self._stack.image(mask_name, None if whole else request.position)), request.band
             )
             pixels[marked(mask, pixels.shape, settings)] = np.nan
         zero_point = settings.zero_point

@@ -16,7 +16,7 @@ NO_FILE = {
     -2: "a file with holes in an archive: pack it without --sparse",
     -3: "neither file nor link in an archive",
 }
-"""Why a member has no bytes, by its place."""
+"""Why a member has no bytes, by its position."""
 
 _LONGEST = 2**20  # of a name or of an extended header
 _REGULAR = frozenset((0, ord("0"), ord("7")))
@@ -32,13 +32,13 @@ class Member(NamedTuple):
     """A member of a tar file: name, and where its bytes begin; below 0, see `NO_FILE`."""
 
     name: str
-    place: int
+    position: int
 
 
 class _Bytes(Protocol):
     """A tar file, read forwards."""
 
-    def at(self, place: int, n_bytes: int) -> bytes: ...
+    def at(self, position: int, n_bytes: int) -> bytes: ...
 
 
 class FromFile:
@@ -50,13 +50,13 @@ class FromFile:
         self._n_ahead = _READ_AHEAD
         self.size = os.fstat(descriptor).st_size
 
-    def at(self, place: int, n_bytes: int) -> bytes:
-        first = place - self._start
+    def at(self, position: int, n_bytes: int) -> bytes:
+        first = position - self._start
         if first < 0 or first + n_bytes > len(self._ahead):
             # Of large members the headers alone are read, of small ones many at a time.
             self._n_ahead = _READ_AHEAD if 0 <= first < 2 * _READ_AHEAD else HEADER
-            self._ahead = os.pread(self._descriptor, max(n_bytes, self._n_ahead), place)
-            self._start, first = place, 0
+            self._ahead = os.pread(self._descriptor, max(n_bytes, self._n_ahead), position)
+            self._start, first = position, 0
         return self._ahead[first : first + n_bytes]
 
 
@@ -67,9 +67,9 @@ class FromStream:
         self._stream = stream
         self._at = 0
 
-    def at(self, place: int, n_bytes: int) -> bytes:
-        while self._at < place:
-            skipped = len(self._stream.read(min(place - self._at, _READ_AHEAD)))
+    def at(self, position: int, n_bytes: int) -> bytes:
+        while self._at < position:
+            skipped = len(self._stream.read(min(position - self._at, _READ_AHEAD)))
             if not skipped:
                 raise ValueError("it ends within a member: truncated")
             self._at += skipped
@@ -96,18 +96,18 @@ def members_of(tar: _Bytes) -> Iterator[Member]:
     ValueError
         It is no tar file, or is truncated, or broken, or goes on after its end.
     """
-    place, long_name = 0, b""
+    position, long_name = 0, b""
     about_all: dict[bytes, bytes] = {}
     about: dict[bytes, bytes] = {}
     while True:
-        header = tar.at(place, HEADER)
+        header = tar.at(position, HEADER)
         if not header.strip(b"\0"):
-            _refuse_no_end(tar, place, header)
+            _refuse_no_end(tar, position, header)
             return
-        kind, size = _kind_and_size(header, place)
-        place += HEADER
+        kind, size = _kind_and_size(header, position)
+        position += HEADER
         if kind in (_ABOUT_NEXT, _ABOUT_ALL, _LONG_NAME, _LONG_LINK):
-            content = _content(tar, place, size)
+            content = _content(tar, position, size)
             if kind == _LONG_NAME:
                 long_name = content.partition(b"\0")[0]
             elif kind == _ABOUT_NEXT:
@@ -125,14 +125,14 @@ def members_of(tar: _Bytes) -> Iterator[Member]:
                 )
             is_folder = kind == _FOLDER or (kind in _REGULAR and name.endswith(b"/"))
             if not is_folder:
-                found = -2 if is_sparse else place if kind in _REGULAR else -1 if kind in _LINKS else -3
+                found = -2 if is_sparse else position if kind in _REGULAR else -1 if kind in _LINKS else -3
                 yield Member(name.decode("utf-8", "surrogateescape"), found)
             long_name, about = b"", {}
             if kind not in _REGULAR and kind != _SPARSE:
                 size = 0  # links state that of their target
-        place += size + -size % HEADER
-        if size and isinstance(tar, FromFile) and place > tar.size:
-            raise ValueError(f"{tar.size} bytes, but the last member ends at {place}: truncated")
+        position += size + -size % HEADER
+        if size and isinstance(tar, FromFile) and position > tar.size:
+            raise ValueError(f"{tar.size} bytes, but the last member ends at {position}: truncated")
 
 
 def size_in(header: bytes) -> int:
@@ -143,7 +143,7 @@ def size_in(header: bytes) -> int:
     return int(field.strip(b"\0 ") or b"0", 8)
 
 
-def _kind_and_size(header: bytes, place: int) -> tuple[int, int]:
+def _kind_and_size(header: bytes, position: int) -> tuple[int, int]:
     if len(header) == HEADER:
         stated = header[148:156].partition(b"\0")[0].strip()
         signless = sum(header) - sum(header[148:156]) + _SPACE
@@ -152,7 +152,9 @@ def _kind_and_size(header: bytes, place: int) -> tuple[int, int]:
                 return header[156], size_in(header)
         except ValueError:
             pass
-    what = "no tar file" if not place else f"no header of a member at byte {place}: truncated, or broken"
+    what = (
+        "no tar file" if not position else f"no header of a member at byte {position}: truncated, or broken"
+    )
     raise ValueError(what)
 
 
@@ -163,10 +165,10 @@ def _name(header: bytes) -> bytes:
     return name
 
 
-def _content(tar: _Bytes, place: int, size: int) -> bytes:
+def _content(tar: _Bytes, position: int, size: int) -> bytes:
     if size > _LONGEST:
-        raise ValueError(f"a name of {size} bytes at byte {place}")
-    content = tar.at(place, size)
+        raise ValueError(f"a name of {size} bytes at byte {position}")
+    content = tar.at(position, size)
     if len(content) < size:
         raise ValueError("it ends within a header: truncated")
     return content
@@ -187,17 +189,17 @@ def _records(content: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def _refuse_no_end(tar: _Bytes, place: int, header: bytes) -> None:
+def _refuse_no_end(tar: _Bytes, position: int, header: bytes) -> None:
     """Refuse a file that stops without its end marker, or goes on after it."""
     if len(header) < HEADER:
         raise ValueError(
-            f"it stops after {place + len(header)} bytes without the end of an archive: truncated? If it is "
-            "whole, append 1024 bytes of zero"
+            f"it stops after {position + len(header)} bytes without the end of an archive: truncated? If it "
+            "is whole, append 1024 bytes of zero"
         )
-    while rest := tar.at(place, _READ_AHEAD):
+    while rest := tar.at(position, _READ_AHEAD):
         if rest.strip(b"\0"):
             raise ValueError(
-                f"more after its end, at byte {place}: several archives in one file? Unpack them one by one "
-                "(tar --ignore-zeros), or join them with tar --concatenate"
+                f"more after its end, at byte {position}: several archives in one file? Unpack them one by "
+                "one (tar --ignore-zeros), or join them with tar --concatenate"
             )
-        place += len(rest)
+        position += len(rest)

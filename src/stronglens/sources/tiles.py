@@ -46,7 +46,7 @@ _NOWHERE = {
     -2: Rejected("no position in the catalogue"),
     -3: Rejected("its tile has no image"),
 }
-"""Why there is nothing to be cut out, by the place of an entry."""
+"""Why there is nothing to be cut out, by the position of an entry."""
 
 
 class Cuts(NamedTuple):
@@ -116,14 +116,14 @@ def first_pixels(position: npt.NDArray[np.float64], size_px: int) -> npt.NDArray
     return first
 
 
-def tiles_of(place: ReadSettings) -> TilesSettings:
+def tiles_of(bucket: ReadSettings) -> TilesSettings:
     """The tiles of a source that has some."""
-    if place.tiles is None:
+    if bucket.tiles is None:
         raise ValueError("expected settings with tiles")
-    return place.tiles
+    return bucket.tiles
 
 
-def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str, str]]:
+def find_tiles(bucket: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str, str]]:
     """The image of each tile and band.
 
     Returns
@@ -137,11 +137,11 @@ def find_tiles(place: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str,
         A band has no pattern or no images, or a pattern is of no configured band, or two files match as one
         band of one tile.
     """
-    settings = tiles_of(place)
+    settings = tiles_of(bucket)
     if (
         isinstance(settings.images, str)
         and "{band}" not in settings.images
-        and not isinstance(place.hdu, dict)
+        and not isinstance(bucket.hdu, dict)
     ):
         raise InputError(
             f"tiles.images: expected a pattern with {{band}} or one for each band, found {settings.images}; "
@@ -210,7 +210,7 @@ class TilesSource:
 
     Parameters
     ----------
-    place : ReadSettings
+    bucket : ReadSettings
         Its `tiles` say where the images are and what the columns are called; which HDU is read, and what its
         pixels mean, as for other files.
     catalogue : Path
@@ -225,13 +225,13 @@ class TilesSource:
 
     def __init__(
         self,
-        place: ReadSettings,
+        bucket: ReadSettings,
         catalogue: Path,
         bands: Sequence[str],
         size_px: int,
         non_finite: NonFinite = "reject",
     ) -> None:
-        self._place = place
+        self._bucket = bucket
         self._catalogue = catalogue
         self._bands = list(bands)
         self._size_px = size_px
@@ -245,7 +245,7 @@ class TilesSource:
         InputError
             As `find_tiles`, or there is no such catalogue.
         """
-        find_tiles(self._place, self._bands)
+        find_tiles(self._bucket, self._bands)
         next(read_catalogue(self._catalogue, list(dict.fromkeys(self._columns))), None)
 
     def entries(self) -> Iterator[Entry]:
@@ -262,7 +262,7 @@ class TilesSource:
         return chain.from_iterable(self._listed())
 
     def _listed(self) -> Iterator[Iterator[Entry]]:
-        tiles = _Tiles.open(self._place, self._bands)
+        tiles = _Tiles.open(self._bucket, self._bands)
         lost = self._on_worse_tiles(tiles)
         seen: list[npt.NDArray[np.int64]] = []
         for batch in self._batches(tiles):
@@ -274,11 +274,11 @@ class TilesSource:
 
     def reader(self) -> "TilesReader":
         """What reads the cutouts."""
-        return TilesReader(self._place, self._size_px, self._non_finite)
+        return TilesReader(self._bucket, self._size_px, self._non_finite)
 
     @property
     def _settings(self) -> TilesSettings:
-        return tiles_of(self._place)
+        return tiles_of(self._bucket)
 
     @property
     def _columns(self) -> list[str]:
@@ -291,8 +291,8 @@ class TilesSource:
         for table in read_catalogue(self._catalogue, list(dict.fromkeys(self._columns))):
             names = names_in(self._catalogue, self._settings.id, table, first_row)
             rows = np.arange(first_row, first_row + len(table))
-            place = self._on_sky if self._settings.ra else self._on_pixels
-            yield _Batch(names, rows, *place(table, first_row, tiles))
+            located = self._on_sky if self._settings.ra else self._on_pixels
+            yield _Batch(names, rows, *located(table, first_row, tiles))
             first_row += len(table)
         if not first_row:
             raise InputError(f"{self._catalogue}: expected a catalogue of objects, found no rows")
@@ -397,14 +397,14 @@ class TilesSource:
                     yield Entry(path, "", name, band, tile, -1, "", ra, dec, sorted_by)
                 continue
             part_key, paths = tiles.names[tile], tiles.paths[tile]
-            last, place, box = None, 0, ""
+            last, position, box = None, 0, ""
             for number, band in enumerate(self._bands):
                 if has_band[number]:
                     if corners[number] != last:  # most bands have the same grid
                         last = y, x = corners[number]
-                        place = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
+                        position = (y + _NEGATIVE) * _SPAN + x + _NEGATIVE
                         box = f"[{x + 1}:{x + size_px},{y + 1}:{y + size_px}]{SEPARATOR}{name}"
-                    of_cutout = (paths[number] + box, "", name, band, place, -1, "", ra, dec)
+                    of_cutout = (paths[number] + box, "", name, band, position, -1, "", ra, dec)
                     yield new(Entry, (*of_cutout, sorted_by, part_key, 0, False))
 
     def _refuse_repeated(self, suspects: npt.NDArray[np.int64]) -> None:
@@ -470,7 +470,7 @@ class _Tiles(NamedTuple):
     shapes: list[npt.NDArray[np.int64]]
 
     @classmethod
-    def open(cls, place: ReadSettings, bands: Sequence[str]) -> "_Tiles":
+    def open(cls, bucket: ReadSettings, bands: Sequence[str]) -> "_Tiles":
         """Read the headers of all images.
 
         Raises
@@ -478,7 +478,7 @@ class _Tiles(NamedTuple):
         InputError
             As `find_tiles`; or images are broken, or have no WCS where sky positions are given.
         """
-        found = find_tiles(place, bands)
+        found = find_tiles(bucket, bands)
         tiles = cls(list(found), [], [], [])
         broken: list[str] = []
         for of_band in found.values():
@@ -487,7 +487,7 @@ class _Tiles(NamedTuple):
             for path, band in zip(paths, bands, strict=True):
                 grid = None
                 try:
-                    grid = _grid_of(path, place, band, grids) if path else None
+                    grid = _grid_of(path, bucket, band, grids) if path else None
                 except Rejected as why:
                     broken.append(f"{path}: {why}")
                 grids.append(grid)
@@ -496,7 +496,7 @@ class _Tiles(NamedTuple):
             tiles.shapes.append(np.array([grid.shape if grid else (0, 0) for grid in grids], dtype=np.int64))
         if broken:
             raise InputError(
-                f"{tiles_of(place).images}: expected images of tiles, found {len(broken)} that are none: "
+                f"{tiles_of(bucket).images}: expected images of tiles, found {len(broken)} that are none: "
                 + "; ".join(broken[:_MOST_EXAMPLES])
             )
         tiles._refuse_other_scales()
@@ -566,12 +566,12 @@ class _Tiles(NamedTuple):
         return grid.sky(x, y)
 
 
-def _grid_of(path: str, place: ReadSettings, band: str, others: Sequence[TileGrid | None]) -> TileGrid:
+def _grid_of(path: str, bucket: ReadSettings, band: str, others: Sequence[TileGrid | None]) -> TileGrid:
     if SEPARATOR in path:
         raise Rejected("no name for a tile", f"it contains {SEPARATOR}")
-    image = TileImage(path, place, band)
+    image = TileImage(path, bucket, band)
     try:
-        grid = TileGrid(image.header, image.shape, needs_sky=tiles_of(place).ra is not None)
+        grid = TileGrid(image.header, image.shape, needs_sky=tiles_of(bucket).ra is not None)
     finally:
         image.close()
     return next((other for other in others if other is not None and other.key == grid.key), grid)
@@ -582,7 +582,7 @@ class TilesReader:
 
     Parameters
     ----------
-    place : ReadSettings
+    bucket : ReadSettings
         Which HDUs hold image and mask, and what the pixels mean.
     size_px : int
         Side of every cutout in pixels.
@@ -590,8 +590,8 @@ class TilesReader:
         See `TilesSource`.
     """
 
-    def __init__(self, place: ReadSettings, size_px: int, non_finite: NonFinite) -> None:
-        self._place = place
+    def __init__(self, bucket: ReadSettings, size_px: int, non_finite: NonFinite) -> None:
+        self._bucket = bucket
         self._size_px = size_px
         self._non_finite = non_finite
         self._images: dict[tuple[str, str], TileImage | Rejected] = {}
@@ -600,15 +600,15 @@ class TilesReader:
     def read_block(self, requests: Sequence[Request]) -> Iterator[Reading | Rejected]:
         """Cut out objects, in the order in which they are asked for."""
         size_px, after, nan, new = self._size_px, len(SEPARATOR), math.nan, tuple.__new__
-        for address, place, band in requests:
+        for address, position, band in requests:
             last = self._last.get(band)
             if last is None or not address.startswith(last[0]):  # most are on the tile of the one before
-                if place < 0:
-                    yield _NOWHERE[place]
+                if position < 0:
+                    yield _NOWHERE[position]
                     continue
                 last = self._opened(address, band)
             _, image, pixels, last_y, last_x, unit, zero_point = last
-            y, x = (place >> _BITS) - _NEGATIVE, (place & _SPAN - 1) - _NEGATIVE
+            y, x = (position >> _BITS) - _NEGATIVE, (position & _SPAN - 1) - _NEGATIVE
             if pixels is not None and 0 <= y <= last_y and 0 <= x <= last_x:
                 name = address[address.index(SEPARATOR) + after :]
                 cutout = pixels[y : y + size_px, x : x + size_px]
@@ -652,7 +652,7 @@ class TilesReader:
             if isinstance(oldest, TileImage):
                 oldest.close()
         try:
-            return TileImage(path, self._place, band)
+            return TileImage(path, self._bucket, band)
         except Rejected as why:
             return why
 

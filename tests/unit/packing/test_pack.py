@@ -352,9 +352,7 @@ def test_a_set_of_which_nothing_can_be_read_is_refused_whatever_share_is_allowed
         path.write_bytes(b"no")
     settings = PackSettings(dataset="blind", path=str(tmp_path / "set"), max_rejected=1)
     for part in range(n_parts):
-        with pytest.raises(
-            InputError, match=r"expected less than all .*\(100 %\): \d+ x not FITS, such as"
-        ):
+        with pytest.raises(InputError, match=r"expected less than all .*\(100 %\): \d+ x not FITS, such as"):
             build_buckets(settings, tmp_path / "out", part=part, n_parts=n_parts)
     assert list((tmp_path / "out").iterdir()) == []
 

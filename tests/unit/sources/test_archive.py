@@ -82,7 +82,7 @@ def source_of(path: Path, scratch: Path | None = None) -> ArchiveSource:
 
 def read(source: ArchiveSource) -> dict[str, Reading | Rejected]:
     entries = list(source.entries())
-    requests = [Request(entry.path, entry.place, "g") for entry in entries]
+    requests = [Request(entry.path, entry.position, "g") for entry in entries]
     # As it is sent to another process.
     reader = pickle.loads(pickle.dumps(source)).reader()  # noqa: S301
     return dict(zip([entry.name for entry in entries], reader.read_block(requests), strict=True))

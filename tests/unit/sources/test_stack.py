@@ -60,7 +60,7 @@ def source_of(path: Path, bands: str = "gr", **settings: Any) -> StackSource:
 
 
 def read(source: StackSource, *entries: Entry) -> list[Reading | Rejected]:
-    requests = [Request(entry.path, entry.place, entry.band) for entry in entries]
+    requests = [Request(entry.path, entry.position, entry.band) for entry in entries]
     return list(source.reader().read_block(requests))
 
 

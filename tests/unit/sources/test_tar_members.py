@@ -51,8 +51,8 @@ def test_members_are_where_tarfile_finds_them(form: str, tmp_path: Path) -> None
     found = listed(content, tmp_path / "x.tar")
     assert found == expected
     for member in found:
-        size = size_in(content[member.place - HEADER : member.place])
-        assert content[member.place : member.place + size] == contents[member.name]
+        size = size_in(content[member.position - HEADER : member.position])
+        assert content[member.position : member.position + size] == contents[member.name]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -68,7 +68,7 @@ def test_links_and_devices_have_no_bytes(form: str, kind: bytes, tmp_path: Path)
         tar.addfile(member, io.BytesIO(b"abc"))
     one, other = listed(file.getvalue(), tmp_path / "x.tar")
     assert one == Member("link", -3 if kind == tarfile.FIFOTYPE else -1)
-    assert one.place in NO_FILE
+    assert one.position in NO_FILE
     assert other.name == "a.fits"
 
 

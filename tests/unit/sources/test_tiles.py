@@ -62,7 +62,7 @@ def in_order(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def read(source: TilesSource, entries: Sequence[Entry]) -> list[Reading | Rejected]:
-    return list(source.reader().read_block([Request(one.path, one.place, one.band) for one in entries]))
+    return list(source.reader().read_block([Request(one.path, one.position, one.band) for one in entries]))
 
 
 def tile_of(entry: Entry) -> str:
@@ -170,7 +170,7 @@ def test_a_tile_with_more_bands_is_preferred(tmp_path: Path) -> None:
     whole = write_tiles(tmp_path / "whole", n_tiles=2)
     by_object: dict[str, dict[str, str]] = {}
     for entry in source_of(settings_of(tmp_path)).entries():
-        if entry.place >= 0:
+        if entry.position >= 0:
             by_object.setdefault(entry.object, {})[entry.band] = tile_of(entry)
     for row in objects:
         x, y = WCS(whole["t1", "g"][1]).world_to_pixel(SkyCoord(row["ra"], row["dec"], unit="deg"))
