@@ -61,7 +61,7 @@ def products(folder: Path) -> dict[str, bytes]:
         if path.is_file()
         and path.suffix != ".log"
         and "benchmarks" not in path.parts
-        and path.stem != "run_times"
+        and path.stem not in ("run_times", "progress")
     }
 
 
