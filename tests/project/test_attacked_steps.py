@@ -42,9 +42,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Files by their names; of how long an epoch took, nothing."""
+    """Files by their names. How far a training was at some moment, and how long it took, is no result."""
     return {
-        str(path.relative_to(folder)): re.sub(rb'"seconds": [\d.]+', b"", path.read_bytes())
+        str(path.relative_to(folder)): b"-" if path.name == "progress.json" else path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
@@ -114,7 +114,8 @@ def fill_disk_at_each_write(
         assert left == {other: (expected | passing)[other] for other in left}
         # A folder of files, too, takes its name once it is complete.
         name = os.path.relpath(said[0].partition(MESSAGE)[0], out).removeprefix(".part.")
-        size = n_pages((expected | passing)[name])
+        # The lease of a training is there as long as it runs.
+        size = 1 if name == "lease.json" else n_pages((expected | passing)[name])
         tried = failed_at.count(name)
         assert tried < 3, name
         room += size // 2 if tried == 0 and size > 1 else size - (size // 2 if tried else 0)

@@ -144,10 +144,15 @@ def _create(path: Path, me: Holder) -> bool:
     """Write the lease, unless there is one: the one step that only one of several hosts succeeds in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(_text(me, 0))
+        stream = path.open("x", encoding="utf-8")
     except (FileExistsError, FileNotFoundError):  # or the holder before has just removed the empty folder
         return False
+    try:
+        with stream:
+            stream.write(_text(me, 0))
+    except OSError:  # a full disk: the next try would wait for a holder without a name
+        path.unlink()
+        raise
     return True
 
 

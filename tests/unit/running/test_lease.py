@@ -1,5 +1,6 @@
 """One writer for a folder: leases, and who waits for whom."""
 
+import errno
 import importlib
 import json
 import multiprocessing
@@ -205,3 +206,19 @@ def test_a_training_beside_another_does_nothing(
         assert main([f"--packed={tmp_path}/no", f"--splits={tmp_path}/no", *out]) == 1
         assert sorted(tmp_path.rglob("*")) == before
     assert "expected a lease that nobody holds, found that of process on" in caplog.text
+
+
+def test_a_lease_that_cannot_be_written_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_text", no_space)
+    path = tmp_path / "lease.json"
+    with (
+        pytest.raises(
+            InputError, match=r"lease\.json: expected a file that can be written, found: .*No space"
+        ),
+        lease(path),
+    ):
+        pass
+    assert not path.exists()
