@@ -37,7 +37,7 @@ ONE_THREAD_EACH = [f"{rule}=1" for rule in RULES.split()]
 def snakemake(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config.yaml", "--cores", "2"]
     command += ["--set-threads", *ONE_THREAD_EACH]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
