@@ -32,18 +32,23 @@ def problems_of_sources():
             )
             found.append(f"{Path(packed[0]).parent}: {keep}")
         problems += found
-    imported = [
-        (model, seed)
-        for model in READY
-        for seed in CONFIG.models[model].member_seeds
-        if at(f"{member_folder(model, seed)}/best.json") in starting
-    ]
+    imported = members_made(READY, starting)
     return (
         problems
         + check_sources(CONFIG, [], imported)
         + problems_of_files(starting)
         + problems_of_trackers(starting)
     )
+
+
+def members_made(models, starting):
+    """Model and seed of each member of these models that this run makes."""
+    return [
+        (model, seed)
+        for model in models
+        for seed in CONFIG.models[model].member_seeds
+        if at(f"{member_folder(model, seed)}/best.json") in starting
+    ]
 
 
 def problems_of_trackers(starting):
@@ -55,10 +60,8 @@ def problems_of_trackers(starting):
         return []
     models = {
         model
-        for model in TRAINED
-        for seed in CONFIG.models[model].member_seeds
-        if at(f"{member_folder(model, seed)}/best.json") in starting
-        and CONFIG.member_settings(model, seed).train.tracker != "none"
+        for model, seed in members_made(TRAINED, starting)
+        if CONFIG.member_settings(model, seed).train.tracker != "none"
     }
     return [
         f"models.{model}.train.tracker: expected the package {TRACKER_PACKAGE}, but it is not installed; "
@@ -72,9 +75,7 @@ def problems_of_files(starting):
     there."""
     paths = {
         (model, start_of(CONFIG.member_settings(model, seed)))
-        for model in TRAINED
-        for seed in CONFIG.models[model].member_seeds
-        if at(f"{member_folder(model, seed)}/best.json") in starting
+        for model, seed in members_made(TRAINED, starting)
     } | {
         (search.model, start_of(CONFIG.models[search.model].shared))
         for name, search in CONFIG.searches.items()
