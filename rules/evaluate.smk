@@ -155,9 +155,14 @@ def transfer_result(wildcards):
     """What the submitted ensemble loses from the domains to learn from to those to be scored on."""
     transfer = CONFIG.transfer_of_domains
     if transfer is None:
-        raise WorkflowError(
+        train_on, *test_on = CONFIG.domains
+        refuse(
             f"{CONFIG_FILES[0]}: transfer: expected domains to learn from and others to be scored on, found none; "
-            f"for example transfer: {{train_on: [{CONFIG.domains[0]}], test_on: [{CONFIG.domains[-1]}]}}"
+            + (
+                f"for example transfer: {{train_on: [{train_on}], test_on: [{test_on[-1]}]}}"
+                if test_on
+                else f"the labelled data have only one, {train_on}"
+            )
         )
     return f"results/transfer/{CONFIG.submission.ensemble}/{side(transfer.train_on)}_to_{side(transfer.test_on)}.json"
 

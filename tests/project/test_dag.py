@@ -324,6 +324,21 @@ def search(finished_search, tmp_path) -> Path:
     return shutil.copytree(finished_search, tmp_path / "project", symlinks=True)
 
 
+def test_sim_to_real_of_one_domain_is_refused_in_a_line(project):
+    labelled = {
+        kind: {"path": f"data/slsim_{kind}", "label": label, "domain": "euclid"}
+        for kind, label in (("lenses", "lens"), ("nonlenses", "nonlens"))
+    }
+    write_config(project, CONFIG | {"data": {"labelled": labelled}})
+    code, said = call_snakemake(project, "--configfile", "config.yaml", "-n", "sim_to_real")
+    assert code == 1
+    *_, last = said.strip().splitlines()
+    assert last.endswith(
+        "/config.yaml: transfer: expected domains to learn from and others to be scored on, found none; "
+        "the labelled data have only one, euclid"
+    )
+
+
 def test_a_search_touches_nothing_else_and_more_trials_run_no_old_ones(search):
     assert jobs(search) == set()
     write_config(search, searched(n_trials=8))
