@@ -63,6 +63,7 @@ def die_once_kept(patch: pytest.MonkeyPatch, n_epochs: int, n_steps: int = 0) ->
 
 OF_STEPS = {
     "plain": TrainSettings(epochs=2, batch_size=16),
+    "muon": TrainSettings(epochs=2, batch_size=16, optimiser="muon"),
     "all": TrainSettings(
         epochs=2,
         batch_size=16,
@@ -86,9 +87,17 @@ def small_samples() -> ResidentSamples:
     return ResidentSamples(images, rows[:, None], (rows % 2).float(), has_gaps=False)
 
 
+class SmallNetwork(nn.Sequential):
+    """Layers in turn, the last of which is what timm's networks call their classifier."""
+
+    def get_classifier(self) -> nn.Module:
+        return self[-1]
+
+
 def small_network() -> nn.Module:
     """A network for them, the same each time, with what has a state or draws."""
     torch.manual_seed(1)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.3), nn.Flatten(), nn.Linear(4 * 49, 1)
+    return SmallNetwork(
+        *(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.3)),
+        *(nn.Flatten(), nn.Linear(4 * 49, 1)),
     )

@@ -35,9 +35,10 @@ class CutoutResNet(nn.Module):
 
     Notes
     -----
-    The blocks are those of ResNet-18 (He et al. 2016, CVPR, 770), with batch normalisation, as timm has them,
-    and two of the changes of He et al. (2019, CVPR, 558): shortcuts between stages average before they
-    convolve, and each block begins as the identity, since the last factor of its normalisation begins at 0.
+    The blocks are those of ResNet-18 (He et al. 2016, CVPR, 770), with batch normalisation, as timm has them;
+    shortcuts between stages average before they convolve (He et al. 2019, CVPR, 558). Initial weights are
+    PyTorch's: kernels of Kaiming's size, and blocks that begin as the identity, learnt more slowly
+    (docs/EXPERIMENTS.md).
     """
 
     def __init__(
@@ -73,11 +74,6 @@ class CutoutResNet(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
         self.head = nn.Linear(width, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, BasicBlock):
-                module.zero_init_last()
 
     def forward(self, images: Tensor) -> Tensor:
         """From images, shape (n, in_chans, y, x), to outputs, shape (n, num_classes)."""

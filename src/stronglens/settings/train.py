@@ -15,7 +15,12 @@ class TrainSettings(Settings):
     epochs: int = Field(20, ge=1, le=10_000, examples=[80])
     """Passes over the training split at most."""
     batch_size: int = Field(128, ge=1, le=65_536, examples=[128])
-    """Samples in one step of the optimiser (AdamW)."""
+    """Samples in one step of the optimiser."""
+    optimiser: Literal["adamw", "muon"] = Field(
+        "adamw", examples=["muon"], exclude_if=lambda value: value == "adamw"
+    )
+    """`adamw`, or `muon`: kernels and matrices take steps of the same size in all directions, everything else
+    those of AdamW; learns in fewer steps, each of which takes longer on small batches."""
     lr: float = Field(3.5e-4, gt=0, le=10, examples=[3.5e-4])
     """Highest learning rate."""
     layer_decay: float | None = Field(
@@ -25,7 +30,7 @@ class TrainSettings(Settings):
     the head (the last layer and what timm counts with it) at the full rate. 0 freezes all but the head; it
     saves no time. `null`: one rate for all."""
     weight_decay: float = Field(1e-4, ge=0, le=10, examples=[1e-4])
-    """Decoupled weight decay of AdamW, on weight matrices and kernels and on all else alike."""
+    """Decoupled weight decay, on weight matrices and kernels and on all else alike."""
     schedule: Literal["constant", "cosine", "step", "exponential", "plateau"] = Field(
         "cosine", examples=["exponential"]
     )

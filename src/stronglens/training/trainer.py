@@ -30,6 +30,7 @@ from stronglens.running.errors import InputError, StoppedError
 from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.lens_task import LensTargets, mean_of
+from stronglens.training.muon import Muon, matrices_apart
 from stronglens.training.resume import StateKeeper
 from stronglens.training.schedule import Watch, layer_groups
 from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
@@ -149,12 +150,7 @@ class Trainer:
             average = ModelEmaV3(network, decay=settings.ema_decay, use_warmup=True)
         self._learner = Learner(
             network,
-            torch.optim.AdamW(
-                layer_groups(network, settings.layer_decay),
-                lr=settings.lr,
-                weight_decay=settings.weight_decay,
-                fused=True,
-            ),
+            _optimiser(network, settings),
             gradient_scaler(device, dtype),
             dtype,
             settings,
@@ -496,6 +492,13 @@ def _score_until(
         return score(network, samples, precision, forward_until)
     except StoppedError:
         return None
+
+
+def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    groups = layer_groups(network, settings.layer_decay)
+    if settings.optimiser == "muon":
+        return Muon(matrices_apart(network, groups), settings.lr, settings.weight_decay)
+    return torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
 
 
 def _check_classes(samples: LoadedSamples, split: str) -> None:

@@ -121,6 +121,7 @@ def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
 
 OPTIONS = {
     "fp16": {"precision": "fp16"},
+    "muon": {"optimiser": "muon"},
     "ema_decay": {"ema_decay": 0.9},
     "label_smoothing": {"label_smoothing": 0.1},
     "mixup": {"mixup_alpha": 0.4},
