@@ -84,7 +84,7 @@ lint: $(INSTALLED)
 	$(WITHIN) codespell
 
 # A stage alone, or with more items: python benchmarks/inference.py --full
-BENCHMARKS := packing archives tiles preprocessing training_step training_epoch inference finder dry_run ensembling start_up shared_device
+BENCHMARKS := packing archives tiles preprocessing training_step optimisers training_epoch inference finder dry_run ensembling start_up shared_device
 
 bench: $(INSTALLED)
 	@set -e; for stage in $(BENCHMARKS); do $(WITHIN) python benchmarks/$$stage.py; echo; done

@@ -74,6 +74,8 @@ OF_STEPS = {
         clip_grad_norm=0.5,
         augment_noise=0.1,
         augment_gamma=0.1,
+        augment_any_angle=True,
+        augment_shift_px=1.0,
         warmup_epochs=1,
     ),
 }

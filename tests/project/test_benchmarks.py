@@ -23,6 +23,7 @@ STAGES = (
         "tiles",
         "preprocessing",
         "training_step",
+        "optimisers",
         "training_epoch",
         "inference",
         "finder",

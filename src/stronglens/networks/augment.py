@@ -4,6 +4,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from stronglens.networks.symmetries import N_SYMMETRIES, dihedral
 from stronglens.settings.train import TrainSettings
@@ -18,7 +19,7 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
         Axes (sample, channel, y, x), normalised. Channels of a sample are changed alike, but for the noise.
         A channel that is 0 everywhere is a missing band and stays so.
     settings : TrainSettings
-        `augment`, `augment_gamma`, `augment_noise`, `band_dropout`.
+        `augment`, `augment_any_angle`, `augment_shift_px`, `augment_gamma`, `augment_noise`, `band_dropout`.
     generator : torch.Generator
         On the images' device.
 
@@ -27,7 +28,9 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
     Tensor of float32, same shape
         The input itself where nothing is to be done.
     """
-    if settings.augment:
+    if settings.augment_any_angle or settings.augment_shift_px > 0:
+        images = _turn_and_shift(images, settings, generator)
+    elif settings.augment:
         images = turn_and_mirror(images, generator)
     if settings.augment_gamma > 0:
         images = _change_contrast(images, settings.augment_gamma, generator)
@@ -62,6 +65,24 @@ def _sources(size_px: int, device: torch.device) -> Tensor:
     """
     pixels = torch.arange(size_px**2, device=device).view(1, 1, size_px, size_px)
     return torch.stack([dihedral(pixels, number) for number in range(N_SYMMETRIES)]).view(2, 2, 2, -1)
+
+
+def _turn_and_shift(images: Tensor, settings: TrainSettings, generator: torch.Generator) -> Tensor:
+    """Turn by any angle or by quarters, mirror half of the images, and shift along both axes.
+
+    What comes in from outside is the image mirrored at its edge. Channels of an image move alike.
+    """
+    n, _, height, width = images.shape
+    angle, flip, shift_x, shift_y = torch.rand((4, n), generator=generator, device=images.device)
+    angle = 2 * torch.pi * (angle if settings.augment_any_angle else (4 * angle).floor() / 4)
+    mirror = torch.where(flip < 0.5, -1.0, 1.0)
+    cos, sin = angle.cos(), angle.sin()
+    # In units of half a side, as PyTorch has them: where each pixel is taken from.
+    largest = 2 * settings.augment_shift_px
+    by_x, by_y = (2 * shift_x - 1) * largest / width, (2 * shift_y - 1) * largest / height
+    rows = [torch.stack([cos * mirror, -sin, by_x], 1), torch.stack([sin * mirror, cos, by_y], 1)]
+    grid = affine_grid(torch.stack(rows, 1), [n, 1, height, width], align_corners=False)
+    return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def _change_contrast(images: Tensor, spread: float, generator: torch.Generator) -> Tensor:

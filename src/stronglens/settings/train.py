@@ -60,6 +60,11 @@ class TrainSettings(Settings):
     """Epochs without improvement after which training stops; `null` never stops early."""
     augment: bool = True
     """Turn and mirror each training image at random: the eight symmetries of the square."""
+    augment_any_angle: bool = Field(False, exclude_if=lambda value: not value)
+    """Turn by any angle, not by quarters alone; needs `augment`. Pixels are interpolated between the four
+    nearest, which smooths noise a little."""
+    augment_shift_px: float = Field(0.0, ge=0, le=16, examples=[1.0], exclude_if=lambda value: value == 0)
+    """Shift training images along each axis by up to so many pixels; needs `augment`."""
     augment_noise: float = Field(0.0, ge=0, le=10, examples=[0.05])
     """Standard deviation of gaussian noise added to training images, in units of the normalised image."""
     augment_gamma: float = Field(0.0, ge=0, lt=1, examples=[0.2])
@@ -120,6 +125,12 @@ class TrainSettings(Settings):
     def _short_name(cls, value: Any) -> Any:
         """Members of earlier versions have the long ones in their files."""
         return {"bfloat16": "bf16", "float16": "fp16"}.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _moves_are_augmentation(self) -> Self:
+        if not self.augment and (self.augment_any_angle or self.augment_shift_px > 0):
+            raise ValueError("augment_any_angle and augment_shift_px need augment: true")
+        return self
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:

@@ -33,7 +33,7 @@ class Muon(torch.optim.Optimizer):
     square is that of AdamW's steps (Liu et al. 2025, arXiv:2502.16982, eq. 4).
 
     In single precision, where PyTorch's and timm's are in bfloat16: on a CPU without its instructions theirs
-    take many times as long (`benchmarks/training_step.py`). PyTorch's takes no kernels. No step asks the
+    take many times as long (`benchmarks/optimisers.py`). PyTorch's takes no kernels. No step asks the
     device for anything, so that it can be recorded.
     """
 

@@ -129,3 +129,56 @@ def test_a_generator_on_the_gpu_works_there() -> None:
     first = augment(on_gpu, settings, torch.Generator("cuda").manual_seed(1))
     assert first.device.type == "cuda"
     assert torch.equal(first, augment(on_gpu, settings, torch.Generator("cuda").manual_seed(1)))
+
+
+def spots(n: int, x: float, y: float, size: int = 41) -> torch.Tensor:
+    """Round spots x and y pixels from the centre, shape (n, 2, size, size); the second channel is missing."""
+    axis = torch.arange(size) - (size - 1) / 2
+    spot = torch.exp(-((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2) / (2 * 1.5**2))
+    return torch.stack([spot, torch.zeros(size, size)]).expand(n, -1, -1, -1)
+
+
+def centroids(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    axis = torch.arange(images.shape[-1]) - (images.shape[-1] - 1) / 2
+    light = images[:, 0]
+    total = light.sum(dim=(1, 2))
+    return (light * axis).sum(dim=(1, 2)) / total, (light * axis[:, None]).sum(dim=(1, 2)) / total
+
+
+def test_any_angle_is_as_likely_as_any_other_and_the_centre_stays() -> None:
+    after = augment(spots(4000, 6, 0), TrainSettings(augment_any_angle=True), generator())
+    x, y = centroids(after)
+    torch.testing.assert_close(torch.hypot(x, y), torch.full((4000,), 6.0), atol=0.05, rtol=0)
+    counts = torch.histc(torch.atan2(y, x), 16, -np.pi, np.pi)
+    # Chi-squared with 15 degrees of freedom: above 37.7 once in a thousand.
+    assert ((counts - 250) ** 2 / 250).sum() < 37.7
+    assert not after[:, 1].any()
+
+
+@pytest.mark.parametrize("any_angle", [True, False])
+def test_half_of_the_images_are_mirrored(any_angle: bool) -> None:
+    long, short = spots(1, 9, 0), spots(1, 0, 5)
+    both = (long + 0.5 * short).expand(2000, -1, -1, -1)
+    settings = TrainSettings(augment_any_angle=any_angle, augment_shift_px=1e-3)
+    after = augment(both, settings, generator())[:, 0]
+    axis = torch.arange(41) - 20.0
+    # About the centre, the fainter spot is a quarter turn behind the brighter one or ahead of it.
+    bright = after.flatten(1).argmax(dim=1)
+    x, y = axis[bright % 41], axis[bright // 41]
+    side = (x[:, None, None] * axis[:, None] - y[:, None, None] * axis) / 9
+    behind = (after * (side > 2.5)).sum(dim=(1, 2)) > (after * (side < -2.5)).sum(dim=(1, 2))
+    assert abs(behind.float().mean() - 0.5) < 5 * 0.5 / 2000**0.5
+
+
+def test_shifts_are_even_and_no_longer_than_stated() -> None:
+    settings = TrainSettings(augment_shift_px=2.5)
+    for found in centroids(augment(spots(4000, 0, 0), settings, generator())):
+        assert found.abs().max() <= 2.51
+        counts = torch.histc(found, 10, -2.5, 2.5)
+        # Chi-squared with 9 degrees of freedom: above 27.9 once in a thousand.
+        assert ((counts - 400) ** 2 / 400).sum() < 27.9
+
+
+def test_moves_without_augmentation_are_refused() -> None:
+    with pytest.raises(ValueError, match="need augment: true"):
+        TrainSettings(augment=False, augment_shift_px=1)

@@ -122,6 +122,7 @@ def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
 OPTIONS = {
     "fp16": {"precision": "fp16"},
     "muon": {"optimiser": "muon"},
+    "moves": {"augment_any_angle": True, "augment_shift_px": 1.0},
     "ema_decay": {"ema_decay": 0.9},
     "label_smoothing": {"label_smoothing": 0.1},
     "mixup": {"mixup_alpha": 0.4},
