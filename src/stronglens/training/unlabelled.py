@@ -1,7 +1,7 @@
 """Objects without labels, those of blind test sets, of which a network learns a teacher's probabilities."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,14 +144,7 @@ def _read(
             f"objects, found those of {', '.join(map(str, table.description.members))}: predict with the "
             "teacher again"
         )
-    everything = [np.ones(len(part.index), dtype=bool) for part in parts]
-    samples = join_samples(
-        [
-            make_samples(part.index, settings.bands, chosen, part.summary.bands)
-            for part, chosen in zip(parts, everything, strict=True)
-        ],
-        [len(part.index) for part in parts],
-    )
+    samples = _samples_of(parts, settings)
     objects = samples.table["object"]
     strange = ~answers.index.isin(objects)
     if strange.any():
@@ -159,8 +152,7 @@ def _read(
             f"{csv}: expected objects of {files.packed}, found {answers.index[strange][0]}, which it lacks: "
             "predict with the teacher again"
         )
-    index = pd.concat([part.index[["object", "pixel_hash"]] for part in parts])
-    copies = index["object"][index["pixel_hash"].isin(kept_back)]
+    copies = pd.concat([part.index["object"][part.index["pixel_hash"].isin(kept_back)] for part in parts])
     present = samples.rows >= 0
     found = answers.reindex(objects)
     learnt = (found["n_cutouts"] > 0).to_numpy() & present.any(axis=1) & ~objects.isin(copies).to_numpy()
@@ -193,6 +185,15 @@ def _read(
         name,
     )
     return Unlabelled(parts, samples, torch.from_numpy(probs), {name: stated.model_dump()})
+
+
+def _samples_of(parts: Sequence[PackedSet], settings: MemberSettings) -> Samples:
+    """All samples of a set; their rows are those of its parts joined."""
+    samples = [
+        make_samples(part.index, settings.bands, np.ones(len(part.index), dtype=bool), part.summary.bands)
+        for part in parts
+    ]
+    return join_samples(samples, [len(part.index) for part in parts])
 
 
 def _open(name: str, folder: Path) -> list[PackedSet]:

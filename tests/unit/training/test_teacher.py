@@ -214,7 +214,7 @@ def test_distilled_ensembles_have_the_first_settings_of_their_teacher() -> None:
         ),
         ({"all_distilled": {"seeds": [1]}}, {"capsule": {"distil": True}}, "kept for what capsule.distil"),
         ({"nano": {"seeds": [1], "distil_on": ["challenge"]}}, {}, "for example distil_from: nano"),
-        ({"small": {"seeds": [1]} | learning_on("chalenge")}, {}, "did you mean challenge"),
+        ({"small": {"seeds": [1]} | learning_on("challenges")}, {}, "did you mean challenge"),
         (
             {"small": {"seeds": [1]} | learning_on("heldout")},
             {},
