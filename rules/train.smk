@@ -27,6 +27,46 @@ def lesson(ending):
     ]
 
 
+def unlabelled_sets(wildcards):
+    """The folders of the test sets that a member learns from too, by name, and its teacher's tables of them."""
+    testsets = CONFIG.member_settings(wildcards.model, int(wildcards.seed)).distil_on
+    folders = {testset: f"results/buckets/{testset}" for testset in testsets}
+    return folders, {testset: table_of(teacher_of(wildcards), testset) for testset in testsets}
+
+
+def unlabelled_data():
+    """Those test sets as inputs; of any other member none.
+
+    Their tables follow from what else is an input, the teacher's members and the packed sets, but for t*, which has no
+    part in what is learnt.
+    """
+
+    def packed(wildcards, *files):
+        parts = [folder for testset in unlabelled_sets(wildcards)[0] for folder in packed_folders(testset)]
+        return [f"{folder}/{file}" for folder in parts for file in files]
+
+    def taught(wildcards):
+        tables = unlabelled_sets(wildcards)[1]
+        described = [description_of(teacher_of(wildcards), testset) for testset in tables]
+        return [*tables.values(), *described, *packed(wildcards, "cutouts.npy", "index.parquet")]
+
+    return {
+        "unlabelled": lambda wildcards: packed(wildcards, "summary.json"),
+        "unlabelled_large": lambda wildcards: ancient(taught(wildcards)),
+    }
+
+
+def teaching_options(wildcards):
+    """The options of `train.py` for a member that learns from an ensemble."""
+    folders, tables = unlabelled_sets(wildcards)
+    options = [
+        repeated("teacher", lesson("csv")(wildcards)),
+        named("unlabelled", folders),
+        named("unlabelled-teacher", tables),
+    ]
+    return " ".join(filter(None, options))
+
+
 def start_of(settings):
     """The file of the weights that a member starts from, if it is one of the user's; of a folder, what timm calls it."""
     network = settings.network.weights
@@ -76,6 +116,7 @@ rule train:
     input:
         **labelled_data("cutouts", "index"),
         **objects_split(),
+        **unlabelled_data(),
         script=script_path("train.py"),
         parameters=lens_truth,
         teacher=lesson("json"),
@@ -103,7 +144,7 @@ rule train:
         *code_of("train.py"),
         settings=member_settings,
         start=start_sha256,
-        options=lambda wildcards: repeated("teacher", lesson("csv")(wildcards)),
+        options=teaching_options,
     shell:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         ' --out-dir "$(dirname {output.description:q})" --model {wildcards.model} --seed {wildcards.seed}'

@@ -499,6 +499,66 @@ def test_what_learns_from_an_ensemble_follows_it_and_nothing_else_does(project):
     assert trained == {"model=atto, seed=505", "model=atto_distilled, seed=1"}
 
 
+def test_what_learns_from_a_test_set_follows_its_files_and_nothing_else_does(project):
+    def with_capsule(**capsule):
+        return CONFIG | {"capsule": {"distil": True} | capsule}
+
+    target = "results/capsules/atto_distilled.capsule"
+    student = "model=atto_distilled, seed=1"
+    after = {"train", "predict_val", "predict_heldout", "ensemble_val", "threshold", "ensemble_test_labelled"}
+    after |= {"evaluate_test", "capsule"}
+    write_config(project, with_capsule())
+    make_results(project, target)
+    assert jobs(project, target) == set()
+    learning = with_capsule(distil_on=["challenge"])
+    write_config(project, learning)
+    found = jobs(project, target)
+    assert {rule for rule, _ in found} == after
+    assert all("distilled" in where for _, where in found)
+    make_results(project, target)
+    assert jobs(project, target) == set()
+    # t* has no part in what is learnt, though it is in the table.
+    write_config(project, learning | {"threshold": {"method": "fbeta"}})
+    found = jobs(project, target)
+    assert ("ensemble_test", "ensemble=atto, testset=challenge") in found
+    assert "train" not in {rule for rule, _ in found}
+    # Other files of the test set train the student again, and no other member.
+    other = {"challenge": {"path": "data/test", "parts": 2, "fit": "crop"}}
+    write_config(project, learning | {"testsets": other})
+    found = jobs(project, target)
+    assert {where for rule, where in found if rule == "train"} == {student}
+    assert {rule for rule, _ in found} == after | {"build_test_buckets", "predict_test", "ensemble_test"}
+    assert not {rule for rule, _ in jobs(project)} & {"train", "build_buckets", "predict_val"}
+    # So does another teacher.
+    atto = CONFIG["models"]["atto"] | {"seeds": [1, 2, 505]}
+    write_config(project, learning | {"models": CONFIG["models"] | {"atto": atto}})
+    found = jobs(project, target)
+    assert {where for rule, where in found if rule == "train"} == {"model=atto, seed=505", student}
+    write_config(project, learning)
+    os.utime(project / "results/ensemble/atto/challenge/test_ens.csv")
+    assert jobs(project, target) == set()
+
+
+def test_test_sets_are_inputs_of_the_members_that_learn_from_them_alone(project):
+    taught = {"network": "convnextv2_atto", "seeds": [3], "distil_from": "atto"}
+    models = {"small": taught | {"distil_on": ["challenge"]}, "plain": taught}
+    write_config(project, CONFIG | {"models": CONFIG["models"] | models})
+    said = snakemake(project, "-n", *(f"results/models/{model}/seed_3/best.pt" for model in models))
+    inputs = {
+        re.search(r"wildcards: model=(\w+)", block)[1]: {*re.search(r"input: (.*)", block)[1].split(", ")}
+        for block in re.split(r"\n(?=rule \w+:)", said)
+        if block.startswith("rule train:")
+    }
+    table = {f"results/ensemble/atto/challenge/test_ens.{ending}" for ending in ("csv", "json")}
+    packed = {
+        f"results/buckets/challenge/part_{part}/{name}"
+        for part in (0, 1)
+        for name in ("summary.json", "cutouts.npy", "index.parquet")
+    }
+    assert inputs["plain"] < inputs["small"]
+    assert inputs["small"] - inputs["plain"] == table | packed
+
+
 def test_measuring_a_rule_is_no_reason_to_run_it(project, tmp_path):
     """Results that were made before its rule had a `benchmark:`."""
     measured = {path: path.read_text() for path in (project / "rules").iterdir()}

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from stronglens.running.cli import Command, run
 from stronglens.running.gpu_lock import claim_gpu
 from stronglens.running.lease import lease
@@ -41,6 +43,11 @@ class Train(Command):
     """Folder where jobs share what they have measured, so that all seeds compute alike."""
     teacher: Path | None = None
     """train_ens.csv of the ensemble that the setting distil_from names, from ensemble.py."""
+    unlabelled: dict[str, Path] = Field({})
+    """Folder of a packed test set that the setting distil_on names, or of its parts, as NAME=PATH; may
+    be given several times."""
+    unlabelled_teacher: dict[str, Path] = Field({})
+    """test_ens.csv of that ensemble for each of these sets, as NAME=PATH."""
 
     def kept_log(self) -> Path:
         return self.out_dir / "resume" / "train.log"
@@ -55,6 +62,7 @@ def _train(options: Train) -> None:
     with lease(options.out_dir / "lease.json"), claim_gpu(options.device):  # before CUDA is looked at
         from stronglens.networks.precision import algorithms  # noqa: PLC0415 - --help need not wait for torch
         from stronglens.training.train_member import train_member  # noqa: PLC0415
+        from stronglens.training.unlabelled import unlabelled_files  # noqa: PLC0415
 
         with algorithms(options.settings.train):
             train_member(
@@ -70,6 +78,7 @@ def _train(options: Train) -> None:
                 residence=options.resident,
                 choices=options.choices,
                 teacher=options.teacher,
+                unlabelled=unlabelled_files(options.unlabelled, options.unlabelled_teacher),
             )
 
 

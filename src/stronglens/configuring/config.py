@@ -399,6 +399,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Location, str]]:
             yield from _wrong_member(config, settings, ("models", name, "seed_overrides", seed))
     yield from _wrong_domains(config)
     yield from _wrong_teachers(config)
+    yield from _wrong_unlabelled(config)
     yield from _wrong_levels(config)
     yield from _wrong_prevalences(config)
     yield from _wrong_estimates(config)
@@ -414,6 +415,12 @@ def _wrong_capsules(config: Config) -> Iterator[tuple[Location, str]]:
     for testset in config.capsule.drift:
         if testset not in config.testsets:
             yield ("capsule", "drift"), _unknown("a test set", testset, config.testsets)
+    if config.capsule.distil_on and not config.capsule.distil:
+        yield (
+            ("capsule", "distil_on"),
+            f"found {', '.join(config.capsule.distil_on)}, but capsule.distil is off: no network would learn "
+            "from it; for example distil: true",
+        )
 
 
 def _wrong_known(config: Config) -> Iterator[tuple[Location, str]]:
@@ -534,6 +541,25 @@ def _wrong_teachers(config: Config) -> Iterator[tuple[Location, str]]:
                 yield (
                     location,
                     f"found {teacher}, whose members learn from {name}: neither could be trained first",
+                )
+
+
+def _wrong_unlabelled(config: Config) -> Iterator[tuple[Location, str]]:
+    named: dict[Location, list[str]] = {("capsule", "distil_on"): config.capsule.distil_on}
+    for name, model in config.models.items():
+        named["models", name, "distil_on"] = model.distil_on
+        for seed, own in model.seed_overrides.items():
+            if own.distil_on != model.distil_on:
+                named["models", name, "seed_overrides", seed, "distil_on"] = own.distil_on
+    for location, testsets in named.items():
+        for testset in testsets:
+            if testset not in config.testsets:
+                yield location, _unknown("a test set", testset, config.testsets)
+            elif config.testsets[testset].labelled:
+                yield (
+                    location,
+                    f"found {testset}, which is labelled: a network is not scored on objects that it has "
+                    "learnt from; give a test set without labels",
                 )
 
 

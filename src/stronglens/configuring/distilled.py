@@ -24,13 +24,16 @@ def with_distilled(config: Config) -> Config:
     models, ensembles = dict(config.models), dict(config.ensembles)
     for name, ensemble in config.ensembles.items():
         if ensemble.level == "object" and not any(config.teachers(model) for model in ensemble.models):
-            models[distilled(name)] = _student(config.models[ensemble.models[0]], name)
+            models[distilled(name)] = _student(
+                config.models[ensemble.models[0]], name, config.capsule.distil_on
+            )
             ensembles[distilled(name)] = ensemble.model_copy(update={"models": [distilled(name)]})
     return config.model_copy(update={"models": models, "ensembles": ensembles})
 
 
-def _student(model: ModelSettings, teacher: str) -> ModelSettings:
+def _student(model: ModelSettings, teacher: str, testsets: list[str]) -> ModelSettings:
     seed = model.member_seeds[0]
     own = model.of_seed(seed)
-    learnt = {key: getattr(own, key) for key in MemberSettings.model_fields} | {"distil_from": teacher}
+    learnt = {key: getattr(own, key) for key in MemberSettings.model_fields}
+    learnt |= {"distil_from": teacher, "distil_on": testsets}
     return ModelSettings(**learnt, seeds=[seed], predict=model.predict)

@@ -166,10 +166,16 @@ def _teacher(manifest: Manifest) -> str:
         for metric, words in _COMPARED.items()
     ]
     networks = "one network" if teacher.n_members == 1 else f"{teacher.n_members} networks"
+    testsets = sorted({name for member in manifest.members for name in member.settings.distil_on})
+    more = (
+        f", and the objects of {', '.join(f'`{name}`' for name in testsets)}, without labels"
+        if testsets
+        else ""
+    )
     return (
         "## Distilled\n\n"
         f"Trained on the probabilities that the ensemble `{teacher.name}` of {networks} gives its own "
-        "training objects, of which it is surer than of others. Neither has learnt from the "
+        f"training objects, of which it is surer than of others{more}. Neither has learnt from the "
         f"{teacher.n_objects} held-out objects that are compared here, each at its own t*; intervals of what "
         "is lost are of objects drawn for both alike.\n\n"
         + _table(("metric", "this", f"`{teacher.name}`", "lost"), rows)

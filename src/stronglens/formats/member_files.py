@@ -18,6 +18,19 @@ WEIGHTS, DESCRIPTION, RESULTS = "best.pt", "best.json", "results.json"
 """Names of a member's files in its folder."""
 
 
+class UnlabelledSet(Part):
+    """A test set without labels whose objects were learnt from."""
+
+    teacher_sha256: str
+    """SHA-256 of the table with the ensemble's probabilities of them."""
+    cutouts_sha256: list[str]
+    index_sha256: list[str]
+    """SHA-256 of the cutouts and of the index of each part of the set."""
+    n_objects: int
+    n_samples: int
+    """Objects and samples that were learnt from."""
+
+
 class _Trained(Sidecar):
     """What was trained, with what, on what."""
 
@@ -35,6 +48,8 @@ class _Trained(Sidecar):
     """That of the parameters of lenses, where some are estimated."""
     teacher_sha256: str | None = None
     """That of the table of the ensemble whose probabilities were learnt, where they were."""
+    unlabelled: dict[str, UnlabelledSet] | None = None
+    """Test sets without labels that were learnt from too, by name."""
     device: str | None = None
     """What was computed on, in words."""
     torch: str | None = None

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from stronglens.formats.packed import PackedSet
+from stronglens.formats.joined import AnySet
 from stronglens.networks.resident import ResidentSamples, load_resident
 from stronglens.networks.samples import Samples
 from stronglens.networks.streamed import StreamedSamples, stream_samples
@@ -26,7 +26,7 @@ free: the rest is for the networks."""
 
 
 def load_samples(
-    packed: PackedSet,
+    packed: AnySet,
     samples: Samples,
     settings: PreprocessSettings,
     device: torch.device,
@@ -37,7 +37,7 @@ def load_samples(
 
     Parameters
     ----------
-    packed : PackedSet
+    packed : PackedSet or JoinedSet
         Where the pixels lie.
     samples : Samples
         Which of them are wanted.
@@ -58,7 +58,7 @@ def load_samples(
     return stream_samples(packed, samples, settings, device)
 
 
-def _n_bytes(packed: PackedSet, samples: Samples, settings: PreprocessSettings, dtype: torch.dtype) -> int:
+def _n_bytes(packed: AnySet, samples: Samples, settings: PreprocessSettings, dtype: torch.dtype) -> int:
     """Memory that the preprocessed cutouts take."""
     height, width = (max(side, settings.pad_to_px or 0) for side in packed.cutouts.shape[1:])
     return int(np.unique(samples.rows[samples.rows >= 0]).size * height * width * dtype.itemsize)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from stronglens.formats.packed import PackedSet
+from stronglens.formats.joined import AnySet, JoinedCutouts
 from stronglens.networks.device import sent
 from stronglens.networks.normalise import Texts, noise_of, normalise, power_of_two
 from stronglens.settings.preprocess import PreprocessSettings
@@ -69,7 +69,7 @@ def preprocess(
 
 
 def preprocess_all(
-    cutouts: npt.NDArray[np.float32],
+    cutouts: npt.NDArray[np.float32] | JoinedCutouts,
     rows: npt.NDArray[np.int64],
     settings: PreprocessSettings,
     context: "CutoutContext",
@@ -81,8 +81,8 @@ def preprocess_all(
 
     Parameters
     ----------
-    cutouts : ndarray of float32, shape (n_cutouts, height, width)
-        Axes (cutout, y, x), in counts; may be a memory map.
+    cutouts : ndarray of float32, or JoinedCutouts, shape (n_cutouts, height, width)
+        Axes (cutout, y, x), in counts; may be a memory map, or several.
     rows : ndarray of int64, shape (n,)
         Which cutouts, in the order of the result.
     settings : PreprocessSettings
@@ -200,7 +200,7 @@ class CutoutContext:
         return done[sent(torch.from_numpy(np.searchsorted(read, rows)), done.device)]
 
 
-def context_of(packed: PackedSet, settings: PreprocessSettings) -> CutoutContext:
+def context_of(packed: AnySet, settings: PreprocessSettings) -> CutoutContext:
     """What some settings need of the cutouts of a packed set beside their pixels.
 
     Grows with the whole set, however few cutouts are wanted of it: to be asked for once.

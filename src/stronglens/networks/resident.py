@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from stronglens.formats.packed import PackedSet
+from stronglens.formats.joined import AnySet
 from stronglens.networks.preprocess import CutoutContext, context_of, preprocess_all
 from stronglens.networks.samples import Samples
 from stronglens.settings.preprocess import PreprocessSettings
@@ -57,7 +57,7 @@ class ResidentSamples:
 
 
 def load_resident(
-    packed: PackedSet,
+    packed: AnySet,
     samples: Samples,
     settings: PreprocessSettings,
     device: torch.device,
@@ -68,7 +68,7 @@ def load_resident(
 
     Parameters
     ----------
-    packed : PackedSet
+    packed : PackedSet or JoinedSet
         Where the pixels lie.
     samples : Samples
         Which of them are wanted.

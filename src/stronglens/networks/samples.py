@@ -41,6 +41,28 @@ class Samples:
         """Some of them, by their numbers."""
         return Samples(self.rows[start:end], self.table.iloc[start:end])
 
+    def take(self, chosen: npt.NDArray[np.int64]) -> "Samples":
+        """Some of them in the order of these numbers."""
+        return Samples(self.rows[chosen], self.table.iloc[chosen].reset_index(drop=True))
+
+
+def join_samples(samples: Sequence[Samples], n_cutouts: Sequence[int]) -> Samples:
+    """Samples of several sets, one set after the other, as those of the sets joined.
+
+    Parameters
+    ----------
+    samples : sequence of Samples
+        Those of each set, of as many channels.
+    n_cutouts : sequence of int
+        Packed cutouts of each set.
+    """
+    starts = np.cumsum([0, *n_cutouts])
+    rows = [
+        np.where(part.rows >= 0, part.rows + start, -1) for part, start in zip(samples, starts, strict=False)
+    ]
+    tables = [part.table for part in samples]
+    return Samples(np.concatenate(rows), pd.concat(tables, ignore_index=True))
+
 
 def make_samples(
     index: pd.DataFrame,

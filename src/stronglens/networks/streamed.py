@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from stronglens.formats.packed import PackedSet
+from stronglens.formats.joined import AnySet, JoinedCutouts
 from stronglens.networks.device import sent
 from stronglens.networks.preprocess import CutoutContext, context_of
 from stronglens.networks.samples import Samples
@@ -28,8 +28,8 @@ class StreamedSamples:
 
     Attributes
     ----------
-    cutouts : ndarray of float32, shape (n_packed, height, width)
-        All packed cutouts, in counts; a memory map.
+    cutouts : ndarray of float32, or JoinedCutouts, shape (n_packed, height, width)
+        All packed cutouts, in counts; a memory map, or several.
     context : CutoutContext
         What preprocessing needs of them.
     settings : PreprocessSettings
@@ -40,7 +40,7 @@ class StreamedSamples:
         1 lens, 0 none. Lies on the device.
     """
 
-    cutouts: npt.NDArray[np.float32]
+    cutouts: npt.NDArray[np.float32] | JoinedCutouts
     context: CutoutContext
     settings: PreprocessSettings
     rows: torch.Tensor
@@ -82,7 +82,7 @@ class StreamedSamples:
         # PyTorch keeps pinned memory until the copy from it is done, and uses it again.
         raw = torch.empty(shape, pin_memory=copying is not None)
         # Rows are in range; to raise where they are not would need a buffer.
-        np.take(self.cutouts, needed, axis=0, out=raw.numpy(), mode="clip")
+        self.cutouts.take(needed, axis=0, out=raw.numpy(), mode="clip")
         if copying is None:
             return _Read(raw, needed, wanted, None)
         with torch.cuda.stream(copying):
@@ -117,7 +117,7 @@ class _Read:
 
 
 def stream_samples(
-    packed: PackedSet,
+    packed: AnySet,
     samples: Samples,
     settings: PreprocessSettings,
     device: torch.device,
@@ -127,7 +127,7 @@ def stream_samples(
 
     Parameters
     ----------
-    packed : PackedSet
+    packed : PackedSet or JoinedSet
         Where the pixels lie.
     samples : Samples
         Which of them are wanted.

@@ -1,6 +1,6 @@
 """Settings that make a member, and of its application: a network, what it sees, how it is trained."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -58,6 +58,13 @@ class MemberSettings(Settings):
     their labels: one network in place of many. Validation and held-out objects keep their labels; see
     docs/capsules.md. `null`: learn the labels."""
 
+    distil_on: list[Annotated[str, Field(min_length=1)]] = Field(
+        [], examples=["[challenge]"], exclude_if=lambda value: not value
+    )
+    """With `distil_from`, learn the teacher's probabilities of the objects of these test sets too. Only sets
+    without labels: a network cannot be scored on what it has learnt. `[]`, the default: of the training
+    objects alone."""
+
     @field_validator("init_from", mode="before", json_schema_input_type=str | StartSettings | None)
     @classmethod
     def _path_for_short(cls, value: Any) -> Any:
@@ -103,6 +110,17 @@ class MemberSettings(Settings):
         network = self.network
         if self.init_from is not None and (network.is_on_hub or network.weights or network.pretrained):
             raise ValueError("init_from and network both name weights to start from; give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _sets_have_a_teacher(self) -> Self:
+        if self.distil_on and self.distil_from is None:
+            raise ValueError(
+                "distil_on: found test sets, but no teacher whose probabilities of them are to be learnt; "
+                "for example distil_from: nano"
+            )
+        if len(set(self.distil_on)) < len(self.distil_on):
+            raise ValueError(f"distil_on: found a test set twice: {', '.join(self.distil_on)}")
         return self
 
     @property

@@ -70,6 +70,9 @@ class CapsuleSettings(Settings):
     probabilities: `snakemake results/capsules/nano_distilled.capsule` trains it and makes its capsule, whose
     model card states what is lost. It has the settings and the first seed of the ensemble's first model; for
     others write a model with `distil_from`."""
+    distil_on: list[str] = Field([], examples=["[challenge]"], exclude_if=lambda value: not value)
+    """With `distil`, the `distil_on` of those networks: test sets without labels whose objects they learn
+    from too."""
     onnx: bool = False
     """Whether the ensemble is in the capsule as an ONNX graph too, from raw pixels to probability, which
     onnxruntime runs without PyTorch. Doubles the capsule's size; needs `pip install .[onnx]`."""

@@ -7,7 +7,7 @@ import torch
 
 
 def balancing_weights(
-    table: pd.DataFrame, balance: Literal["none", "class", "domain", "bucket"]
+    table: pd.DataFrame, balance: Literal["none", "class", "domain", "bucket"], n_unlabelled: int = 0
 ) -> torch.Tensor | None:
     """Weight of each sample: all groups have the same sum, and the mean over samples is 1.
 
@@ -17,10 +17,12 @@ def balancing_weights(
         A row per sample: label and domain.
     balance : {"none", "class", "domain", "bucket"}
         What a group is: samples with the same label, domain, or both.
+    n_unlabelled : int
+        Samples that follow, of no known label or domain: they are in no group, and weigh 1 each.
 
     Returns
     -------
-    Tensor of float32, shape (n_samples,), or None
+    Tensor of float32, shape (n_samples + n_unlabelled,), or None
         n_samples / (n_groups times the samples in the group); None for "none".
     """
     if balance == "none":
@@ -28,4 +30,5 @@ def balancing_weights(
     columns = {"class": ["label"], "domain": ["domain"], "bucket": ["domain", "label"]}[balance]
     groups = table.groupby(columns, sort=False)
     sizes = groups["label"].transform("size").to_numpy("float64")
-    return torch.from_numpy(len(table) / (groups.ngroups * sizes)).float()
+    weights = torch.from_numpy(len(table) / (groups.ngroups * sizes)).float()
+    return torch.cat([weights, torch.ones(n_unlabelled)])

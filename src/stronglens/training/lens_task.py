@@ -88,9 +88,10 @@ class LensTask:
     scaling: LensScaling
     truth: Mapping[str, npt.NDArray[np.float64]]
 
-    def targets(self, split: str, device: torch.device) -> LensTargets:
-        """What is learnt from a split, on a device."""
+    def targets(self, split: str, device: torch.device, n_unlabelled: int = 0) -> LensTargets:
+        """What is learnt from a split, and from samples that follow and of which nothing is known."""
         values = self.scaling.to_outputs(self.truth[split]).astype(np.float32)
+        values = np.pad(values, ((0, n_unlabelled), (0, 0)), constant_values=np.nan)
         return LensTargets(torch.from_numpy(values).to(device), self.settings.weight)
 
     def errors(

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from stronglens.formats.ensemble_table import open_ensemble
+from stronglens.formats.ensemble_table import EnsembleTable, open_ensemble
+from stronglens.formats.prediction_files import Member
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities, read_header
 from stronglens.networks.samples import Samples
 from stronglens.running.errors import InputError
@@ -27,10 +28,13 @@ class Lesson:
         The probability of being a lens that each training sample is to get.
     sha256 : str
         Of the teacher's table.
+    members : list of Member
+        Of the teacher.
     """
 
     targets: Tensor
     sha256: str
+    members: list[Member]
 
 
 def read_lesson(csv: Path | None, samples: Samples, ensemble: str | None) -> Lesson | None:
@@ -72,15 +76,7 @@ def read_lesson(csv: Path | None, samples: Samples, ensemble: str | None) -> Les
         )
     if csv is None:
         return None
-    table = open_ensemble(csv)
-    if table.level != "object":
-        raise InputError(f"{csv}: expected an ensemble of level object, found level {table.level}")
-    column = "prob_raw" if "prob_raw" in read_header(csv) else "prob"
-    read = table.read({"object": TEXT, "label": INTEGER, "prob": REAL, column: REAL})
-    stated = pd.DataFrame(
-        {"label": read["label"].to_numpy(), "prob": probabilities(csv, read, column)},
-        index=read["object"].to_numpy(),
-    )
+    table, stated = read_answers(csv, "label")
     found = stated.reindex(samples.table["object"])
     labels, known = samples.table["label"].to_numpy(), found["prob"].notna().to_numpy()
     if not known.any():
@@ -98,4 +94,38 @@ def read_lesson(csv: Path | None, samples: Samples, ensemble: str | None) -> Les
         np.count_nonzero(known),
         len(samples),
     )
-    return Lesson(torch.from_numpy(targets), table.description.sha256[csv.name])
+    return Lesson(torch.from_numpy(targets), table.description.sha256[csv.name], table.description.members)
+
+
+def read_answers(csv: Path, column: str) -> tuple[EnsembleTable, pd.DataFrame]:
+    """Read what a teacher says of objects.
+
+    Parameters
+    ----------
+    csv : Path
+        A table of the teacher.
+    column : str
+        A column of integers that is wanted too.
+
+    Returns
+    -------
+    table : EnsembleTable
+        With its description.
+    answers : DataFrame
+        Of each object `prob`, before calibration where there is one, and the column; the index are objects.
+
+    Raises
+    ------
+    InputError
+        The table was changed, or is not of level object.
+    """
+    table = open_ensemble(csv)
+    if table.level != "object":
+        raise InputError(f"{csv}: expected an ensemble of level object, found level {table.level}")
+    prob = "prob_raw" if "prob_raw" in read_header(csv) else "prob"
+    read = table.read({"object": TEXT, column: INTEGER, "prob": REAL, prob: REAL})
+    answers = pd.DataFrame(
+        {column: read[column].to_numpy(), "prob": probabilities(csv, read, prob)},
+        index=read["object"].to_numpy(),
+    )
+    return table, answers

@@ -15,6 +15,7 @@ import timm
 import torch
 
 from stronglens.formats.artefact import write_text
+from stronglens.formats.joined import AnySet, join_sets
 from stronglens.formats.member_files import RESULTS, TrainingResults, write_member, write_weights
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.formats.split_table import SplitTable, open_splits
@@ -24,7 +25,7 @@ from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
-from stronglens.networks.samples import Samples, make_samples, refuse_unseen_classes
+from stronglens.networks.samples import Samples, join_samples, make_samples, refuse_unseen_classes
 from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
@@ -38,6 +39,7 @@ from stronglens.training.resume import StateKeeper, clear_state, load_state
 from stronglens.training.softening import with_measured_softening
 from stronglens.training.teacher import Lesson, read_lesson
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
+from stronglens.training.unlabelled import Unlabelled, UnlabelledFiles, read_unlabelled
 from stronglens.training.validation import Scores, score, scoring_batch_size
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ def train_member(
     residence: Residence = "auto",
     choices: Path | None = None,
     teacher: Path | None = None,
+    unlabelled: Mapping[str, UnlabelledFiles] | None = None,
 ) -> None:
     """Train a member and write its folder.
 
@@ -90,6 +93,8 @@ def train_member(
         Folder where jobs share what they have measured, so that all seeds compute alike.
     teacher : Path, optional
         `train_ens.csv` of the ensemble that `settings.distil_from` names.
+    unlabelled : mapping of str to UnlabelledFiles, optional
+        The test sets that `settings.distil_on` names, and what that ensemble says of them.
 
     Raises
     ------
@@ -110,6 +115,7 @@ def train_member(
         residence,
         name=f"{model}, seed {seed}",
         teacher=teacher,
+        unlabelled=unlabelled,
     )
     settings = data.settings
     network = make_network(data, settings, seed)
@@ -174,15 +180,17 @@ class MemberData:
     chosen : dict of str to Samples
         The samples of each split.
     loaded : dict of str to LoadedSamples
-        Those of training and validation, preprocessed.
-    sha256 : dict of str to str
-        Of cutouts, index and split.
+        Those of training and validation, preprocessed; those without labels follow those of training.
+    sha256 : dict of str to JSON values
+        Of cutouts, index and split, and of what else is learnt from.
     device : torch.device
         What is computed on.
     lens : LensTask or None
         Lens parameters that are learnt along.
     lesson : Lesson or None
         Probabilities that are learnt in place of labels.
+    n_unlabelled : int
+        Samples without labels that are learnt from.
     settings : MemberSettings
         Those that were given, with all that is measured on the training samples.
     """
@@ -190,10 +198,11 @@ class MemberData:
     packed: PackedSet
     chosen: dict[str, Samples]
     loaded: dict[str, LoadedSamples]
-    sha256: dict[str, str]
+    sha256: dict[str, Any]
     device: torch.device
     lens: LensTask | None
     lesson: Lesson | None
+    n_unlabelled: int
     settings: MemberSettings
 
 
@@ -207,6 +216,7 @@ def load_data(
     name: str,
     splits: Sequence[str] = ("train", "val", "test"),
     teacher: Path | None = None,
+    unlabelled: Mapping[str, UnlabelledFiles] | None = None,
 ) -> MemberData:
     """Open packed data and their split, and load what is learnt from.
 
@@ -220,7 +230,7 @@ def load_data(
         Of what is trained, for the log.
     splits : sequence of str
         Splits whose samples are chosen: train, val, and test where that is to be scored.
-    teacher : Path, optional
+    teacher, unlabelled
         See `train_member`.
 
     Raises
@@ -244,11 +254,18 @@ def load_data(
     settings = settings.model_copy(update={"preprocess": measured})
     lens = make_lens_task(packed, chosen, settings.lens_parameters)
     lesson = read_lesson(teacher, chosen["train"], settings.distil_from)
+    kept_back = table.choose(packed.index, "val") | table.choose(packed.index, "test")
+    more = read_unlabelled(unlabelled or {}, settings, lesson, packed.index["pixel_hash"][kept_back])
+    sources: dict[str, tuple[AnySet, Samples]] = {
+        split: (packed, samples) for split, samples in chosen.items() if split != "test"
+    }
+    if lesson is not None and more is not None:
+        lesson = dataclasses.replace(lesson, targets=torch.cat([lesson.targets, more.targets]))
+        sources["train"] = _followed(packed, chosen["train"], more)
     dtype = _kept_in(device, settings)
     loaded = {
-        split: load_samples(packed, samples, settings.preprocess, device, residence, dtype)
-        for split, samples in chosen.items()
-        if split != "test"
+        split: load_samples(source, samples, settings.preprocess, device, residence, dtype)
+        for split, (source, samples) in sources.items()
     }
     sha256 = {
         "cutouts_sha256": packed.summary.sha256[CUTOUTS],
@@ -256,8 +273,16 @@ def load_data(
         "objects_sha256": table.description.objects_sha256,
         **({} if lens is None else {"parameters_sha256": packed.summary.sha256[PARAMETERS]}),
         **({} if lesson is None else {"teacher_sha256": lesson.sha256}),
+        **({} if more is None else {"unlabelled": more.stated}),
     }
-    return MemberData(packed, chosen, loaded, sha256, device, lens, lesson, settings)
+    n_unlabelled = 0 if more is None else len(more.samples)
+    return MemberData(packed, chosen, loaded, sha256, device, lens, lesson, n_unlabelled, settings)
+
+
+def _followed(packed: PackedSet, samples: Samples, more: Unlabelled) -> tuple[AnySet, Samples]:
+    """The training samples, and after them those without labels, as samples of one set."""
+    joined = join_sets([packed, *more.parts])
+    return joined, join_samples([samples, more.samples], [len(packed.index), more.n_cutouts])
 
 
 def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
@@ -326,8 +351,8 @@ def fit_network(
         settings.train,
         seed,
         compile_choice,
-        balancing_weights(data.chosen["train"].table, settings.train.balance),
-        None if data.lens is None else data.lens.targets("train", data.device),
+        balancing_weights(data.chosen["train"].table, settings.train.balance, data.n_unlabelled),
+        None if data.lens is None else data.lens.targets("train", data.device, data.n_unlabelled),
         choices,
         {
             "network": settings.network.model_dump(mode="json"),
@@ -376,7 +401,7 @@ def _choose(
             len(samples) - len(complete),
             len(samples),
         )
-        samples = Samples(samples.rows[complete], samples.table.iloc[complete].reset_index(drop=True))
+        samples = samples.take(complete)
     if len(samples) == 0:
         raise InputError(f"{packed.folder}: expected samples in split {split}{_of(settings)}, found none")
     refuse_unseen_classes(packed.folder, split, samples, settings.bands)
@@ -430,7 +455,7 @@ def _write(
     model: str,
     seed: int,
     *,
-    data: Mapping[str, str | bool],
+    data: Mapping[str, Any],
     packed: PackedSet,
     chosen: dict[str, Samples],
     result: FitResult,

@@ -236,7 +236,7 @@ def test_the_raw_config_is_left_alone() -> None:
             "models.nano.queue",
             "gpu",
             "models.nano.queue: unknown key; known keys here: network, bands, domains, preprocess, train, "
-            "lens_parameters, init_from, distil_from, seeds, checkpoints, seed_overrides, predict",
+            "lens_parameters, init_from, distil_from, distil_on, seeds, checkpoints, seed_overrides, predict",
         ),
         (
             "models.nano.train",

@@ -15,6 +15,7 @@ import pytest
 from capsule_files import TinyRun, write_run
 from stronglens.finder.commands import main
 from stronglens.finder.finder import load
+from stronglens.finder.model_card import model_card
 from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
 from stronglens.formats.digits import stated
 from stronglens.running.errors import InputError
@@ -114,6 +115,14 @@ def test_what_a_distilled_network_loses_is_stated(run: TinyRun, tmp_path: Path) 
     assert "\n## Distilled\n" in card
     assert "the ensemble `nano` of one network" in card
     assert f"| completeness at t* | {stated(scores['recall'], teacher.own['recall']['interval'])} (" in card
+    assert "surer than of others. Neither" in card
+    taught = {"distil_from": "nano", "distil_on": ["challenge"]}
+    members = [
+        one.model_copy(update={"settings": one.settings.model_copy(update=taught)})
+        for one in opened.manifest.members
+    ]
+    more = model_card(opened.manifest.model_copy(update={"members": members}))
+    assert "surer than of others, and the objects of `challenge`, without labels. Neither" in more
     assert run.make_capsule(tmp_path / "y.capsule", *compared[:2]) == 1
     table.iloc[1:].to_csv(csv, index=False)
     described["sha256"] = {csv.name: hashlib.sha256(csv.read_bytes()).hexdigest()}

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from some_samples import PREPROCESSING, choose
+from stronglens.formats.joined import join_sets
 from stronglens.formats.packed import PackedSet
 from stronglens.networks import loaded
 from stronglens.networks.loaded import Residence, load_samples
 from stronglens.networks.resident import ResidentSamples
-from stronglens.networks.samples import Samples, make_samples
+from stronglens.networks.samples import Samples, join_samples, make_samples
 from stronglens.networks.streamed import StreamedSamples
 from stronglens.settings.preprocess import PreprocessSettings
 
@@ -91,3 +92,46 @@ def test_what_has_no_room_is_streamed(packed: PackedSet, monkeypatch: pytest.Mon
             if isinstance(found, ResidentSamples):
                 assert found.images.dtype == dtype
                 assert found.take(torch.arange(3)).dtype == torch.float32
+
+
+def joined_with_itself(packed: PackedSet, bands: str | list[str]) -> tuple[Samples, Samples]:
+    """Samples of a set, and those of the set and itself, as if these were two."""
+    samples = choose(packed, bands)
+    return samples, join_samples([samples, samples], [len(packed.index), len(packed.index)])
+
+
+@pytest.mark.parametrize("residence", ["always", "never"])
+@pytest.mark.parametrize("name", PREPROCESSING)
+@pytest.mark.parametrize("bands", ["each", ["y", "g", "r"]])
+def test_sets_that_are_joined_look_as_each_does_alone(
+    packed: PackedSet, bands: str | list[str], name: str, residence: Residence
+) -> None:
+    """An object is normalised with its own cutouts, though another set has one of its key."""
+    samples, both = joined_with_itself(packed, bands)
+    settings = PREPROCESSING[name]
+    alone = load_samples(packed, samples, settings, CPU, "always")
+    joined = load_samples(join_sets([packed, packed]), both, settings, CPU, residence)
+    assert isinstance(joined, ResidentSamples if residence == "always" else StreamedSamples)
+    assert joined.image_shape == alone.image_shape
+    n = len(samples)
+    order = torch.from_numpy(np.random.default_rng(3).permutation(2 * n))
+    shown = torch.cat(list(joined.in_turn(torch.split(order, 11))))
+    assert torch.equal(shown, alone.take(order % n))
+    assert torch.equal(joined.labels, alone.labels.repeat(2))
+
+
+def test_where_only_one_of_two_sets_has_room_both_are_streamed(
+    packed: PackedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are one set: half of a batch from here and half from there would be as slow."""
+    samples, both = joined_with_itself(packed, "each")
+    n_bytes = 2 * len(samples) * 33 * 33
+    for room, kind in ((2 * n_bytes, ResidentSamples), (2 * n_bytes - 1, StreamedSamples)):
+        monkeypatch.setattr(loaded, "_room_on", lambda device, room=room: room)
+        found = load_samples(
+            join_sets([packed, packed]), both, PREPROCESSING["plain"], CPU, dtype=torch.bfloat16
+        )
+        assert isinstance(found, kind)
+        if isinstance(found, ResidentSamples):
+            assert found.images.dtype == torch.bfloat16
+            assert found.images.nbytes == 2 * n_bytes

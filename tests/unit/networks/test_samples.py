@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stronglens.networks.samples import make_samples
+from stronglens.networks.samples import Samples, join_samples, make_samples
 from stronglens.running.errors import InputError
 
 BANDS = ["g", "r", "i", "z", "y"]
@@ -93,3 +93,14 @@ def test_any_arrangement(pairs: list[tuple[str, str]], bands: list[str], data: s
             band for other, band in place if other == key
         ]
         assert path == f"/data/{key}_{present[0]}.fits"
+
+
+def test_samples_of_several_sets_have_the_rows_of_the_sets_joined() -> None:
+    stack = make_samples(
+        INDEX, ["g", "y"], np.array([key != "a" or band != "y" for key, band in PAIRS]), BANDS
+    )
+    joined = join_samples([stack, stack.take(np.array([2, 0]))], [len(INDEX), 100])
+    assert joined.rows.tolist() == [[0, 4], [5, -1], [10, 14], [25, 29], [15, 19]]
+    assert joined.table["object"].tolist() == ["c", "a", "b", "b", "c"]
+    assert joined.table.index.tolist() == list(range(5))
+    assert isinstance(joined, Samples)

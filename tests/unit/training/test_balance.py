@@ -15,6 +15,7 @@ TABLE = pd.DataFrame(
 
 def test_no_weights_by_default() -> None:
     assert balancing_weights(TABLE, "none") is None
+    assert balancing_weights(TABLE, "none", n_unlabelled=3) is None
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,9 @@ def test_groups_weigh_the_same(balance: str, columns: list[str]) -> None:
     sums = TABLE.assign(weight=weights.numpy()).groupby(columns)["weight"].sum()
     assert len(sums) == 2 ** len(columns)
     assert sums.to_numpy() == pytest.approx(len(TABLE) / len(sums))
+
+
+def test_what_is_in_no_group_weighs_one_and_changes_no_group() -> None:
+    alone, more = (balancing_weights(TABLE, "bucket", n) for n in (0, 3))
+    assert alone is not None and more is not None
+    assert more.tolist() == [*alone.tolist(), 1, 1, 1]

@@ -304,6 +304,10 @@ def test_targets_follow_their_samples_where_cutouts_are_learnt_one_by_one(
     expected = (known[table["object"]] - task.scaling.means[1]) / task.scaling.stds[1]
     assert np.allclose(values, expected, rtol=1e-5, equal_nan=True)
     assert np.isfinite(values).sum() == 3 * 12
+    more = task.targets("train", torch.device("cpu"), n_unlabelled=4).values
+    assert more.shape == (len(table) + 4, 2)
+    assert more[-4:].isnan().all()
+    assert np.array_equal(more[:-4, 1].double().numpy(), values, equal_nan=True)
 
 
 # Prediction

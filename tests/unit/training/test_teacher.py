@@ -153,7 +153,13 @@ CONFIG = {
     "data": {
         "labelled": {"slsim_lenses": "a", "slsim_nonlenses": "b", "hsc_lenses": "c", "hsc_nonlenses": "d"}
     },
-    "testsets": {"challenge": {"path": "e"}},
+    "testsets": {
+        "challenge": {"path": "e"},
+        "scored": {
+            "labelled": True,
+            "buckets": {"slsim_lenses": "f", "slsim_nonlenses": "g", "hsc_lenses": "h", "hsc_nonlenses": "i"},
+        },
+    },
     "models": {
         "nano": {"seeds": [7, 8], "seed_overrides": {7: {"train": {"lr": 1e-4}}}},
         "small": {"seeds": [1], "distil_from": "all"},
@@ -165,6 +171,11 @@ CONFIG = {
     },
     "submission": {"ensemble": "all"},
 }
+
+
+def learning_on(*testsets: str) -> dict[str, Any]:
+    """A network that learns from test sets too."""
+    return {"distil_from": "all", "distil_on": list(testsets)}
 
 
 def test_distilled_ensembles_have_the_first_settings_of_their_teacher() -> None:
@@ -179,6 +190,13 @@ def test_distilled_ensembles_have_the_first_settings_of_their_teacher() -> None:
     assert settings.distil_from == "all"
     assert settings.train.lr == 1e-4
     assert config.teachers("all_distilled") == config.teachers("small") == {"all"}
+    # Off: no record, and no parameter of a rule, says that there is such a setting.
+    assert "distil_on" not in settings.model_dump(mode="json") | config.capsule.model_dump(mode="json")
+    capsule = {"distil": True, "distil_on": ["challenge"]}
+    config = with_distilled(check_config(CONFIG | {"capsule": capsule}, "config"))
+    more = config.member_settings("all_distilled", 7)
+    assert more == settings.model_copy(update={"distil_on": ["challenge"]})
+    assert config.member_settings("small", 1).distil_on == []
 
 
 @pytest.mark.parametrize(
@@ -195,6 +213,27 @@ def test_distilled_ensembles_have_the_first_settings_of_their_teacher() -> None:
             "learns from an ensemble",
         ),
         ({"all_distilled": {"seeds": [1]}}, {"capsule": {"distil": True}}, "kept for what capsule.distil"),
+        ({"nano": {"seeds": [1], "distil_on": ["challenge"]}}, {}, "for example distil_from: nano"),
+        ({"small": {"seeds": [1]} | learning_on("challenges")}, {}, "did you mean challenge"),
+        (
+            {"small": {"seeds": [1]} | learning_on("heldout")},
+            {},
+            "found heldout, expected the name of a test set",
+        ),
+        ({"small": {"seeds": [1]} | learning_on("scored")}, {}, "found scored, which is labelled"),
+        (
+            {"small": {"seeds": [1], "seed_overrides": {1: learning_on("scored")}}},
+            {},
+            "overrides.1.distil_on: found scored",
+        ),
+        ({"small": {"seeds": [1]} | learning_on("challenge", "challenge")}, {}, "a test set twice"),
+        (
+            {"small": {"seeds": [1]} | learning_on("challenge") | {"distil_from": "one"}},
+            {},
+            "neither could be trained",
+        ),
+        ({}, {"capsule": {"distil_on": ["challenge"]}}, "capsule.distil is off"),
+        ({}, {"capsule": {"distil": True, "distil_on": ["scored"]}}, "capsule.distil_on: found scored"),
     ],
 )
 def test_teachers_that_cannot_be(models: dict[str, Any], more: dict[str, Any], says: str) -> None:
