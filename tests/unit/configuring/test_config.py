@@ -57,7 +57,8 @@ def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
     assert member.bands == config.data.bands
     # As measured, docs/EXPERIMENTS.md.
     assert (member.preprocess.normalisation, member.preprocess.asinh_softening_in_noise) == ("asinh", 12)
-    assert member.network.timm == {"patch_size": 3}
+    assert (member.network.name, member.train.optimiser) == ("cutout_resnet", "muon")
+    assert (member.train.lr, member.train.weight_decay) == (3e-3, 0.05)
     assert member.lens_parameters is not None
     assert config.models["grizy"].predict.test_time_augmentation
     assert "Not measured on the challenge's data" in (CONFIG_FOLDER / "challenge_grizy.yaml").read_text()

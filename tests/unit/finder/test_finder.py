@@ -46,7 +46,12 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "asinh": (
         {
             "each": {"preprocess": {"normalisation": "asinh"}},
-            "stack": {"bands": STACK, "preprocess": {"normalisation": "object", "smoothing": "gaussian"}},
+            "stack": {
+                "bands": STACK,
+                "preprocess": {"normalisation": "object", "smoothing": "gaussian"},
+                "network": {"name": "cutout_resnet", "timm": {"widths": [8, 16], "depths": [1, 1]}},
+                "train": TRAIN | {"optimiser": "muon"},
+            },
         },
         {"combine_members": "mean_of_logits", "calibration": "isotonic"},
     ),
