@@ -5,7 +5,6 @@ Each name here says what it gives; other files use these names. tests/project/te
 
 from collections import defaultdict
 
-from snakemake.exceptions import WorkflowError  # an error that is shown without a traceback
 from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 from snakemake.sourcecache import LocalGitFile, LocalSourceFile

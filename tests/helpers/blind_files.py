@@ -13,6 +13,9 @@ from stronglens.formats.artefact import read_json, sha256_of, write_json
 MEMBERS = [{"model": "nano", "seed": seed, "weights_sha256": f"{seed}" * 64} for seed in (1, 2)]
 """Those of the teacher."""
 
+BUCKETS = ("hsc_lenses", "slsim_nonlenses", "hsc_nonlenses", "slsim_lenses")
+"""Those of the set that the blind one is made from, in an order that is not that of their names."""
+
 
 def write_blind(
     folder: Path,
@@ -52,14 +55,12 @@ def write_blind(
 def blind_key(key: str) -> str:
     """The key of an object, which does not say what it is: the order of keys is not that of the files."""
     bucket, _, number = key.partition("/D_")
-    kind = ("hsc_lenses", "slsim_nonlenses", "hsc_nonlenses", "slsim_lenses").index(bucket)
-    return f"{(4 * int(number) + kind) * 7 % 16:02d}"
+    return f"{(4 * int(number) + BUCKETS.index(bucket)) * 7 % 16:02d}"
 
 
 def blind_pairs(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     """Pairs of object and band in terms of the set that the blind one is made from."""
-    buckets = ("hsc_lenses", "slsim_nonlenses", "hsc_nonlenses", "slsim_lenses")
-    keys = {blind_key(f"{bucket}/D_{n}"): f"{bucket}/D_{n:08d}" for bucket in buckets for n in range(4)}
+    keys = {blind_key(f"{bucket}/D_{n}"): f"{bucket}/D_{n:08d}" for bucket in BUCKETS for n in range(4)}
     return [(keys[key], band) for key, band in pairs]
 
 

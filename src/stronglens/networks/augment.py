@@ -28,10 +28,10 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
     Tensor of float32, same shape
         The input itself where nothing is to be done.
     """
+    if settings.augment:
+        images = turn_and_mirror(images, generator)
     if settings.augment_any_angle or settings.augment_shift_px > 0:
         images = _turn_and_shift(images, settings, generator)
-    elif settings.augment:
-        images = turn_and_mirror(images, generator)
     if settings.augment_gamma > 0:
         images = _change_contrast(images, settings.augment_gamma, generator)
     if settings.augment_noise > 0:
@@ -68,19 +68,18 @@ def _sources(size_px: int, device: torch.device) -> Tensor:
 
 
 def _turn_and_shift(images: Tensor, settings: TrainSettings, generator: torch.Generator) -> Tensor:
-    """Turn by any angle or by quarters, mirror half of the images, and shift along both axes.
+    """Turn by any angle, where that is wanted, and shift along both axes.
 
     What comes in from outside is the image mirrored at its edge. Channels of an image move alike.
     """
     n, _, height, width = images.shape
-    angle, flip, shift_x, shift_y = torch.rand((4, n), generator=generator, device=images.device)
-    angle = 2 * torch.pi * (angle if settings.augment_any_angle else (4 * angle).floor() / 4)
-    mirror = torch.where(flip < 0.5, -1.0, 1.0)
+    angle, shift_x, shift_y = torch.rand((3, n), generator=generator, device=images.device)
+    angle = angle * (2 * torch.pi if settings.augment_any_angle else 0)
     cos, sin = angle.cos(), angle.sin()
     # In units of half a side, as PyTorch has them: where each pixel is taken from.
     largest = 2 * settings.augment_shift_px
     by_x, by_y = (2 * shift_x - 1) * largest / width, (2 * shift_y - 1) * largest / height
-    rows = [torch.stack([cos * mirror, -sin, by_x], 1), torch.stack([sin * mirror, cos, by_y], 1)]
+    rows = [torch.stack([cos, -sin, by_x], 1), torch.stack([sin, cos, by_y], 1)]
     grid = affine_grid(torch.stack(rows, 1), [n, 1, height, width], align_corners=False)
     return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 

@@ -37,7 +37,7 @@ class CutoutResNet(nn.Module):
     -----
     The blocks are those of ResNet-18 (He et al. 2016, CVPR, 770), with batch normalisation, as timm has them;
     shortcuts between stages average before they convolve (He et al. 2019, CVPR, 558). Initial weights are
-    PyTorch's: kernels of Kaiming's size, and blocks that begin as the identity, learnt more slowly
+    PyTorch's: with kernels of Kaiming's size, and blocks that begin as the identity, it learnt more slowly
     (docs/EXPERIMENTS.md).
     """
 

@@ -18,7 +18,7 @@ class Muon(torch.optim.Optimizer):
 
     Parameters
     ----------
-    groups : sequence of mappings
+    groups : list of dict
         As `matrices_apart` gives them.
     lr : float
         Learning rate. Steps of both kinds are about as large as AdamW's with the same rate.
@@ -37,8 +37,8 @@ class Muon(torch.optim.Optimizer):
     device for anything, so that it can be recorded.
     """
 
-    def __init__(self, groups: Sequence[Mapping[str, Any]], lr: float, weight_decay: float) -> None:
-        super().__init__([dict(group) for group in groups], {"lr": lr, "weight_decay": weight_decay})
+    def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float) -> None:
+        super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
