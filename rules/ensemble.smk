@@ -17,6 +17,11 @@ def test_predictions(ending):
     ]
 
 
+def lens_truth_of_ensemble(wildcards):
+    """What is known of the lenses, where widths of lens parameters are calibrated; no input of any other ensemble."""
+    return ancient([f"{LABELLED}/parameters.parquet"]) if CONFIG.has_uncertainties(wildcards.ensemble) else []
+
+
 def ensemble_val_options(wildcards):
     """The options of `ensemble.py` that come from the config. The list of members stands here and in the inputs of
     the ensembles, and nowhere else: adding a seed touches no other member."""
@@ -46,6 +51,7 @@ rule ensemble_val:
         script=script_path("ensemble.py"),
         descriptions=val_predictions("json"),
         predictions=lambda wildcards: ancient(val_predictions("csv")(wildcards)),
+        parameters=lens_truth_of_ensemble,
     output:
         ensemble=f"{ENSEMBLE}/val/val_ens.csv",
         description=f"{ENSEMBLE}/val/val_ens.json",

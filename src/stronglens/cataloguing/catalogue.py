@@ -14,7 +14,6 @@ from stronglens.cataloguing.columns import column
 from stronglens.cataloguing.test_set import TestSet, open_test_set
 from stronglens.cataloguing.writing import write_fits, write_parquet, write_votable
 from stronglens.ensembling.ensemble import combination_of
-from stronglens.ensembling.lens_estimates import columns_of
 from stronglens.formats.artefact import sha256_of, write_aside
 from stronglens.formats.catalogue import (
     CATALOGUE_JSON,
@@ -29,6 +28,7 @@ from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import MemberDescription
 from stronglens.formats.packed import CUTOUTS, INDEX
 from stronglens.running.errors import InputError
+from stronglens.settings.lens_parameters import columns_of
 from stronglens.settings.products import CatalogueSettings
 from stronglens.submitting.surroundings import code_state
 
@@ -107,7 +107,8 @@ def make_catalogue(
             )
         rows = rows.assign(known_lens=rows["id"].map(known_by_object(known)).fillna(""))
     names = _names(test_set, rows)
-    columns = [column(name) for name in names]
+    calibrated = test_set.ensemble.description.width_factors
+    columns = [column(name, calibrated) for name in names]
     rows = rows[names].set_axis([one.name for one in columns], axis=1)
     provenance = _provenance(test_set, ensemble, testset, simulated=simulated)
     writers = {PARQUET: write_parquet, FITS: write_fits, VOTABLE: write_votable}

@@ -1,8 +1,9 @@
 """What the columns of a catalogue mean: units, UCDs, descriptions."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from stronglens.settings.lens_parameters import LENS_PARAMETERS
+from stronglens.settings.lens_parameters import LENS_PARAMETERS, std_column
 
 
 class Column(NamedTuple):
@@ -62,17 +63,28 @@ _FIXED = {
 }
 
 
-def column(name: str) -> Column:
+def column(name: str, calibrated: Collection[str] = ()) -> Column:
     """What a column of `stronglens.cataloguing.test_set.TestSet.rows` means.
 
     Lens parameters have no blanks in their names here: query languages do not take them.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    calibrated : collection of str
+        Lens parameters whose `{name}_std` is a calibrated standard deviation, not the spread over members.
     """
     if name in _FIXED:
         return _FIXED[name]
-    parameter = name.removesuffix("_std")
+    parameter = name.removesuffix(std_column(""))
     plain = name.replace(" ", "_")
     unit, ucd = LENS_PARAMETERS[parameter], _UCDS.get(parameter, "")
     if name == parameter:
         return Column(plain, unit, ucd, f"Estimate of {parameter}, if the object is a lens")
+    if parameter in calibrated:
+        error = f"stat.error;{ucd}" if ucd else "stat.error"
+        says = f"Standard deviation of {parameter}, calibrated on validation lenses, if the object is a lens"
+        return Column(plain, unit, error, says)
     spread = f"stat.stdev;{ucd}" if ucd else "stat.stdev"
     return Column(plain, unit, spread, f"Sample standard deviation of {parameter} over members")

@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from stronglens.ensembling.lens_estimates import columns_of
 from stronglens.ensembling.scored_set import row_ids
 from stronglens.finder.result import Flag, flags_of_bands
 from stronglens.formats.artefact import check_stated
@@ -17,6 +16,7 @@ from stronglens.formats.ensemble_table import KEY_COLUMN, EnsembleTable, open_en
 from stronglens.formats.packed import INDEX, SUMMARY, PackedObjects, open_objects
 from stronglens.formats.tables import INTEGER, REAL, TEXT, probabilities, read_header
 from stronglens.running.errors import InputError
+from stronglens.settings.lens_parameters import columns_of
 
 
 @dataclass(frozen=True)

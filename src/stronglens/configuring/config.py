@@ -261,6 +261,10 @@ class Config(Settings):
         settings = [self.member_settings(*member).lens_parameters for member in self.members(ensemble)]
         return in_order({name for one in settings if one is not None for name in one.targets})
 
+    def has_uncertainties(self, ensemble: str) -> bool:
+        """Whether any member of an ensemble gives standard deviations of its lens parameters."""
+        return any(self.member_settings(*member).has_uncertainties for member in self.members(ensemble))
+
     def teachers(self, model: str) -> set[str]:
         """Ensembles whose probabilities members of a model learn."""
         block = self.models[model]
@@ -402,6 +406,7 @@ def _contradictions(config: Config) -> Iterator[tuple[Location, str]]:
     yield from _wrong_unlabelled(config)
     yield from _wrong_levels(config)
     yield from _wrong_prevalences(config)
+    yield from _wrong_widths(config)
     yield from _wrong_estimates(config)
     yield from _wrong_colours(config)
     yield from _wrong_capsules(config)
@@ -610,6 +615,27 @@ def _wrong_prevalences(config: Config) -> Iterator[tuple[Location, str]]:
                 ("ensembles", name, "sky_prevalence"),
                 f"found {ensemble.sky_prevalence:g}, but only calibrated probabilities can be corrected for "
                 "it, and calibration is off; for example calibration: temperature",
+            )
+
+
+def _wrong_widths(config: Config) -> Iterator[tuple[Location, str]]:
+    for name, ensemble in config.ensembles.items():
+        if not set(ensemble.models) <= set(config.models):
+            continue
+        estimating = [
+            (member, settings.has_uncertainties)
+            for member in config.members(name)
+            for settings in [config.member_settings(*member)]
+            if settings.lens_parameters is not None
+        ]
+        uncertain, plain = ([member for member, has in estimating if has is is_] for is_ in (True, False))
+        if uncertain and plain:
+            (model, seed), (other, other_seed) = uncertain[0], plain[0]
+            yield (
+                ("ensembles", name, "models"),
+                f"{model} seed {seed} gives uncertainties of lens parameters and {other} seed {other_seed} "
+                f"none; set lens_parameters.uncertainties in both or in neither: {{name}}_std cannot be both "
+                "an error and the spread over members",
             )
 
 

@@ -1,8 +1,8 @@
 """Ensembles: the probability of an object, from all its bands and all members."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from stronglens.ensembling.combination import Combination, Combined, MemberScores, logit_of
-from stronglens.ensembling.lens_estimates import columns_of, combine_estimates, n_estimating
+from stronglens.ensembling.lens_estimates import combine_estimates, n_estimating
 from stronglens.ensembling.member_predictions import (
     ObjectProbs,
     RowsByKey,
@@ -21,6 +21,7 @@ from stronglens.ensembling.member_predictions import (
     rows_by_key,
 )
 from stronglens.ensembling.merge import sorted_stream
+from stronglens.ensembling.width_calibration import fit_factors
 from stronglens.formats.artefact import sha256_of, write_aside
 from stronglens.formats.ensemble_table import (
     COLUMNS,
@@ -30,11 +31,12 @@ from stronglens.formats.ensemble_table import (
     csv_name,
     json_name,
 )
-from stronglens.formats.packed import PackedObjects, open_objects
+from stronglens.formats.packed import PackedObjects, open_objects, read_lens_values, values_of_lenses
 from stronglens.formats.prediction_files import Member, Prediction, Which, open_prediction
 from stronglens.formats.tables import TEXT, write_table
 from stronglens.running.errors import InputError
 from stronglens.settings.decide import CombineSettings
+from stronglens.settings.lens_parameters import columns_of, std_column
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,9 @@ def make_ensemble(
     `prob_std` are mean and sample standard deviation over members (0 for one). Every member weighs the same.
     That is unless the settings say otherwise (see `stronglens.settings.decide.CombineSettings`); what is
     fitted then is fitted here on validation, and is in the description. Estimates of lens parameters are
-    always such means, over the members that give them, in columns after all others.
+    always such means, over the members that give them, in columns after all others. Where members give
+    their widths, the ensemble's are those of the mixture times a factor for each parameter, fitted on the
+    validation lenses (see `stronglens.ensembling.width_calibration`).
 
     Parameters
     ----------
@@ -84,7 +88,7 @@ def make_ensemble(
         How validation is combined.
     validation : Path, optional
         `val_ens.json` of the validation ensemble: all else is combined as is said there. Without it, by
-        means.
+        means; where members give widths it is needed.
 
     Raises
     ------
@@ -110,9 +114,12 @@ def make_ensemble(
             f"combine_bands: found {wanted.combine_bands}, but at level file no bands are combined"
         )
     tables: Iterable[pa.Table]
-    scored = (_score_part(part, of_part, level, wanted) for part, of_part in parts)
+    scored: Iterable[_Scored] = (_score_part(part, of_part, level, wanted) for part, of_part in parts)
     if which == "val" and wanted.validation_domains is not None:
         scored = (_of_domains(part, wanted.validation_domains) for part in scored)
+    estimating = n_estimating([found.estimated for found in _one_of_each_member(opened)])
+    uncertain = estimating if any(prediction.uncertain for prediction in opened) else []
+    scored, factors = _with_calibrated_widths(scored, which, packed, list(uncertain), validation)
     if which == "val" and wanted.is_fitted:
         combination, tables = _fit(list(scored), wanted, KEY_COLUMN[level])
     elif wanted.is_fitted and validation is None:
@@ -121,7 +128,6 @@ def make_ensemble(
         )
     else:
         tables = (_table(part, combination.apply(part.scores)) for part in scored)
-    estimating = n_estimating([found.estimated for found in _one_of_each_member(opened)])
     columns = [*COLUMNS, *_more_columns(wanted), *([] if threshold is None else ["pred"])]
     columns += columns_of(estimating)
     csv = out_dir / csv_name(which, labelled=labelled)
@@ -144,6 +150,7 @@ def make_ensemble(
         description["threshold"] = threshold
     if estimating:
         description["lens_parameters"] = estimating
+        description |= {"width_factors": factors} if factors else {}
     EnsembleDescription.model_validate(description).write(out_dir / json_name(which))
     log.info(
         "%s: %d rows, %s of %s",
@@ -167,6 +174,52 @@ def _stated_combination(path: Path, members: Sequence[Member], level: Level) -> 
             "found another"
         )
     return combination_of(stated)
+
+
+def _with_calibrated_widths(
+    scored: Iterable["_Scored"],
+    which: Which,
+    packed: Sequence[Path],
+    names: Sequence[str],
+    validation: Path | None,
+) -> tuple[Iterable["_Scored"], dict[str, float]]:
+    """The same with calibrated widths of some lens parameters, and the factors: fitted here on validation."""
+    if not names:
+        return scored, {}
+    if which == "val":
+        scored = list(scored)
+        factors = _fit_factors(scored, packed, names)
+    else:
+        factors = _stated_factors(validation, names)
+    return (_with_factors(part, factors) for part in scored), factors
+
+
+def _fit_factors(
+    parts: Sequence["_Scored"], packed: Sequence[Path], names: Sequence[str]
+) -> dict[str, float]:
+    rows = pa.concat_tables([part.rows.select(["object", "label"]) for part in parts])
+    labels = rows["label"].to_numpy().astype(np.int64)
+    truth = values_of_lenses(read_lens_values(packed, names), rows["object"].to_pylist(), labels)
+    estimates = pa.concat_tables([part.estimates for part in parts])
+    return fit_factors(
+        {column: estimates[column].to_numpy() for column in estimates.column_names},
+        dict(zip(names, truth.T, strict=True)),
+    )
+
+
+def _stated_factors(path: Path | None, names: Sequence[str]) -> dict[str, float]:
+    if path is None:
+        raise InputError(
+            "validation: expected val_ens.json, which holds the factors of the widths of lens parameters; "
+            "none was given"
+        )
+    factors = EnsembleDescription.read(path).width_factors
+    if set(factors) != set(names):
+        raise InputError(
+            f"{path}: expected width_factors of {', '.join(names)}, found those of "
+            f"{', '.join(factors) or 'none'}; combine the validation predictions again"
+        )
+    return factors
 
 
 def combination_of(description: EnsembleDescription) -> Combination:
@@ -353,6 +406,16 @@ def _fit(
     objects = whole.rows["object"].combine_chunks().dictionary_encode().indices.to_numpy()
     fitted = fit_combination(whole.scores, labels, settings)
     return fitted, [_table(whole, cross_fit(whole.scores, labels, objects, settings))]
+
+
+def _with_factors(part: _Scored, factors: Mapping[str, float]) -> _Scored:
+    """The same with calibrated widths of lens parameters."""
+    by_column = {std_column(name): factor for name, factor in factors.items()}
+    estimates = {
+        column: part.estimates[column].to_numpy() * by_column.get(column, 1.0)
+        for column in part.estimates.column_names
+    }
+    return replace(part, estimates=pa.table(estimates))
 
 
 def _joined(scores: Sequence[MemberScores]) -> MemberScores:

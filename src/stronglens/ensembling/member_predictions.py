@@ -13,7 +13,9 @@ from stronglens.formats.artefact import check_sha256
 from stronglens.formats.ensemble_table import KEY_COLUMN, Level
 from stronglens.formats.prediction_files import Member, Prediction
 from stronglens.formats.tables import INTEGER, REAL, TEXT, finite, line_of, probabilities, read_table
+from stronglens.networks.mixture import mixture_by_group
 from stronglens.running.errors import InputError
+from stronglens.settings.lens_parameters import columns_of, std_column
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ class RowsByKey:
     def sums(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The sum over the rows of each key."""
         return np.add.reduceat(values[self.order], self.starts)
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Index of each row's key, shape (n_rows,)."""
+        groups = np.empty(len(self.order), dtype=np.int64)
+        groups[self.order] = np.repeat(np.arange(len(self.keys)), self.n_rows)
+        return groups
 
 
 def rows_by_key(names: pa.ChunkedArray, known: Sequence[RowsByKey] = ()) -> RowsByKey:
@@ -82,7 +91,8 @@ class ObjectProbs:
     band_probs : ndarray of float64, shape (n_objects, n_bands)
         Probability of each of these bands; NaN for a missing one.
     estimates : mapping of str to ndarray of float64, shape (n_objects,)
-        Lens parameters; the mean over the object's cutouts.
+        Lens parameters; the mean over the object's cutouts. With widths, columns `{name}_std`, the mixture
+        of its cutouts' Gaussians.
     """
 
     rows: RowsByKey
@@ -106,7 +116,7 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
     ------
     InputError
         There are none, or two folders of one member come from different weights, or one with test-time
-        augmentation and one without.
+        augmentation and one without; or some members give widths of lens parameters and others none.
     """
     if not predictions:
         raise InputError("predictions: expected at least one folder, found none")
@@ -119,17 +129,36 @@ def members_of(predictions: Sequence[Prediction]) -> list[Member]:
                 f"{prediction.stated_in}: expected {member} with test-time augmentation in all parts or in "
                 f"none, found otherwise in {known.stated_in}"
             )
-        if known.estimated != prediction.estimated:
+        if (known.estimated, known.uncertain) != (prediction.estimated, prediction.uncertain):
             raise InputError(
                 f"{prediction.stated_in}: expected {member} with the lens parameters of {known.stated_in}, "
-                f"found others ({', '.join(prediction.estimated)}; {', '.join(known.estimated)})"
+                f"found others ({_told(prediction)}; {_told(known)})"
             )
         if known.member != member:
             raise InputError(
                 f"{prediction.stated_in}: expected {member} with the weights of {known.stated_in}, "
                 f"found others ({member.weights_sha256[:12]}…, {known.member.weights_sha256[:12]}…)"
             )
+    _check_widths(list(members.values()))
     return sorted(prediction.member for prediction in members.values())
+
+
+def _check_widths(predictions: Sequence[Prediction]) -> None:
+    """Refuse to mix members that give widths with those that do not: what would `{name}_std` be?"""
+    estimating = [prediction for prediction in predictions if prediction.estimated]
+    uncertain = [prediction for prediction in estimating if prediction.uncertain]
+    plain = [prediction for prediction in estimating if not prediction.uncertain]
+    if uncertain and plain:
+        raise InputError(
+            f"{plain[0].stated_in}: expected {plain[0].member} to give uncertainties of lens parameters, as "
+            f"{uncertain[0].member} in {uncertain[0].stated_in}, found none; set "
+            "lens_parameters.uncertainties in all models of the ensemble that estimate any, or in none"
+        )
+
+
+def _told(prediction: Prediction) -> str:
+    names = ", ".join(prediction.estimated)
+    return f"{names} with uncertainties" if prediction.uncertain else names
 
 
 def read_object_probs(
@@ -157,13 +186,15 @@ def read_object_probs(
     ------
     InputError
         The table is missing, malformed, changed since it was made, has a probability outside 0 to 1 or NaN,
-        an estimate that is not finite, or two rows for one object and band (for one path, at level "file").
+        an estimate that is not finite or a width that is not above 0, or two rows for one object and band
+        (for one path, at level "file").
     """
     csv = prediction.csv
     check_sha256(csv, prediction.csv_sha256, prediction.stated_in)
     key_column = KEY_COLUMN[level]
     types = {key_column: TEXT, "band": TEXT, "label": INTEGER, "prob": REAL}
-    table = read_table(csv, types | dict.fromkeys(prediction.estimated, REAL))
+    estimates = columns_of(prediction.estimated) if prediction.uncertain else list(prediction.estimated)
+    table = read_table(csv, types | dict.fromkeys(estimates, REAL))
     if len(table) != prediction.n_samples:
         raise InputError(
             f"{csv}: expected {prediction.n_samples} rows, as {prediction.stated_in} states; "
@@ -192,10 +223,36 @@ def read_object_probs(
         band_names=band_names,
         band_probs=band_probs,
         probs=rows.sums(probs) / rows.n_rows,
-        estimates={name: rows.sums(finite(csv, table, name)) / rows.n_rows for name in prediction.estimated},
+        estimates=_estimates_of(prediction, table, rows),
         labels=table["label"].to_numpy()[rows.order[rows.starts]],
         bands=frozenset(found),
     )
+
+
+def _estimates_of(
+    prediction: Prediction, table: pa.Table, rows: RowsByKey
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Lens parameters of each object, from those of its cutouts."""
+
+    def mean_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(rows.sums(values) / rows.n_rows)
+
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for name in prediction.estimated:
+        values = finite(prediction.csv, table, name)
+        if not prediction.uncertain:
+            found[name] = mean_of(values)
+            continue
+        column = std_column(name)
+        stds = finite(prediction.csv, table, column)
+        if not (stds > 0).all():
+            row = int(np.argmin(stds > 0))
+            raise InputError(
+                f"{prediction.csv}: line {line_of(row)}: expected a standard deviation above 0 in column "
+                f"{column}, found {stds[row]}"
+            )
+        found[name], found[column] = mixture_by_group(values, stds, rows.groups, mean_of)
+    return found
 
 
 def starts_of_runs(values: pa.Array) -> npt.NDArray[np.int64]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from stronglens.ensembling.lens_estimates import columns_of, n_estimating
+from stronglens.ensembling.lens_estimates import n_estimating
 from stronglens.finder.engine import Engine
 from stronglens.finder.pixels import Pixels, from_images
 from stronglens.finder.result import Result, flags_of_bands, joined
 from stronglens.formats.capsule import CARD, Capsule, Manifest, read_capsule
 from stronglens.running.errors import InputError
+from stronglens.settings.lens_parameters import columns_of
 
 if TYPE_CHECKING:
     from stronglens.finder.pixels import Images

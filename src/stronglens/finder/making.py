@@ -119,6 +119,7 @@ def make_capsule(
         "simulated": simulated,
         "members": members,
         "combination": ensemble.combination or {},
+        "width_factors": ensemble.width_factors,
         "threshold": threshold,
         "threshold_interval": (scores["val"]["global"].get("intervals") or {}).get("threshold"),
         "scores": scores,

@@ -20,6 +20,7 @@ from stronglens.formats.member_files import refuse_non_finite
 from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, PackSummary
 from stronglens.networks.device import choose_device
 from stronglens.networks.lens_scaling import LensScaling
+from stronglens.networks.mixture import mixture_by_group
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import algorithms
 from stronglens.networks.samples import make_samples
@@ -27,6 +28,7 @@ from stronglens.networks.symmetries import N_SYMMETRIES
 from stronglens.prediction.batch import BATCH_SIZE
 from stronglens.prediction.predict_member import predict_pieces
 from stronglens.running.errors import InputError
+from stronglens.settings.lens_parameters import std_column
 from stronglens.sources.names import NO_BAND
 
 Floats = npt.NDArray[np.float64]
@@ -103,10 +105,17 @@ class TorchMember:
 
         of_samples = np.concatenate(probs)
         scaling = self.stated.lens_scaling
-        estimates = {}
+        estimates: dict[str, Floats] = {}
         if scaling is not None:
-            values = LensScaling(**scaling.model_dump()).from_outputs(np.concatenate(outputs))
-            estimates = {name: mean(column) for name, column in zip(scaling.names, values.T, strict=True)}
+            columns = LensScaling(**scaling.model_dump()).columns(np.concatenate(outputs))
+            for name in scaling.names:
+                width = columns.get(std_column(name))
+                if width is None:
+                    estimates[name] = mean(columns[name])
+                    continue
+                estimates[name], estimates[std_column(name)] = mixture_by_group(
+                    columns[name], width, sample_of, mean
+                )
         names = samples.table["band"].to_numpy(dtype=object)
         found = tuple(sorted(set(names)))
         if not each_band or not {*bands, NO_BAND}.issuperset(found):  # of a stack there is nothing to combine
@@ -160,6 +169,8 @@ class TorchEngine:
             "members": self._combination.of_members(scores),
             **combine_estimates([estimates for _, estimates in found]),
         }
+        for name, factor in self._manifest.width_factors.items():
+            said[std_column(name)] = said[std_column(name)] * factor
         present = np.unique(pixels.objects)
 
         def at_all(values: Floats) -> Floats:

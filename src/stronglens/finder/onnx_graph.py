@@ -18,15 +18,17 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from stronglens.ensembling.combination import PROB_FLOOR, BandWeights, Combination
-from stronglens.ensembling.lens_estimates import columns_of, n_estimating
+from stronglens.ensembling.lens_estimates import n_estimating
 from stronglens.finder.members import TorchMember
-from stronglens.formats.capsule import Manifest
+from stronglens.formats.capsule import CapsuleMember, Manifest
 from stronglens.inspecting.cutout_statistics import BORDER_PX, SIGMA_PER_MAD
+from stronglens.networks.lens_widths import gaussians_of
 from stronglens.networks.normalise import BACKGROUND_QUANTILE, divisor_of
 from stronglens.networks.preprocess import FWHM_PER_SIGMA, TRUNCATE_SIGMAS, pad_centred
 from stronglens.networks.symmetries import N_SYMMETRIES, dihedral
 from stronglens.running.errors import InputError
 from stronglens.settings.domains import UNKNOWN
+from stronglens.settings.lens_parameters import columns_of, std_column
 from stronglens.settings.preprocess import PreprocessSettings
 from stronglens.sources.checked import LARGEST_VALUE
 
@@ -87,14 +89,7 @@ class EnsembleGraph(nn.Module):
             probs.append(
                 _mean(of_bands, is_shown) if own is None else _weighted(of_bands, is_shown, own, bands)
             )
-            others = of_views[:, :, 1:].mean(dim=0)
-            found = {}
-            if member.lens_scaling is not None:
-                scaling = member.lens_scaling
-                for number, name in enumerate(scaling.names):
-                    values = others[:, number] * scaling.stds[number] + scaling.means[number]
-                    found[name] = _mean(_by_object(values, is_shown.shape[1]), is_shown)
-            estimates.append(found)
+            estimates.append(_estimates(member, of_views[:, :, 1:], is_shown))
         of_members = torch.stack(probs, dim=1)
         raw = self._pooled(of_members)
         prob = self._calibrated(raw)
@@ -103,7 +98,13 @@ class EnsembleGraph(nn.Module):
         outputs |= self._for_the_sky(prob)
         for name in n_estimating([list(found) for found in estimates]):
             values = torch.stack([found[name] for found in estimates if name in found], dim=1)
-            outputs |= {name: values.mean(dim=1), f"{name}_std": _spread(values)}
+            width = std_column(name)
+            if name not in self.manifest.width_factors:
+                outputs |= {name: values.mean(dim=1), width: _spread(values)}
+                continue
+            stds = torch.stack([found[width] for found in estimates if name in found], dim=1)
+            mean, std = _mixture(values, stds, torch.ones_like(values, dtype=torch.bool))
+            outputs |= {name: mean, width: std * self.manifest.width_factors[name]}
         return tuple(
             torch.where(present if values.dim() == 1 else present[:, None], values, torch.nan)
             for values in (outputs[name] for name in self.names)
@@ -131,6 +132,43 @@ class EnsembleGraph(nn.Module):
             return {}
         of_lenses = prob * (sky / fraction)
         return {"prob_sky": of_lenses / (of_lenses + (1 - prob) * ((1 - sky) / (1 - fraction)))}
+
+
+def _estimates(member: CapsuleMember, of_views: Tensor, is_shown: Tensor) -> dict[str, Tensor]:
+    """Lens parameters of each object by one member, and their widths if it gives some, each of shape (n,).
+
+    Takes what the network gives after the logit, shape (n_views, n_samples, n_outputs - 1), and which bands
+    are shown, shape (n, n_bands).
+    """
+    found: dict[str, Tensor] = {}
+    if member.lens_scaling is None:
+        return found
+    names, means, stds = (getattr(member.lens_scaling, key) for key in ("names", "means", "stds"))
+    n_bands = is_shown.shape[1]
+    if not member.settings.has_uncertainties:
+        others = of_views.mean(dim=0)
+        for number, name in enumerate(names):
+            values = others[:, number] * stds[number] + means[number]
+            found[name] = _mean(_by_object(values, n_bands), is_shown)
+        return found
+    values_of_views, widths_of_views = gaussians_of(of_views)
+    for number, name in enumerate(names):
+        of_samples = [of[:, :, number].T for of in (values_of_views, widths_of_views)]
+        all_views = torch.ones_like(of_samples[0], dtype=torch.bool)
+        mean, width = _mixture(of_samples[0], of_samples[1], all_views)
+        found[name], found[std_column(name)] = _mixture(
+            _by_object(mean * stds[number] + means[number], n_bands),
+            _by_object(width * stds[number], n_bands),
+            is_shown,
+        )
+    return found
+
+
+def _mixture(means: Tensor, stds: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """As `stronglens.networks.mixture.mixture`, over those of the components, axis 1, that are chosen."""
+    mean = _mean(means, chosen)
+    variance = _mean(stds * stds + (means - mean[:, None]) * (means - mean[:, None]), chosen)
+    return mean, variance.sqrt()
 
 
 def _by_object(values: Tensor, n_bands: int) -> Tensor:

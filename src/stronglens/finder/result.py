@@ -50,8 +50,9 @@ class Result:
     members : ndarray of float64, shape (n_members, n)
         Probability of each member, bands combined, not calibrated; in the order of `Finder.members`.
     lens_parameters : mapping of str to ndarray of float64, shape (n,)
-        Estimates in the units of `parameters.fits`, each with its spread over members, `{name}_std`; they
-        hold if the object is a lens. Empty where no member estimates any.
+        Estimates in the units of `parameters.fits`, each with `{name}_std`: its calibrated standard
+        deviation where members give uncertainties, else its spread over members. They hold if the object is
+        a lens. Empty where no member estimates any.
     n_cutouts : ndarray of int64, shape (n,)
         Bands that could be read and that any member looks at.
     flags : ndarray of int64, shape (n,)

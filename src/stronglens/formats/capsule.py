@@ -116,6 +116,8 @@ class Manifest(Settings):
     """In the order of the combination."""
     combination: dict[str, Any]
     """How members become one probability: `stronglens.ensembling.combination.Combination`."""
+    width_factors: dict[str, Annotated[float, Field(gt=0)]] = Field({}, exclude_if=lambda value: not value)
+    """By lens parameter, what widths of its estimates are multiplied by; empty where members give none."""
     threshold: float = Field(ge=0, le=1)
     """t*: an object is a candidate where its probability is at least this."""
     threshold_interval: tuple[float, float] | None
@@ -153,6 +155,14 @@ class Manifest(Settings):
             if not isinstance(seen, str) and not set(seen) <= set(self.bands):
                 known = ", ".join(self.bands)
                 raise ValueError(f"{member}: expected bands of the capsule, {known}, found {', '.join(seen)}")
+        uncertain = {
+            name for member in self.members if member.settings.has_uncertainties for name in member.estimated
+        }
+        if uncertain != set(self.width_factors):
+            raise ValueError(
+                f"width_factors: expected those of {', '.join(sorted(uncertain)) or 'no parameter'}, "
+                f"found {', '.join(sorted(self.width_factors)) or 'none'}"
+            )
         if len({(member.model, member.seed) for member in self.members}) < len(self.members):
             raise ValueError("members: expected each once, found one twice")
         lacking = {member.weights for member in self.members} - set(self.files)

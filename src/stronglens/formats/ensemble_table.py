@@ -55,6 +55,10 @@ class EnsembleDescription(Sidecar):
     """Of `stronglens.ensembling.combination.Combination`; None for plain means."""
     lens_parameters: dict[str, int] = Field(default_factory=dict)
     """Members that estimate each parameter of lenses."""
+    width_factors: dict[str, float] = Field(default_factory=dict)
+    """By parameter, what the widths of its estimates were multiplied by, as fitted on the validation lenses:
+    the columns `{name}_std` are these widths. Empty where members give none, and `{name}_std` is the standard
+    deviation over members."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class Prediction:
         Lens parameters that the member estimates, each a column of the table.
     bands : frozenset of str or None
         The bands that the member looks at; None where it looks at every cutout.
+    uncertain : bool
+        Whether a column `{name}_std` follows each parameter.
     """
 
     csv: Path
@@ -83,6 +85,7 @@ class Prediction:
     n_samples: int
     estimated: tuple[str, ...] = ()
     bands: frozenset[str] | None = None
+    uncertain: bool = False
 
     @property
     def made_from(self) -> tuple[str, str]:
@@ -118,6 +121,8 @@ class PredictionDescription(Sidecar):
     """Whether probabilities are means over all symmetries."""
     lens_parameters: list[str] = Field(default_factory=list)
     """Lens parameters that are estimated, each a column of the table."""
+    uncertainties: bool = False
+    """Whether each is followed by a column `{name}_std`, its standard deviation, not calibrated."""
 
     @property
     def member(self) -> Member:
@@ -167,6 +172,7 @@ def open_prediction(folder: Path, which: Which) -> Prediction:
         n_samples=stated.n_samples,
         estimated=tuple(stated.lens_parameters),
         bands=None if stated.bands == "each" else frozenset(stated.bands),
+        uncertain=stated.uncertainties,
     )
 
 
@@ -180,7 +186,7 @@ class PredictionFiles:
     n_samples : int
         How many are going to be added.
     estimates : sequence of str
-        Names of the lens parameters that are estimated.
+        Columns of the lens parameters that are estimated.
     """
 
     def __init__(self, asides: Mapping[Path, Path], n_samples: int, estimates: Sequence[str]) -> None:
@@ -211,7 +217,7 @@ class PredictionFiles:
         probs : ndarray of float64, shape (n_samples,)
             Of being a lens.
         estimates : mapping of str to ndarray of float64, shape (n_samples,)
-            Lens parameters, by their names.
+            Lens parameters, by the names of their columns, in this order.
         """
         rows = table.assign(prob=probs, pred=(probs >= 0.5).astype(np.int64))[list(_COLUMNS)]
         rows = rows.assign(**estimates)
@@ -249,7 +255,7 @@ def prediction_files(
     origin : mapping
         What made the predictions: the fields of `PredictionDescription` that are not known here.
     estimates : sequence of str
-        Names of the lens parameters that are estimated.
+        Columns of the lens parameters that are estimated.
 
     Raises
     ------

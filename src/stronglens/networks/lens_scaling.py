@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stronglens.settings.base import Settings
+from stronglens.settings.lens_parameters import columns_of, std_column
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,6 +28,27 @@ class LensScaling(Settings):
     def from_outputs(self, outputs: Floats) -> Floats:
         """From units of the outputs to those of the parameters, shape (n, n_parameters)."""
         return np.asarray(outputs * np.array(self.stds) + np.array(self.means))
+
+    def columns(self, outputs: Floats) -> dict[str, Floats]:
+        """Estimates by the names of their columns.
+
+        Parameters
+        ----------
+        outputs : ndarray of float64, shape (n, n_parameters) or (n, 2 n_parameters)
+            In units of the outputs: means, and after them standard deviations where there are some.
+
+        Returns
+        -------
+        dict of str to ndarray of float64, shape (n,)
+            Each parameter in its units, followed by `{name}_std` where there are standard deviations.
+        """
+        n = len(self.names)
+        found = dict(zip(self.names, self.from_outputs(outputs[:, :n]).T, strict=True))
+        if outputs.shape[1] == n:
+            return found
+        stds = (outputs[:, n:] * np.array(self.stds)).T
+        found |= {std_column(name): values for name, values in zip(self.names, stds, strict=True)}
+        return {column: found[column] for column in columns_of(self.names)}
 
 
 def fit_scaling(names: Sequence[str], values: Floats) -> LensScaling:

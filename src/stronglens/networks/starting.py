@@ -306,6 +306,8 @@ def _differences(theirs: MemberSettings, own: MemberSettings) -> list[tuple[str,
         "bands": (own.bands, theirs.bands),
         "network.timm": (own.network.timm, theirs.network.timm),
         "outputs": (own.n_outputs, theirs.n_outputs),
+        # As many outputs may be two parameters, or one and its width.
+        "lens_parameters.uncertainties": (own.has_uncertainties, theirs.has_uncertainties),
     }
     return [(name, mine, other) for name, (mine, other) in compared.items() if mine != other]
 

@@ -20,6 +20,8 @@ from stronglens.networks.compiled import Compile, Forward, compiled, worth_compi
 from stronglens.networks.device import choose_device
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
+from stronglens.networks.lens_widths import gaussians_of
+from stronglens.networks.mixture import mixture
 from stronglens.networks.network import build_network
 from stronglens.networks.precision import algorithms, autocast_dtype
 from stronglens.networks.preprocess import CutoutContext, context_of
@@ -33,6 +35,7 @@ from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
+from stronglens.settings.lens_parameters import columns_of, std_column
 from stronglens.settings.member import MemberSettings, PredictSettings
 
 log = logging.getLogger(__name__)
@@ -135,6 +138,7 @@ def predict_member(
     network.to(device).to(memory_format=torch.channels_last)
     scaling = _scaling(member_folder, description, settings)
     names = list(scaling.names) if scaling else []
+    columns = columns_of(names) if settings.has_uncertainties else names
     forward = None
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
@@ -148,6 +152,7 @@ def predict_member(
         "bands": settings.bands,
         **({"test_time_augmentation": True} if augmented else {}),
         **({"lens_parameters": names} if names else {}),
+        **({"uncertainties": True} if settings.has_uncertainties else {}),
     }
     with algorithms(settings.train):
         # All parts of a set make the same choice, and the one that the whole would make.
@@ -174,15 +179,21 @@ def predict_member(
                 network, image_shape, device, dtype, n_shown, kept, sizes, may_compile=may_compile
             )
         with (
-            prediction_files(out_dir, which, count.n_samples, origin, names) as files,
+            prediction_files(out_dir, which, count.n_samples, origin, columns) as files,
             InTurn(files.add) as add,
         ):
             for samples, probs, outputs in predict_pieces(
                 network, pieces, count.n_samples, settings, device, batch_size, forward, n_views
             ):
-                values = scaling.from_outputs(outputs).round(DECIMALS) if scaling else outputs
-                add(samples.table, probs, dict(zip(names, values.T, strict=True)))
+                estimates = scaling.columns(outputs) if scaling else {}
+                add(samples.table, probs, {name: _rounded(name, estimates[name]) for name in columns})
     log.info("%s: %d samples of %d objects", out_dir, files.n_samples, files.n_objects)
+
+
+def _rounded(column: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Estimates as they are written; a standard deviation does not become 0, by which errors are divided."""
+    rounded = values.round(DECIMALS)
+    return np.maximum(rounded, 10.0**-DECIMALS) if column.endswith(std_column("")) else rounded
 
 
 def _choose(packed_folder: Path, splits_folder: Path, split: str) -> tuple[npt.NDArray[np.bool_], str]:
@@ -225,7 +236,7 @@ def predict_pieces(
         The network compiled, if it is, for batches of `batch_size`.
     n_views : int
         The first so many of the eight symmetries of the square are shown, and the mean of their probabilities
-        taken; and of the other outputs, since lens parameters stay the same.
+        taken; and of the other outputs, since lens parameters stay the same. Of Gaussians it is the mixture.
 
     Yields
     ------
@@ -234,7 +245,8 @@ def predict_pieces(
     probs : ndarray of float64, shape (len(samples),)
         From 0 to 1.
     estimates : ndarray of float64, shape (len(samples), n_outputs - 1)
-        What the network gives after the logit.
+        What the network gives after the logit: lens parameters, then their standard deviations if it gives
+        some, both in units of the outputs.
     """
     dtype = autocast_dtype(device, settings.train.precision)
     load, n_cutouts = (
@@ -250,7 +262,12 @@ def predict_pieces(
         of_views = outputs.view(len(samples), n_views, settings.n_outputs).unbind(dim=1)
         of_lens = [torch.sigmoid(outputs[:, 0]) for outputs in of_views]
         probs = torch.stack(of_lens).mean(dim=0).cpu().numpy()
-        estimates = torch.stack([outputs[:, 1:] for outputs in of_views]).mean(dim=0).cpu().numpy()
+        others = torch.stack([outputs[:, 1:] for outputs in of_views])
+        if settings.has_uncertainties:
+            means, stds = (values.cpu().numpy() for values in gaussians_of(others))
+            estimates = np.concatenate(mixture(means, stds), axis=1)
+        else:
+            estimates = others.mean(dim=0).cpu().numpy()
         finite = np.isfinite(probs) & np.isfinite(estimates).all(axis=1)
         if not finite.all():
             first = samples.table.iloc[int(np.argmin(finite))]

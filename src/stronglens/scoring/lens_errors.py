@@ -21,7 +21,7 @@ from stronglens.scoring.bootstrap import interval, resamples
 from stronglens.scoring.few_counts import CONFIDENCE
 from stronglens.scoring.metrics import objects_by_domain
 from stronglens.scoring.scored import number_objects
-from stronglens.settings.lens_parameters import LENS_PARAMETERS, in_order
+from stronglens.settings.lens_parameters import LENS_PARAMETERS, in_order, std_column
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,13 @@ Mask = npt.NDArray[np.bool_]
 
 STATISTICS = ("bias", "scatter_mad", "rms", "rms_of_mean", "outlier_fraction")
 
+OF_WIDTHS = ("coverage_68", "coverage_95", "mean_pull", "rms_pull")
+"""Where estimates come with calibrated standard deviations."""
+
 OUTLIER_SIGMAS = 3.0
+
+SIGMAS_95 = 1.959964
+"""Half of the central 95 % of a Gaussian."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Estimates:
         Where they come from.
     objects : ndarray of int64, shape (n_lenses,)
         Number of each row's object, from 0.
+    stds : ndarray of float64, shape (n_lenses, n_parameters), or None
+        Calibrated standard deviations of the estimates, above 0; None where members give none.
     """
 
     names: Sequence[str]
@@ -57,6 +65,7 @@ class Estimates:
     probs: Floats
     domains: npt.NDArray[np.object_]
     objects: npt.NDArray[np.int64]
+    stds: Floats | None = None
 
 
 def read_estimates(ensemble_csv: Path, packed: Sequence[Path]) -> Estimates:
@@ -71,19 +80,26 @@ def read_estimates(ensemble_csv: Path, packed: Sequence[Path]) -> Estimates:
     names = in_order(set(ensemble.description.lens_parameters))
     if not names:
         raise InputError(f"{ensemble_csv}: expected estimates of lens parameters, found none")
-    numbers = {"label": INTEGER, "prob": REAL, **dict.fromkeys(names, REAL)}
+    widths = [std_column(name) for name in names] if ensemble.description.width_factors else []
+    numbers = {"label": INTEGER, "prob": REAL, **dict.fromkeys([*names, *widths], REAL)}
     table = ensemble.read({"object": TEXT, "domain": TEXT, **numbers})
     labels = table["label"].to_numpy()
     lenses = labels == 1
     truth = values_of_lenses(read_lens_values(packed, names), table["object"].to_pylist(), labels)
     objects = number_objects(table["object"])[lenses]
+
+    def of_lenses(columns: Sequence[str]) -> Floats:
+        values: Floats = np.stack([finite(ensemble_csv, table, name) for name in columns], axis=1)
+        return np.asarray(values[lenses])
+
     return Estimates(
         names,
         truth[lenses],
-        np.stack([finite(ensemble_csv, table, name) for name in names], axis=1)[lenses],
+        of_lenses(names),
         probabilities(ensemble_csv, table)[lenses],
         table["domain"].to_numpy()[lenses],
         np.unique(objects, return_inverse=True)[1],
+        of_lenses(widths) if widths else None,
     )
 
 
@@ -112,11 +128,14 @@ def errors_by_block(found: Estimates, threshold: float) -> dict[str, dict[str, d
         for number, name in enumerate(found.names):
             known = inside & np.isfinite(found.truth[:, number])
             truth, estimates = found.truth[known, number], found.estimates[known, number]
-            errors[block][name] = errors_of(truth, estimates, found.objects[known])
+            stds = None if found.stds is None else found.stds[known, number]
+            errors[block][name] = errors_of(truth, estimates, found.objects[known], stds)
     return errors
 
 
-def errors_of(truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64]) -> dict[str, Any]:
+def errors_of(
+    truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64], stds: Floats | None = None
+) -> dict[str, Any]:
     """How far estimates are from the truth.
 
     Parameters
@@ -125,6 +144,8 @@ def errors_of(truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64]) 
         No NaN.
     objects : ndarray of int64, shape (n,)
         Number of each row's object: intervals come from resampled objects.
+    stds : ndarray of float64, shape (n,), optional
+        Standard deviations of the estimates, above 0.
 
     Returns
     -------
@@ -132,38 +153,50 @@ def errors_of(truth: Floats, estimates: Floats, objects: npt.NDArray[np.int64]) 
         n; of the errors, estimate minus truth: bias, the median; scatter_mad, 1.4826 times the median
         absolute deviation from it; rms, the root mean square (bias included); outlier_fraction, the fraction
         further than 3 scatter_mad from the bias. rms_of_mean is the rms error of always answering the mean of
-        these true values: what has to be beaten. `intervals` holds confidence intervals of all. None where
-        there is no value.
+        these true values: what has to be beaten. With standard deviations, of the pulls, (estimate - truth) /
+        standard deviation: coverage_68 and coverage_95, the fractions within 1 and 1.96, that is of true
+        values in the intervals of 68.3 and 95 %; mean_pull and rms_pull, 0 and 1 for Gaussians of the right
+        width. `intervals` holds confidence intervals of all. None where there is no value.
     """
+    names = STATISTICS if stds is None else STATISTICS + OF_WIDTHS
     if not len(truth):
-        return {"n": 0, **dict.fromkeys(STATISTICS), "intervals": None}
+        return {"n": 0, **dict.fromkeys(names), "intervals": None}
     drawn = [
-        _statistics(truth[rows], estimates[rows])
+        _statistics(truth[rows], estimates[rows], None if stds is None else stds[rows])
         for rows in (
             np.repeat(np.arange(len(truth)), weights)
             for weights in resamples(len(truth), np.unique(objects, return_inverse=True)[1])
         )
         if len(rows)
     ]
-    intervals = {name: interval(np.array([one[name] for one in drawn])) for name in STATISTICS}
+    intervals = {name: interval(np.array([one[name] for one in drawn])) for name in names}
     return {
         "n": len(truth),
-        **_statistics(truth, estimates),
+        **_statistics(truth, estimates, stds),
         "intervals": {"confidence": CONFIDENCE, "n_resamples": len(drawn), **intervals},
     }
 
 
-def _statistics(truth: Floats, estimates: Floats) -> dict[str, float]:
+def _statistics(truth: Floats, estimates: Floats, stds: Floats | None) -> dict[str, float]:
     errors = estimates - truth
     bias = np.median(errors)
     deviations = np.abs(errors - bias)
     scatter = SIGMA_PER_MAD * np.median(deviations)
-    return {
+    found = {
         "bias": float(bias),
         "scatter_mad": float(scatter),
         "rms": float(np.sqrt(np.mean(errors**2))),
         "rms_of_mean": float(np.std(truth)),
         "outlier_fraction": float(np.mean(deviations > OUTLIER_SIGMAS * scatter)),
+    }
+    if stds is None:
+        return found
+    pulls = errors / stds
+    return found | {
+        "coverage_68": float(np.mean(np.abs(pulls) <= 1)),
+        "coverage_95": float(np.mean(np.abs(pulls) <= SIGMAS_95)),
+        "mean_pull": float(np.mean(pulls)),
+        "rms_pull": float(np.sqrt(np.mean(pulls**2))),
     }
 
 
@@ -171,7 +204,8 @@ def write_errors(errors: Mapping[str, Mapping[str, Mapping[str, Any]]], out_dir:
     """Write `lens_parameters.json` and, a row for each block and parameter, `lens_parameters.csv`."""
     LensErrors.model_validate(errors).write(out_dir / "lens_parameters.json")
     columns = ["objects", "parameter", "unit", "n"]
-    for name in STATISTICS:
+    statistics = [name for name in STATISTICS + OF_WIDTHS if name in next(iter(errors["global"].values()))]
+    for name in statistics:
         columns += [name, f"{name}_low", f"{name}_high"]
     with (
         write_aside(out_dir / "lens_parameters.csv") as aside,
@@ -182,7 +216,7 @@ def write_errors(errors: Mapping[str, Mapping[str, Mapping[str, Any]]], out_dir:
         for block, of_block in errors.items():
             for name, found in of_block.items():
                 row = {"objects": block, "parameter": name, "unit": LENS_PARAMETERS[name], "n": found["n"]}
-                for statistic in STATISTICS:
+                for statistic in statistics:
                     low, high = (found["intervals"] or {}).get(statistic) or (None, None)
                     row |= {
                         statistic: found[statistic],
@@ -199,8 +233,14 @@ def in_words(found: Mapping[str, Any], unit: str) -> str:
     if not found["n"]:
         return "known of no lens here"
     with_unit = f" {unit}" if unit else ""
+    widths = (
+        f"; {found['coverage_68']:.1%} within one standard deviation, {found['coverage_95']:.1%} within "
+        f"1.96, rms pull {found['rms_pull']:.2f}"
+        if "rms_pull" in found
+        else ""
+    )
     return (
         f"bias {found['bias']:+.3g}, scatter {found['scatter_mad']:.3g}, rms {found['rms']:.3g}{with_unit} "
         f"(always the mean: {found['rms_of_mean']:.3g}), {found['outlier_fraction']:.1%} outliers of "
-        f"{found['n']} lenses"
+        f"{found['n']} lenses{widths}"
     )

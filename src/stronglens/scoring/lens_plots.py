@@ -14,9 +14,15 @@ from stronglens.settings.lens_parameters import LENS_PARAMETERS
 
 N_COLUMNS = 4
 
+MOST_BARS = 500
+"""Lenses whose standard deviations are drawn; more would be a grey area."""
+
 
 def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure:
     """Estimates against true values, a panel for each parameter; bias and scatter of all lenses above it.
+
+    Where estimates come with standard deviations these are bars, and how many true values are within them is
+    above the panel too.
 
     Parameters
     ----------
@@ -47,12 +53,23 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
                 estimates[chosen],
                 marker,
                 color=colour,
-                markersize=5 if known.sum() < 500 else 3 if known.sum() < 2000 else 1.5,
+                markersize=5 if known.sum() < MOST_BARS else 3 if known.sum() < 2000 else 1.5,
                 markeredgewidth=0,
                 alpha=0.5,
                 label=domain,
                 rasterized=True,
             )
+            if found.stds is not None and known.sum() < MOST_BARS:
+                stds = found.stds[chosen, number]
+                axes.vlines(
+                    truth[chosen],
+                    estimates[chosen] - stds,
+                    estimates[chosen] + stds,
+                    color=colour,
+                    alpha=0.3,
+                    linewidth=0.8,
+                    rasterized=True,
+                )
         low, high = np.min([truth[known], estimates[known]]), np.max([truth[known], estimates[known]])
         edge = 0.03 * (high - low or 1.0)
         ends = (low - edge, high + edge)  # the same on both axes
@@ -64,7 +81,8 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
         of_all = errors[name]
         axes.set_title(
             f"bias {_short(of_all['bias'], '+')}, scatter {_short(of_all['scatter_mad'])}\n"
-            f"rms {_short(of_all['rms'])} (always the mean: {_short(of_all['rms_of_mean'])})",
+            f"rms {_short(of_all['rms'])} (always the mean: {_short(of_all['rms_of_mean'])})"
+            f"{_of_widths(of_all)}",
             fontsize="medium",
         )
     for axes in panels[len(found.names) :]:
@@ -74,8 +92,18 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
         figure.legend(handles, labels, loc="outside lower center", ncols=4, markerscale=1.5)
     n = len(np.unique(found.objects))
     about = f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values"
+    if found.stds is not None:
+        about += ";\nbars: one standard deviation; pull: error in standard deviations"
     figure.suptitle("\n".join(filter(None, (title, about))))
     return figure
+
+
+def _of_widths(errors: Mapping[str, Any]) -> str:
+    """A line about standard deviations, where there are some."""
+    if "rms_pull" not in errors:
+        return ""
+    within = f"{errors['coverage_68']:.0%} within 1 std, {errors['coverage_95']:.0%} within 1.96 std"
+    return f"\n{within}\nrms pull {_short(errors['rms_pull'])}"
 
 
 def _short(value: float, sign: str = "") -> str:

@@ -125,8 +125,17 @@ class MemberSettings(Settings):
 
     @property
     def n_outputs(self) -> int:
-        """Outputs of the network: the logit, then an estimate of each lens parameter."""
-        return 1 + (0 if self.lens_parameters is None else len(self.lens_parameters.targets))
+        """Outputs of the network: the logit, an estimate of each lens parameter, and then, with
+        `lens_parameters.uncertainties`, a width of each.
+        """
+        if self.lens_parameters is None:
+            return 1
+        return 1 + len(self.lens_parameters.targets) * (2 if self.has_uncertainties else 1)
+
+    @property
+    def has_uncertainties(self) -> bool:
+        """Whether it estimates lens parameters with their standard deviations."""
+        return self.lens_parameters is not None and self.lens_parameters.uncertainties
 
     @property
     def in_chans(self) -> int:

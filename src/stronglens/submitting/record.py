@@ -15,7 +15,7 @@ from stronglens.formats.ensemble_table import (
 )
 from stronglens.formats.member_files import DESCRIPTION as MEMBER
 from stronglens.formats.member_files import WEIGHTS, MemberDescription
-from stronglens.formats.packed import SUMMARY, PackSummary
+from stronglens.formats.packed import PARAMETERS, SUMMARY, PackSummary
 from stronglens.formats.prediction_files import PredictionDescription, description_name
 from stronglens.formats.sidecar import Sidecar
 from stronglens.formats.split_table import DESCRIPTION as SPLIT
@@ -114,6 +114,10 @@ def describe_origins(ensemble: EnsembleTable, packed: Sequence[Path], origins: O
             files.read(PredictionDescription, folder / description_name(which))
     if origins.validation is not None:
         _validation(ensemble, origins.validation, files)
+    if origins.labelled is not None and ensemble.description.width_factors:
+        # What the widths of lens parameters were calibrated with.
+        summary = PackSummary.read(origins.labelled / SUMMARY)
+        files.sha256[str(origins.labelled / PARAMETERS)] = summary.sha256[PARAMETERS]
     return {
         "members": members,
         "settings": settings,

@@ -13,11 +13,12 @@ from torch.nn.functional import smooth_l1_loss
 from stronglens.formats.packed import PARAMETERS, PackedSet, read_lens_values, values_of_lenses
 from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling, fit_scaling
+from stronglens.networks.lens_widths import gaussian_losses, gaussians_of, log_stds_of
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype
 from stronglens.networks.samples import Samples
 from stronglens.running.errors import InputError
-from stronglens.settings.lens_parameters import LensParameterSettings
+from stronglens.settings.lens_parameters import LensParameterSettings, std_column
 from stronglens.settings.train import Precision
 
 LEAST_SHARE = 1e-6
@@ -34,18 +35,22 @@ class LensTargets:
         In standard deviations from the mean; NaN where it is not known. On the samples' device.
     weight : float
         Of the loss, beside that of the label.
+    uncertain : bool
+        Whether the network gives a width beside each estimate.
     """
 
     values: Tensor
     weight: float
+    uncertain: bool = False
 
     def loss(self, outputs: Tensor, numbers: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Loss of the estimates of some samples.
 
         Parameters
         ----------
-        outputs : Tensor of float32, shape (n, n_parameters)
-            What the network gives after the logit.
+        outputs : Tensor of float32, shape (n, n_parameters) or (n, 2 n_parameters)
+            What the network gives after the logit: estimates, and after them widths, see
+            `stronglens.networks.lens_widths.log_stds_of`, where it gives some.
         numbers : Tensor of int64, shape (n,)
             Which samples these are.
         weights : Tensor of float32, shape (n,), optional
@@ -54,13 +59,19 @@ class LensTargets:
         Returns
         -------
         total, share : Tensor, scalars
-            Sum of the weighted smooth L1 losses of all known values, and of their weights: the mean loss is
-            `mean_of` the two. An unknown value has no part in either, nor in a gradient.
+            Sum of the weighted losses of all known values, smooth L1 or with widths the likelihood's, and of
+            their weights: the mean loss is `mean_of` the two. An unknown value has no part in either, nor in
+            a gradient.
         """
         targets = self.values[numbers]
         known = targets.isfinite()
         # Not a product with the mask: 0 times NaN is NaN, in the gradient too.
-        losses = smooth_l1_loss(outputs, torch.where(known, targets, 0.0), reduction="none")
+        targets = torch.where(known, targets, 0.0)
+        if self.uncertain:
+            means, raw = outputs.chunk(2, dim=1)
+            losses = gaussian_losses(means, log_stds_of(raw), targets)
+        else:
+            losses = smooth_l1_loss(outputs, targets, reduction="none")
         of_each = known.float() if weights is None else known * weights[:, None]
         return (losses * of_each).sum(), of_each.sum()
 
@@ -92,7 +103,9 @@ class LensTask:
         """What is learnt from a split, and from samples that follow and of which nothing is known."""
         values = self.scaling.to_outputs(self.truth[split]).astype(np.float32)
         values = np.pad(values, ((0, n_unlabelled), (0, 0)), constant_values=np.nan)
-        return LensTargets(torch.from_numpy(values).to(device), self.settings.weight)
+        return LensTargets(
+            torch.from_numpy(values).to(device), self.settings.weight, self.settings.uncertainties
+        )
 
     def errors(
         self, network: nn.Module, samples: LoadedSamples, split: str, precision: Precision, batch_size: int
@@ -103,15 +116,19 @@ class LensTask:
         -------
         dict
             For each parameter n_samples, mean_error and rms_error (estimate minus truth), and rms_of_mean:
-            the rms error of always answering the training split's mean. None where no value is known.
+            the rms error of always answering the training split's mean; with widths rms_pull, of the errors
+            in units of their widths as the network gives them, which are not calibrated. None where no value
+            is known.
         """
         dtype = autocast_dtype(samples.rows.device, precision)
-        outputs = outputs_of(network, samples, dtype, batch_size)[:, 1:].double().cpu().numpy()
-        estimates, found = self.scaling.from_outputs(outputs), {}
+        outputs = outputs_of(network, samples, dtype, batch_size)[:, 1:].double()
+        if self.settings.uncertainties:
+            outputs = torch.cat(gaussians_of(outputs), dim=1)
+        estimates, found = self.scaling.columns(outputs.cpu().numpy()), {}
         for number, name in enumerate(self.scaling.names):
             truth = self.truth[split][:, number]
             known = np.isfinite(truth)
-            errors = (estimates[:, number] - truth)[known]
+            errors = (estimates[name] - truth)[known]
             off_mean = self.scaling.means[number] - truth[known]
             found[name] = {
                 "n_samples": len(errors),
@@ -119,6 +136,8 @@ class LensTask:
                 "rms_error": _rms(errors),
                 "rms_of_mean": _rms(off_mean),
             }
+            if self.settings.uncertainties:
+                found[name]["rms_pull"] = _rms(errors / estimates[std_column(name)][known])
         return found
 
 
