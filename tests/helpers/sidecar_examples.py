@@ -60,6 +60,7 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
         "objects_sha256": None,
         "bands": ["g", "r"],
         "lens_parameters": ["Rein"],
+        "uncertainties": True,
         "n_samples": 5,
         "n_objects": 4,
         "sha256": {"pred_val.csv": SHA256},
@@ -74,6 +75,7 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
         "threshold": 0.25,
         "combination": {"n_objects": 4},
         "lens_parameters": {"Rein": 2},
+        "width_factors": {"Rein": 1.25},
         "sha256": {"test_ens.csv": SHA256},
     },
     TrainingResults: {

@@ -24,7 +24,7 @@ def log_stds_of(outputs: Tensor) -> Tensor:
 
 
 def gaussian_losses(means: Tensor, log_stds: Tensor, targets: Tensor, beta: float = BETA) -> Tensor:
-    """Negative log-likelihood of each target under its Gaussian, weighted by sigma^(2 beta).
+    """Negative log-likelihood of each target under its Gaussian, with gradients weighted by sigma^(2 beta).
 
     Parameters
     ----------
@@ -38,16 +38,18 @@ def gaussian_losses(means: Tensor, log_stds: Tensor, targets: Tensor, beta: floa
     Returns
     -------
     Tensor of float32, shape (n, n_parameters)
-        Without the constant log(2 pi) / 2. May be negative.
+        The likelihood as it is, without the constant log(2 pi) / 2: it may be negative, and falls as a
+        network gets better, which weighted by sigma^(2 beta) it need not. Its gradients are weighted.
 
     Notes
     -----
     Seitzer, Tavakoli, Antic & Martius (2022), On the Pitfalls of Heteroscedastic Uncertainty Estimation with
     Probabilistic Neural Networks, ICLR 2022, eq. 4: with the likelihood alone the gradient of a mean is the
-    error / sigma^2, so what a network is unsure of it hardly learns. The weight takes no part in gradients.
+    error / sigma^2, so what a network is unsure of it hardly learns. No gradient goes through the weight.
     """
     losses = 0.5 * ((targets - means) * torch.exp(-log_stds)) ** 2 + log_stds
-    return losses if beta == 0 else losses * torch.exp(2 * beta * log_stds.detach())
+    weighted = losses * torch.exp(2 * beta * log_stds.detach())
+    return losses.detach() + (weighted - weighted.detach())
 
 
 def gaussians_of(outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,11 +22,10 @@ from candidate_files import THRESHOLD, data_of, make_page, write_data
 from packed_files import state_index
 from stronglens.cataloguing.columns import column
 from stronglens.cataloguing.writing import write_fits, write_parquet, write_votable
-from stronglens.settings.lens_parameters import columns_of
 from stronglens.finder.result import Flag
 from stronglens.formats.artefact import read_json, sha256_of, write_json
 from stronglens.formats.known_lenses import KnownLenses, read_known
-from stronglens.settings.lens_parameters import LENS_PARAMETERS
+from stronglens.settings.lens_parameters import LENS_PARAMETERS, columns_of
 
 MISSING = (("hsc_lenses/D_00000003", "i"),)
 UNPLACED = "hsc_lenses/D_00000002"

@@ -32,6 +32,15 @@ def test_a_parameter_and_its_spread() -> None:
     assert column("sh_std").ucd == "stat.stdev"  # there is no word for shear
 
 
+def test_a_calibrated_width_is_an_error() -> None:
+    assert column("Rein_std", {"Rein": 1.2}).ucd == "stat.error;phys.angSize"
+    assert column("Rein_std", {"Rein": 1.2}).says.startswith("Standard deviation of Rein, calibrated on")
+    assert column("Rein", {"Rein": 1.2}) == column("Rein")
+    assert column("sh_std", {"Rein": 1.2}) == column("sh_std")
+    for name in LENS_PARAMETERS:
+        assert check_ucd(column(f"{name}_std", LENS_PARAMETERS).ucd, check_controlled_vocabulary=True)
+
+
 def test_names_are_different() -> None:
     assert len({column(name).name for name in NAMES}) == len(NAMES)
 

@@ -326,3 +326,177 @@ def test_an_ensemble_without_estimates_has_no_errors(
     options.append(f"--threshold-file={run}/ens/val/threshold.txt")
     assert evaluate_lens_parameters.main(options) == 1
     assert "expected estimates of lens parameters, found none" in capsys.readouterr().err
+
+
+# Uncertainties
+
+WIDE_LENSES = [f"{domain}_lenses/D_{number:08d}" for domain in ("slsim", "hsc") for number in range(15)]
+WIDE = [*WIDE_LENSES, *(key.replace("_lenses", "_nonlenses") for key in WIDE_LENSES)]
+WIDE_MEMBERS = (1, 2)
+
+
+def give_widths(folder: Path, which: str, seed: int) -> Path:
+    """Give predictions that are there estimates of `Rein` with widths: numbers from the seed."""
+    path = folder / f"pred_{which}.csv"
+    table = pd.read_csv(path)
+    rng = np.random.default_rng(seed)
+    table["Rein"] = 1.5 + rng.normal(0, 0.2, len(table))
+    table["Rein_std"] = rng.uniform(0.05, 0.3, len(table))
+    table.to_csv(path, index=False)
+    stated = json.loads((folder / f"pred_{which}.json").read_text())
+    stated |= {"lens_parameters": ["Rein"], "uncertainties": True, "sha256": {path.name: sha256_of(path)}}
+    write_json(folder / f"pred_{which}.json", stated)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ensembles of two members with widths, one of stacks and one of single bands."""
+    root = tmp_path_factory.mktemp("wide")
+    labelled = write_packed_tables(root / "labelled", cutouts_of(WIDE))
+    truth = np.random.default_rng(0).uniform(1.0, 2.0, len(WIDE_LENSES))
+    known = pd.DataFrame({"object": WIDE_LENSES, "bucket": "slsim_lenses", "Rein": truth})
+    write_parameters(labelled, known)
+    blind = write_packed_tables(root / "blind", cutouts_of(BLIND), labelled=False)
+    for which, packed in (("val", labelled), ("test", blind)):
+        for seed in WIDE_MEMBERS:
+            folder = root / f"{which}/seed_{seed}"
+            stacked = seed == 1
+            write_prediction(folder, packed, prob_of, which=which, seed=seed, stacked=stacked)
+            give_widths(folder, which, seed)
+    val = [str(root / f"val/seed_{seed}") for seed in WIDE_MEMBERS]
+    assert combine(val, [labelled], root / "ens/val", "--which=val") == 0
+    assert threshold.main([f"--ensemble-csv={root}/ens/val/val_ens.csv", f"--out-dir={root}/ens/val"]) == 0
+    assert combine_test(root, root / "ens/test", f"--validation={root}/ens/val/val_ens.json") == 0
+    return root
+
+
+def combine_test(wide: Path, out: Path, *options: str) -> int:
+    tests = [str(wide / f"test/seed_{seed}") for seed in WIDE_MEMBERS]
+    chosen = "--which=test", f"--threshold={wide}/ens/val/threshold.txt"
+    return combine(tests, [wide / "blind"], out, *chosen, *options)
+
+
+def mixed(wide: Path, which: str) -> pd.DataFrame:
+    """Mean and width of the mixture of each object, by hand: its cutouts, then the members."""
+    of_members = []
+    for seed in WIDE_MEMBERS:
+        rows = pd.read_csv(wide / f"{which}/seed_{seed}/pred_{which}.csv")
+        rows["second"] = rows["Rein_std"] ** 2 + rows["Rein"] ** 2
+        of_members.append(rows.groupby("object")[["Rein", "second"]].mean())
+    together = sum(of_members[1:], of_members[0]) / len(of_members)
+    return together.assign(std=np.sqrt(together["second"] - together["Rein"] ** 2))
+
+
+def test_widths_are_those_of_the_mixture_times_the_factor_of_validation(wide: Path) -> None:
+    val, test = (json.loads((wide / f"ens/{name}_ens.json").read_text()) for name in ("val/val", "test/test"))
+    assert val["width_factors"] == test["width_factors"]
+    (factor,) = val["width_factors"].values()
+    expected = mixed(wide, "val")
+    truth = pd.read_parquet(wide / "labelled/parameters.parquet").set_index("object")["Rein"]
+    pulls = ((expected["Rein"] - truth).abs() / expected["std"]).dropna().sort_values()
+    assert len(pulls) == 30
+    assert factor == pytest.approx(pulls.iloc[21])  # the ceil(0.6827 * 31) = 22nd smallest
+    for which, name in (("val", "val/val_ens"), ("test", "test/test_ens")):
+        table = pd.read_csv(wide / f"ens/{name}.csv").set_index("object")
+        assert list(table)[-2:] == ["Rein", "Rein_std"]
+        of_objects = mixed(wide, which).loc[table.index]
+        assert np.allclose(table["Rein"], of_objects["Rein"])
+        assert np.allclose(table["Rein_std"], factor * of_objects["std"])
+
+
+def test_what_else_is_fitted_leaves_widths_alone(wide: Path, tmp_path: Path) -> None:
+    val = [str(wide / f"val/seed_{seed}") for seed in WIDE_MEMBERS]
+    fitted = json.dumps({"calibration": "temperature"})
+    assert combine(val, [wide / "labelled"], tmp_path, "--which=val", f"--settings={fitted}") == 0
+    one, other = (pd.read_csv(folder / "val_ens.csv") for folder in (tmp_path, wide / "ens/val"))
+    pd.testing.assert_series_equal(one["Rein_std"], other["Rein_std"])
+    some = json.dumps({"validation_domains": ["hsc"]})
+    assert combine(val, [wide / "labelled"], tmp_path / "hsc", "--which=val", f"--settings={some}") == 0
+    assert json.loads((tmp_path / "hsc/val_ens.json").read_text())["width_factors"] == {"Rein": 1.0}
+
+
+def test_a_test_set_needs_the_factors(wide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert combine_test(wide, tmp_path) == 1
+    assert "val_ens.json, which holds the factors of the widths of lens parameters" in capsys.readouterr().err
+    stated = json.loads((wide / "ens/val/val_ens.json").read_text())
+    write_json(tmp_path / "val_ens.json", stated | {"width_factors": {}})
+    assert combine_test(wide, tmp_path, f"--validation={tmp_path}/val_ens.json") == 1
+    assert "expected width_factors of Rein, found those of none" in capsys.readouterr().err
+
+
+def test_members_without_widths_are_refused_beside_those_with(
+    wide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = write_prediction(tmp_path / "plain", wide / "labelled", prob_of, model="old", seed=3)
+    silent = write_prediction(tmp_path / "silent", wide / "labelled", prob_of, model="silent", seed=4)
+    packed, with_widths = [wide / "labelled"], str(wide / "val/seed_1")
+    assert combine([with_widths, str(silent)], packed, tmp_path / "out", "--which=val") == 0
+    table = pd.read_csv(tmp_path / "out/val_ens.csv")
+    assert list(table)[-2:] == ["Rein", "Rein_std"]
+    add(plain, "val", {"Rein": lambda key: 1.0})
+    capsys.readouterr()
+    assert combine([with_widths, str(plain)], packed, tmp_path / "mixed", "--which=val") == 1
+    said = capsys.readouterr().err
+    assert f"{plain}/pred_val.json: expected old seed 3 to give uncertainties of lens parameters" in said
+    assert f"as nano seed 1 in {with_widths}/pred_val.json, found none" in said
+    assert not (tmp_path / "mixed").exists()
+
+
+def test_a_width_of_0_is_refused(wide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_prediction(tmp_path / "a", wide / "labelled", prob_of)
+    give_widths(folder, "val", 1)
+    table = pd.read_csv(folder / "pred_val.csv")
+    table.loc[3, "Rein_std"] = 0.0
+    table.to_csv(folder / "pred_val.csv", index=False)
+    stated = json.loads((folder / "pred_val.json").read_text())
+    write_json(
+        folder / "pred_val.json", stated | {"sha256": {"pred_val.csv": sha256_of(folder / "pred_val.csv")}}
+    )
+    assert combine([str(folder)], [wide / "labelled"], tmp_path / "out", "--which=val") == 1
+    said = capsys.readouterr().err
+    assert "line 5: expected a standard deviation above 0 in column Rein_std, found 0.0" in said
+
+
+def test_the_coverage_is_scored(wide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    csv_path, packed = f"--csv={wide}/ens/val/val_ens.csv", f"--packed={wide}/labelled"
+    options = [csv_path, packed, f"--threshold-file={wide}/ens/val/threshold.txt"]
+    assert evaluate_lens_parameters.main([*options, f"--out-dir={tmp_path}"]) == 0
+    found = json.loads((tmp_path / "lens_parameters.json").read_text())["global"]["Rein"]
+    assert found["n"] == 30
+    assert found["coverage_68"] == pytest.approx(22 / 30)  # what was fitted
+    assert found["coverage_68"] <= found["coverage_95"] <= 1
+    assert "73.3% within one standard deviation" in capsys.readouterr().err
+    rows = pd.read_csv(tmp_path / "lens_parameters.csv")
+    assert list(rows)[-3:] == ["rms_pull", "rms_pull_low", "rms_pull_high"]
+    assert rows["coverage_95"].notna().any()
+    errors = f"--errors={tmp_path}/lens_parameters.json"
+    assert plot_lens_parameters.main([csv_path, packed, errors, f"--out={tmp_path}/lenses.png"]) == 0
+    assert is_picture(tmp_path / "lenses.png")
+
+
+def test_a_submission_has_the_estimates_and_is_made_again_from_the_truth_it_names(
+    wide: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = json.dumps({"ensemble": "e", "lens_parameters": True})
+    options = [f"--ensemble-csv={wide}/ens/test/test_ens.csv", f"--packed={wide}/blind"]
+    options += [f"--out={tmp_path}/submission.csv", f"--provenance={tmp_path}/submission.json"]
+    options += [f"--validation={wide}/ens/val", f"--labelled={wide}/labelled"]
+    options += [f"--val-predictions={wide}/val/seed_{seed}" for seed in WIDE_MEMBERS]
+    options += [f"--test-predictions={wide}/test/seed_{seed}" for seed in WIDE_MEMBERS]
+    assert submission.main([*options, '--threshold={"method": "youden"}', "--settings", given]) == 0
+    table = pd.read_csv(tmp_path / "submission.csv").set_index("id")
+    estimates = pd.read_csv(wide / "ens/test/test_ens.csv").set_index("object")
+    lenses = table.index[table["preds"] == 1]
+    assert len(lenses)
+    assert np.allclose(table.loc[lenses, "Rein"], estimates.loc[lenses, "Rein"], atol=1e-6)
+    assert not [name for name in table if name.endswith("_std")]
+    record = json.loads((tmp_path / "submission.json").read_text())
+    assert record["files"][f"{wide}/labelled/parameters.parquet"] == sha256_of(
+        wide / "labelled/parameters.parquet"
+    )
+    record["files"] = {path: digest for path, digest in record["files"].items() if Path(path).is_file()}
+    write_json(tmp_path / "submission.json", record)
+    capsys.readouterr()
+    assert check(tmp_path) == 0
+    assert "come out the same when computed again" in capsys.readouterr().err

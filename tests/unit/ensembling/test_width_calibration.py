@@ -30,9 +30,7 @@ def test_by_hand() -> None:
     n = 29  # the ceil(0.6827 * 30) = 21st smallest
     pulls = np.arange(1.0, n + 1)
     order = np.random.default_rng(0).permutation(n)
-    found = fit_factors(
-        {"zlens": (pulls * 0.1)[order], "zlens_std": np.full(n, 0.1)}, {"zlens": np.zeros(n)}
-    )
+    found = fit_factors({"zlens": (pulls * 0.1)[order], "zlens_std": np.full(n, 0.1)}, {"zlens": np.zeros(n)})
     assert found == {"zlens": pytest.approx(21.0)}
 
 

@@ -15,19 +15,22 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 import stronglens
 from capsule_files import MISSING, SMALL, TinyRun, write_run
 from fits_files import CutoutReader, primary_bytes
 from stronglens import Flag, Result
+from stronglens.ensembling import width_calibration
 from stronglens.finder.commands import main
-from stronglens.formats.capsule import read_capsule
+from stronglens.formats.capsule import Manifest, read_capsule
 from stronglens.running.errors import InputError
 from stronglens.sources.rejected import Rejected
 
 SRC = Path(__file__).parents[3] / "src"
 TRAIN = {"epochs": 1, "batch_size": 16, "lr": 2e-3}
 STACK = list("grizy")
+WIDE = {"targets": ["Rein"], "uncertainties": True}
 
 RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mixed": (
@@ -57,6 +60,14 @@ RUNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "plain": ({"each": {}, "one": {"bands": ["i"]}}, {}),
     "lens": ({"each": {"lens_parameters": {"targets": ["Rein"]}}, "other": {}}, {}),
+    "widths": (
+        {
+            "each": {"lens_parameters": WIDE, "predict": {"test_time_augmentation": True}},
+            "stack": {"lens_parameters": WIDE, "bands": ["g", "r", "i"]},
+            "other": {},
+        },
+        {},
+    ),
 }
 """Single-band and stacked members, each normalisation, each kind of combination."""
 
@@ -92,7 +103,9 @@ def ready(made: dict[str, Ready], tmp_path_factory: pytest.TempPathFactory) -> A
             trained = {
                 model: {"train": TRAIN, "network": SMALL, **settings} for model, settings in models.items()
             }
-            made[name] = Ready(write_run(tmp_path_factory.mktemp(name), trained, combine))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(width_calibration, "FEWEST_LENSES", 2)  # there are few
+                made[name] = Ready(write_run(tmp_path_factory.mktemp(name), trained, combine))
         return made[name]
 
     return of
@@ -160,7 +173,7 @@ np.savez(sys.argv[3], members=result.members, **{name: result.table()[name] for 
 """
 
 
-@pytest.mark.parametrize("name", ["mixed", "asinh", "lens"])
+@pytest.mark.parametrize("name", ["mixed", "asinh", "lens", "widths"])
 def test_onnxruntime_gives_the_same_without_torch(ready: Any, tmp_path: Path, name: str) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -330,16 +343,28 @@ def test_masked_pixels_are_missing(ready: Any) -> None:
     assert ready("plain").finder.predict(integers).n_cutouts.tolist() == [4, 4, 5]
 
 
-def test_lens_parameters_are_estimated_as_in_the_workflow(ready: Any) -> None:
-    one = ready("lens")
+def test_a_capsule_states_the_factors_of_its_widths(ready: Any) -> None:
+    one = ready("widths")
+    stated = one.finder.manifest.model_dump(mode="json")
+    (factor,) = stated["width_factors"].values()
+    assert factor != 1
+    assert factor == json.loads((one.run.validation / "val_ens.json").read_text())["width_factors"]["Rein"]
+    with pytest.raises(ValidationError, match="width_factors: expected those of Rein, found none"):
+        Manifest.model_validate(stated | {"width_factors": {}})
+    assert "width_factors" not in ready("lens").finder.manifest.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("name", ["lens", "widths"])
+def test_lens_parameters_are_estimated_as_in_the_workflow(ready: Any, name: str) -> None:
+    one = ready(name)
     result = one.finder.predict(one.images)
     assert list(result.lens_parameters) == ["Rein", "Rein_std"]
     rows = one.finder.manifest.completeness
     assert {row["property"] for row in rows} == {"einstein_radius_arcsec"}
     assert "| einstein radius arcsec | " in one.finder.describe()
-    for name, values in result.lens_parameters.items():
-        assert np.abs(values - one.table[name]).max() < 1e-5
-        assert name in result.table()
+    for column, values in result.lens_parameters.items():
+        assert np.abs(values - one.table[column]).max() < 1e-5
+        assert column in result.table()
 
 
 def write_fits(folder: Path, one: Ready, *, bands: str = "grizy") -> list[str]:

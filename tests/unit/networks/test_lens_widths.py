@@ -18,9 +18,10 @@ def drawn(n: int = 200) -> tuple[Tensor, Tensor, Tensor]:
     return means, log_stds, targets
 
 
-def test_without_weights_it_is_the_likelihood_of_pytorch_and_scipy() -> None:
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_it_is_the_likelihood_of_pytorch_and_scipy(beta: float) -> None:
     means, log_stds, targets = drawn()
-    losses = gaussian_losses(means, log_stds, targets, beta=0)
+    losses = gaussian_losses(means, log_stds, targets, beta)
     theirs = torch.nn.GaussianNLLLoss(reduction="none")(means, targets, torch.exp(2 * log_stds))
     torch.testing.assert_close(losses, theirs)
     of_scipy = -norm.logpdf(targets.numpy(), means.numpy(), np.exp(log_stds.numpy()))

@@ -1,5 +1,7 @@
 """The picture of estimates against the truth, looked at for what it shows."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from drawn_figures import texts_of
@@ -49,3 +51,15 @@ def test_both_axes_have_one_range_with_the_line_of_equality_and_the_mean() -> No
     *_, equality, mean = radius.lines
     assert np.asarray(equality.get_xydata()).tolist() == [[low, low], [high, high]]
     assert set(np.asarray(mean.get_ydata()).tolist()) == {2.0}
+
+
+def test_widths_are_bars_and_their_coverage_is_above_the_panel() -> None:
+    wide = replace(FOUND, stds=np.array([[0.4, 0.1, 0.1], [0.2, 0.1, 0.1], [0.5, 0.1, 0.1]]))
+    of_widths = {"coverage_68": 0.667, "coverage_95": 1.0, "mean_pull": 0.1, "rms_pull": 1.234}
+    figure = plot_estimates(wide, {name: errors | of_widths for name, errors in ERRORS.items()})
+    radius = figure.axes[0]
+    assert radius.get_title().endswith("\n67% within 1 std, 100% within 1.96 std\nrms pull 1.2")
+    bars = [segment.tolist() for drawn in radius.collections for segment in drawn.get_segments()]
+    assert bars == [[[1.0, 1.1], [1.0, 1.9]], [[3.0, 1.5], [3.0, 2.5]], [[2.0, 1.8], [2.0, 2.2]]]
+    assert "bars: one standard deviation" in figure.get_suptitle()
+    assert not plot_estimates(FOUND, ERRORS).axes[0].collections

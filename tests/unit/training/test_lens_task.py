@@ -16,8 +16,11 @@ import train
 from lens_files import describe, write_lenses, write_parameters
 from stronglens.configuring.config import check_config
 from stronglens.formats.member_files import read_member
+from stronglens.networks.lens_widths import gaussians_of
 from stronglens.networks.network import build_network
 from stronglens.networks.preprocess import preprocess
+from stronglens.networks.symmetries import dihedral
+from stronglens.prediction import predict_member
 from stronglens.running.errors import InputError
 from stronglens.settings.data import BUCKETS
 from stronglens.settings.lens_parameters import LENS_PARAMETERS
@@ -35,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "train": {"epochs": 2, "batch_size": 16, "lr": 2e-3},
     "lens_parameters": {"targets": ["zlens", "Rein"], "weight": 1.0},
 }
+WITH_WIDTHS: dict[str, Any] = {"lens_parameters": SETTINGS["lens_parameters"] | {"uncertainties": True}}
 PRODUCTS = ("best.pt", "last.pt", "best.json", "training_log.csv", "results.json")
 Data = tuple[Path, Path]
 
@@ -53,6 +57,14 @@ def run(data: Data, out_dir: Path, settings: dict[str, Any] = SETTINGS, *more: s
 def member(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("member")
     assert run(data, folder) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wide(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A member with uncertainties."""
+    folder = tmp_path_factory.mktemp("wide")
+    assert run(data, folder, SETTINGS | WITH_WIDTHS) == 0
     return folder
 
 
@@ -125,6 +137,20 @@ def test_what_is_off_stands_in_no_record() -> None:
     on = MemberSettings.model_validate({"lens_parameters": {"targets": ["Rein"]}})
     assert on.model_dump(mode="json")["lens_parameters"] == {"targets": ["Rein"], "weight": 1.0}
     assert MemberSettings.model_validate(on.model_dump(mode="json")) == on
+    assert on.n_outputs == 2
+    wide = MemberSettings.model_validate({"lens_parameters": {"targets": ["Rein"], "uncertainties": True}})
+    assert wide.model_dump(mode="json")["lens_parameters"]["uncertainties"] is True
+    assert wide.n_outputs == 3
+
+
+def test_an_ensemble_has_uncertainties_of_all_its_estimates_or_of_none() -> None:
+    block = {"targets": ["Rein"], "uncertainties": True}
+    override = {2: {"lens_parameters": {"targets": ["Rein"], "uncertainties": False}}}
+    line = problem(lens_parameters=block, seeds=[1, 2], seed_overrides=override)
+    assert line.startswith(
+        "my.yaml: ensembles.m.models: m seed 1 gives uncertainties of lens parameters and m "
+    )
+    assert "m seed 2 none; set lens_parameters.uncertainties in both or in neither" in line
 
 
 def test_every_parameter_has_a_column_in_both_forms() -> None:
@@ -171,6 +197,31 @@ def test_a_batch_of_which_nothing_is_known_teaches_nothing() -> None:
     assert loss.item() == 0
     assert outputs.grad is not None
     assert outputs.grad.tolist() == [[0.0], [0.0]]
+
+
+def test_with_widths_the_loss_is_the_mean_likelihood_of_known_values() -> None:
+    nan = torch.nan
+    targets = LensTargets(
+        torch.tensor([[9.0, 9.0], [0.0, nan], [nan, nan], [1.0, -1.0]]), 1.0, uncertain=True
+    )
+    outputs = torch.tensor([[0.5, 7.0, -0.7, 3.0], [7.0] * 4, [1.0, 2.0, 0.2, -2.0]], requires_grad=True)
+    total, share = targets.loss(outputs, torch.tensor([1, 2, 3]))
+    assert share.item() == 3
+    means, stds = gaussians_of(outputs.detach())
+    expected = [
+        torch.nn.functional.gaussian_nll_loss(means[row, at], torch.tensor(truth), stds[row, at] ** 2)
+        for row, at, truth in [(0, 0, 0.0), (2, 0, 1.0), (2, 1, -1.0)]
+    ]
+    assert mean_of(total, share).item() == pytest.approx(sum(expected).item() / 3, rel=1e-5)
+    mean_of(total, share).backward()
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+    assert outputs.grad[1].tolist() == [0.0] * 4  # of what nothing is known
+    assert outputs.grad[0, [1, 3]].tolist() == [0.0] * 2
+    # Those of beta-NLL by the means, of two values and of one: error / sigma.
+    assert outputs.grad[2, :2].tolist() == pytest.approx([0.0, 3.0 / stds[2, 1].item() / 3], abs=1e-6)
+    weighted = targets.loss(outputs.detach(), torch.tensor([1, 2, 3]), torch.tensor([3.0, 5.0, 1.0]))
+    assert mean_of(*weighted).item() == pytest.approx((3 * expected[0] + sum(expected[1:])).item() / 5)
 
 
 # Training
@@ -259,11 +310,12 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step_module, "augment", augment_then_stop)
 
 
+@pytest.mark.parametrize("uncertainties", [False, True])
 @pytest.mark.parametrize("step", [1, 3])  # of two epochs of two steps
 def test_goes_on_and_streams_to_the_same_bytes_with_other_options(
-    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, uncertainties: bool
 ) -> None:
-    settings = with_train(**ALL)
+    settings = with_train(**ALL) | (WITH_WIDTHS if uncertainties else {})
     assert run(data, tmp_path / "whole", settings) == 0
     with monkeypatch.context() as patch:
         stop_at(step, patch)
@@ -366,3 +418,86 @@ def test_units_of_other_parameters_are_refused(data: Data, member: Path, tmp_pat
     arguments = [f"--member={tmp_path}", f"--packed={data[0]}", "--device=cpu"]
     assert predict.main([*arguments, f"--out-dir={tmp_path}/out"]) == 1
     assert "expected the units of zlens, Rein, found those of zlens, zsrc" in caplog.text
+
+
+# Uncertainties
+
+
+def test_the_off_switch_is_the_member_of_before(data: Data, member: Path, tmp_path: Path) -> None:
+    off = {"lens_parameters": SETTINGS["lens_parameters"] | {"uncertainties": False}}
+    assert run(data, tmp_path, SETTINGS | off) == 0
+    assert same_products(tmp_path, member)
+    assert b"uncertainties" not in (tmp_path / "best.json").read_bytes()
+
+
+def test_a_member_with_uncertainties_says_so(data: Data, member: Path, wide: Path) -> None:
+    assert torch.load(wide / "best.pt", weights_only=True)["head.fc.weight"].shape == (5, 32)
+    described, plain = (json.loads((folder / "best.json").read_text()) for folder in (wide, member))
+    assert described["settings"]["lens_parameters"]["uncertainties"] is True
+    assert described["lens_parameters"] == plain["lens_parameters"]  # the units are the same
+    results, without = (json.loads((folder / "results.json").read_text()) for folder in (wide, member))
+    assert results["lens_parameters"]["test"]["Rein"]["rms_pull"] > 0
+    assert "rms_pull" not in without["lens_parameters"]["test"]["Rein"]
+
+
+def views_of(member: Path, data: Data, table: pd.DataFrame, n_views: int) -> tuple[Any, Any]:
+    """Means and widths of each object by each view, in the units of the parameters."""
+    description, weights = read_member(member)
+    settings = MemberSettings.model_validate(description.settings)
+    network = build_network(settings.network, 3, 33, settings.n_outputs).eval()
+    network.load_state_dict(weights)
+    index = pd.read_parquet(data[0] / "index.parquet")
+    chosen = index["object"].isin(table["object"])
+    cutouts = torch.from_numpy(np.load(data[0] / "cutouts.npy")[chosen])
+    images = preprocess(cutouts, settings.preprocess, bands=list(index["band"][chosen])).view(-1, 3, 33, 33)
+    with torch.inference_mode():
+        outputs = [network(dihedral(images, view))[:, 1:].double() for view in range(n_views)]
+    means, stds = (values.numpy() for values in gaussians_of(torch.stack(outputs)))
+    stated = description.lens_parameters
+    return means * stated["stds"] + stated["means"], stds * stated["stds"]
+
+
+@pytest.mark.parametrize("n_views", [1, 8])
+def test_predictions_have_widths_which_views_are_mixed_in(
+    data: Data, wide: Path, tmp_path: Path, n_views: int
+) -> None:
+    more = ["--settings.test-time-augmentation"] if n_views == 8 else []
+    table = predicted(wide, data, tmp_path, *more)
+    assert list(table)[7:] == ["zlens", "zlens_std", "Rein", "Rein_std"]
+    described = json.loads((tmp_path / "pred_test.json").read_text())
+    assert described["uncertainties"] is True
+    assert described["lens_parameters"] == ["zlens", "Rein"]
+    means, stds = views_of(wide, data, table, n_views)
+    mean = means.mean(axis=0)
+    std = np.sqrt((stds**2 + means**2).mean(axis=0) - mean**2)
+    assert np.allclose(table[["zlens", "Rein"]], mean, atol=5e-6)
+    assert np.allclose(table[["zlens_std", "Rein_std"]], std, atol=5e-6)
+    assert (table[["zlens_std", "Rein_std"]] > 0).all(axis=None)
+    if n_views == 8:
+        assert (std > np.sqrt((stds**2).mean(axis=0)) + 1e-9).any()  # views differ, and that counts
+
+
+def test_a_width_is_never_written_as_0() -> None:
+    assert predict_member._rounded("Rein_std", np.array([1e-9, 0.1234567])).tolist() == [1e-6, 0.123457]
+    assert predict_member._rounded("Rein", np.array([1e-9])).tolist() == [0.0]
+
+
+def test_training_does_not_begin_with_weights_of_another_meaning(
+    data: Data, member: Path, tmp_path: Path, caplog: Any
+) -> None:
+    """Two parameters have as many outputs as one and its width."""
+    block = {"lens_parameters": {"targets": ["Rein"], "uncertainties": True}}
+    settings = SETTINGS | block | {"init_from": str(member / "best.pt")}
+    assert run(data, tmp_path, settings) == 1
+    assert "expected lens_parameters.uncertainties true, found false" in caplog.text
+
+
+def test_widths_of_rings_are_learnt(tmp_path: Path) -> None:
+    settings = with_train(epochs=25, lr=4e-3, warmup_epochs=1) | {"bands": ["i"]}
+    settings["lens_parameters"] = {"targets": ["Rein"], "uncertainties": True}
+    assert run(write_lenses(tmp_path, 40, "i"), tmp_path / "out", settings) == 0
+    found = json.loads((tmp_path / "out/results.json").read_text())["lens_parameters"]
+    # The best epoch is that of the probabilities, an early one.
+    assert found["test"]["Rein"]["rms_error"] < 0.8 * found["test"]["Rein"]["rms_of_mean"]
+    assert 0.3 < found["test"]["Rein"]["rms_pull"] < 3
+    assert found["train_losses"][-1] < found["train_losses"][0] - 0.7
