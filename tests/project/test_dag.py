@@ -236,6 +236,29 @@ def test_lens_parameters_concern_the_model_that_estimates_them(project):
     assert parameters in block
 
 
+def test_uncertainties_train_the_model_that_gives_them_and_are_calibrated_with_what_is_known(project):
+    def with_block(**more):
+        nano = CONFIG["models"]["nano"] | {"lens_parameters": {"targets": ["Rein"], **more}}
+        write_config(project, CONFIG | {"models": CONFIG["models"] | {"nano": nano}})
+
+    with_block()
+    make_results(project)
+    assert jobs(project) == set()
+    with_block(uncertainties=False)
+    assert jobs(project) == set()
+    with_block(uncertainties=True)
+    found = jobs(project)
+    assert {where for rule, where in found if rule == "train"} == {"model=nano, seed=1"}
+    assert {"ensemble_val", "evaluate_lens", "plot_lens"} <= {rule for rule, _ in found}
+    assert all("atto" not in where for _, where in found)
+    said = snakemake(project, "-n", "--forcerun", "ensemble_val")
+    blocks = {
+        re.search(r"wildcards: ensemble=(\w+)", block)[1]: "parameters.parquet" in block
+        for block in re.findall(r"rule ensemble_val:.*?wildcards: .*?\n", said, re.DOTALL)
+    }
+    assert blocks == {"hybrid": True, "atto": False}
+
+
 @pytest.mark.parametrize("change", [{"seed": 7}, {"train": 0.6, "val": 0.2, "test": 0.2}])
 def test_another_split_never_packs_again(project, change):
     write_config(project, CONFIG | {"split": change})

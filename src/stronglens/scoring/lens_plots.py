@@ -35,7 +35,8 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
     """
     n_columns = min(N_COLUMNS, len(found.names))
     n_rows = math.ceil(len(found.names) / n_columns)
-    figure = Figure(figsize=(3.6 * n_columns, 3.9 * n_rows), layout="constrained")
+    width, height = (3.6, 3.9) if found.stds is None else (4.4, 5.0)  # more is written above it
+    figure = Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
     panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     domains = objects_by_domain(found.domains) or {"all": np.ones(len(found.probs), dtype=bool)}
     for number, (name, axes) in enumerate(zip(found.names, panels, strict=False)):
@@ -93,7 +94,7 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
     n = len(np.unique(found.objects))
     about = f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values"
     if found.stds is not None:
-        about += ";\nbars: one standard deviation; pull: error in standard deviations"
+        about = about.replace("; ", "\n") + "\nbars: one standard deviation"
     figure.suptitle("\n".join(filter(None, (title, about))))
     return figure
 
