@@ -119,7 +119,7 @@ def make_results(folder: Path, *targets: str) -> None:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.suffix:
-                path.mkdir()
+                path.mkdir(exist_ok=True)
                 continue
             large = path.suffix in LARGE and path.name not in SMALL
             path.write_bytes(b"x" * (MEGABYTE + 1) if large else b"")
