@@ -224,6 +224,15 @@ def test_with_widths_the_loss_is_the_mean_likelihood_of_known_values() -> None:
     assert mean_of(*weighted).item() == pytest.approx((3 * expected[0] + sum(expected[1:])).item() / 5)
 
 
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_the_loss_asks_the_device_for_nothing(uncertain: bool) -> None:
+    """A step that does cannot be recorded as one CUDA graph; tensors without values have no answer."""
+    targets = LensTargets(torch.empty((9, 3), device="meta"), 1.0, uncertain)
+    outputs = torch.empty((4, 6 if uncertain else 3), device="meta", requires_grad=True)
+    mean_of(*targets.loss(outputs, torch.empty(4, dtype=torch.int64, device="meta"))).backward()
+    assert outputs.grad is not None
+
+
 # Training
 
 
