@@ -12,7 +12,8 @@ class EvaluateLensParameters(EstimatesOptions):
     """Compare an ensemble's estimates of lens parameters with what is known of the lenses.
 
     Writes lens_parameters.json and .csv, bias, scatter and outliers of each parameter with 95 % confidence
-    intervals from resampled objects, for all lenses, those of each domain and those that are found.
+    intervals from resampled objects, for all lenses, those of each domain and those that are found; where
+    members give uncertainties, also how many true values these cover.
     plot_lens_parameters.py draws estimates against true values.
     """
 

@@ -197,6 +197,8 @@ def _with_calibrated_widths(
 def _fit_factors(
     parts: Sequence["_Scored"], packed: Sequence[Path], names: Sequence[str]
 ) -> dict[str, float]:
+    if not parts:  # there is nothing to write either, which is refused where it is written
+        return dict.fromkeys(names, 1.0)
     rows = pa.concat_tables([part.rows.select(["object", "label"]) for part in parts])
     labels = rows["label"].to_numpy().astype(np.int64)
     truth = values_of_lenses(read_lens_values(packed, names), rows["object"].to_pylist(), labels)
