@@ -94,7 +94,8 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
     n = len(np.unique(found.objects))
     about = f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values"
     if found.stds is not None:
-        about = about.replace("; ", "\n") + "\nbars: one standard deviation"
+        has_bars = (np.isfinite(found.truth).sum(axis=0) < MOST_BARS).any()
+        about = about.replace("; ", "\n") + ("\nbars: one standard deviation" if has_bars else "")
     figure.suptitle("\n".join(filter(None, (title, about))))
     return figure
 

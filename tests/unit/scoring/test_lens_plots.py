@@ -6,7 +6,7 @@ import numpy as np
 
 from drawn_figures import texts_of
 from stronglens.scoring.lens_errors import Estimates
-from stronglens.scoring.lens_plots import plot_estimates
+from stronglens.scoring.lens_plots import MOST_BARS, plot_estimates
 
 NAN = np.nan
 FOUND = Estimates(
@@ -63,3 +63,20 @@ def test_widths_are_bars_and_their_coverage_is_above_the_panel() -> None:
     assert bars == [[[1.0, 1.1], [1.0, 1.9]], [[3.0, 1.5], [3.0, 2.5]], [[2.0, 1.8], [2.0, 2.2]]]
     assert "bars: one standard deviation" in figure.get_suptitle()
     assert not plot_estimates(FOUND, ERRORS).axes[0].collections
+
+
+def test_of_many_lenses_no_bars_are_drawn_or_explained() -> None:
+    n = MOST_BARS
+    many = Estimates(
+        names=["Rein"],
+        truth=np.linspace(0.5, 2, n)[:, None],
+        estimates=np.linspace(0.6, 1.9, n)[:, None],
+        probs=np.full(n, 0.5),
+        domains=np.full(n, "hsc", dtype=object),
+        objects=np.arange(n),
+        stds=np.full((n, 1), 0.1),
+    )
+    of_widths = {"coverage_68": 0.7, "coverage_95": 0.9, "mean_pull": 0.0, "rms_pull": 1.0}
+    figure = plot_estimates(many, {"Rein": ERRORS["Rein"] | of_widths})
+    assert not figure.axes[0].collections
+    assert "bars" not in figure.get_suptitle()
