@@ -62,6 +62,7 @@ def test_by_the_next_run_after_the_host_went_down(cluster: SlurmCluster, run: Wo
     assert not set(now) & set(before)
     again.press_ctrl_c()
     again.wait(60)
+    cluster.wait_for(run.folder, 0, timeout_s=30)
 
 
 def test_where_a_sibling_fails_and_nothing_new_is_to_start(cluster: SlurmCluster, tmp_path: Path) -> None:

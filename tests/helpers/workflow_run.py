@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import yaml
 
@@ -60,7 +60,8 @@ class WorkflowRun:
             self.process = subprocess.Popen(
                 [*command, *arguments],
                 cwd=folder,
-                env=os.environ | (environment or {}),
+                # Where it hangs, SIGABRT shows the stacks of its threads.
+                env=os.environ | {"PYTHONFAULTHANDLER": "1"} | (environment or {}),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -79,8 +80,7 @@ class WorkflowRun:
         try:
             return self.process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+            self._fail(f"it did not end within {timeout_s} s")
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 120) -> None:
         """Wait for something to happen while Snakemake runs."""
@@ -88,8 +88,7 @@ class WorkflowRun:
         while not condition():
             assert self.process.poll() is None, self.said
             if time.monotonic() > deadline:
-                self.kill()
-                raise AssertionError(f"it did not happen within {timeout_s} s:\n{self.said}")
+                self._fail(f"it did not happen within {timeout_s} s")
             time.sleep(0.1)
 
     def press_ctrl_c(self) -> None:
@@ -98,8 +97,20 @@ class WorkflowRun:
 
     def kill(self) -> None:
         """SIGKILL to Snakemake and what it has started in its group."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def _fail(self, message: str) -> NoReturn:
+        """Kill it all, and fail with what the scheduler and Snakemake say, and where Snakemake was."""
+        queue = subprocess.run(
+            ["sh", "-c", "squeue --long"], capture_output=True, text=True, timeout=20, check=False
+        )  # a shell, for there may be no such command
+        self.process.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=10)
+        self.kill()
+        raise AssertionError(f"{message}\n{queue.stdout}{queue.stderr}\n{self.said}")
 
     def host_goes_down(self) -> None:
         """SIGKILL to the sidecar too."""
