@@ -27,7 +27,7 @@ def test_resources_of_a_site_reach_the_job(cluster: SlurmCluster, tmp_path: Path
     (job_id,) = cluster.wait_for(folder, 1)
     described = cluster.describe(job_id)
     run.press_ctrl_c()
-    run.wait(60)
+    run.wait()
     for part in ("Partition=gpu", "Account=lenses-2026", "TimeLimit=00:07:00", "mem=1234M"):
         assert part in described
 
@@ -40,14 +40,14 @@ def test_a_cap_on_gpu_jobs(cluster: SlurmCluster, tmp_path: Path) -> None:
     time.sleep(5)
     assert len(cluster.jobs(run.folder)) == 1
     run.press_ctrl_c()
-    run.wait(60)
+    run.wait()
 
 
 def test_another_working_folder(cluster: SlurmCluster, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     arguments = (f"--directory={folder}", "--seconds-between-status-checks=1")
     run = WorkflowRun(tmp_path / "clone", {"1": "pwd"}, *arguments, profile="pbs")
-    assert run.wait(90) == 0, run.said
+    assert run.wait() == 0, run.said
     assert (folder / "submission.csv").read_text() == f"{folder}\n"
 
 
@@ -65,4 +65,4 @@ def test_a_silent_server_is_not_a_failed_job(cluster: SlurmCluster, tmp_path: Pa
         time.sleep(35)
     finally:
         os.kill(server, signal.SIGCONT)
-    assert run.wait(120) == 0, run.said
+    assert run.wait() == 0, run.said

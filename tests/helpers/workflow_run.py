@@ -17,6 +17,10 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 TOY = REPOSITORY / "tests" / "cluster" / "toy" / "Snakefile"
 
+LONG_S = 300
+"""For how many seconds an end is waited for that need not come soon: longer than the executor waits for a
+qsub that hangs (120), and then for its next try (30)."""
+
 
 class WorkflowRun:
     """One run of Snakemake, in a folder that looks like a clone.
@@ -75,14 +79,14 @@ class WorkflowRun:
     def said(self) -> str:
         return self.output.read_text()
 
-    def wait(self, timeout_s: float = 120) -> int:
+    def wait(self, timeout_s: float = LONG_S) -> int:
         """The exit code, once Snakemake has ended; it and its scripts are killed if that takes too long."""
         try:
             return self.process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             self._fail(f"it did not end within {timeout_s} s")
 
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 120) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = LONG_S) -> None:
         """Wait for something to happen while Snakemake runs."""
         deadline = time.monotonic() + timeout_s
         while not condition():
