@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from experiments import ROOT, figures, object_probs
+from experiments import auc, objects_of
+from harness import ROOT
 
 from stronglens.formats.artefact import read_json, sha256_of, write_json
 
@@ -77,7 +78,7 @@ def auc_of(member: Path, packed: Path, out_dir: Path) -> float:
     script = ROOT / "workflow" / "scripts" / "predict.py"
     options = [f"--member={member}", f"--packed={packed}", f"--out-dir={out_dir}", "--compile=never"]
     subprocess.run([sys.executable, str(script), *options], check=True, capture_output=True)
-    return figures(object_probs(out_dir / "pred_test.csv"))[0]
+    return auc(objects_of(out_dir / "pred_test.csv", truth=None))
 
 
 def main(arguments: list[str] | None = None) -> None:
