@@ -14,7 +14,7 @@ from stronglens.running.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-WEIGHTS, DESCRIPTION, RESULTS = "best.pt", "best.json", "results.json"
+WEIGHTS, LAST_WEIGHTS, DESCRIPTION, RESULTS = "best.pt", "last.pt", "best.json", "results.json"
 """Names of a member's files in its folder."""
 
 

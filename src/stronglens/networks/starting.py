@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stronglens.formats.artefact import read_json, sha256_of
 from stronglens.formats.capsule import Capsule, CapsuleMember, read_capsule
-from stronglens.formats.member_files import DESCRIPTION, MemberDescription, refuse_non_finite
+from stronglens.formats.member_files import DESCRIPTION, LAST_WEIGHTS, MemberDescription, refuse_non_finite
 from stronglens.networks.member_import import fitted
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
 from stronglens.running.errors import InputError
@@ -267,7 +267,7 @@ def _known_init(settings: MemberSettings, seed: int) -> Any:
         )
     elif (path.parent / DESCRIPTION).is_file():
         described = MemberDescription.read(path.parent / DESCRIPTION)
-        if described.weights_sha256 == sha256:
+        if described.weights_sha256 == sha256 or path.name == LAST_WEIGHTS:
             theirs = MemberSettings.model_validate(described.settings)
             _refuse_other(f"init_from: {path}", theirs, settings)
             _warn_of_other_input(path, theirs, settings)
@@ -305,11 +305,15 @@ def _differences(theirs: MemberSettings, own: MemberSettings) -> list[tuple[str,
         "network": (own.network.name, theirs.network.name),
         "bands": (own.bands, theirs.bands),
         "network.timm": (own.network.timm, theirs.network.timm),
-        "outputs": (own.n_outputs, theirs.n_outputs),
-        # As many outputs may be two parameters, or one and its width.
+        # As many outputs may be other parameters, or one and its width.
+        "lens_parameters.targets": (_targets(own), _targets(theirs)),
         "lens_parameters.uncertainties": (own.has_uncertainties, theirs.has_uncertainties),
     }
     return [(name, mine, other) for name, (mine, other) in compared.items() if mine != other]
+
+
+def _targets(settings: MemberSettings) -> list[str]:
+    return [] if settings.lens_parameters is None else list(settings.lens_parameters.targets)
 
 
 def _refuse_other(problem: str, theirs: MemberSettings, own: MemberSettings) -> None:

@@ -93,9 +93,10 @@ def plot_estimates(found: Estimates, errors: Mapping[str, Mapping[str, Any]], ti
         figure.legend(handles, labels, loc="outside lower center", ncols=4, markerscale=1.5)
     n = len(np.unique(found.objects))
     about = f"Estimated lens parameters of {n:,} lenses; dotted: the mean of the true values"
-    if found.stds is not None:
-        has_bars = (np.isfinite(found.truth).sum(axis=0) < MOST_BARS).any()
-        about = about.replace("; ", "\n") + ("\nbars: one standard deviation" if has_bars else "")
+    if found.stds is not None and (np.isfinite(found.truth).sum(axis=0) < MOST_BARS).any():
+        about += "; bars: one standard deviation"
+    if n_columns < N_COLUMNS:  # too narrow for a line
+        about = about.replace("; ", "\n")
     figure.suptitle("\n".join(filter(None, (title, about))))
     return figure
 

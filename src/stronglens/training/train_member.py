@@ -16,7 +16,13 @@ import torch
 
 from stronglens.formats.artefact import write_text
 from stronglens.formats.joined import AnySet, join_sets
-from stronglens.formats.member_files import RESULTS, TrainingResults, write_member, write_weights
+from stronglens.formats.member_files import (
+    LAST_WEIGHTS,
+    RESULTS,
+    TrainingResults,
+    write_member,
+    write_weights,
+)
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.formats.split_table import SplitTable, open_splits
 from stronglens.formats.train_progress import ProgressFile
@@ -477,7 +483,7 @@ def _write(
         "n_samples": {split: len(samples) for split, samples in chosen.items()},
     }
     TrainingResults.model_validate(common | results).write(out_dir / RESULTS)
-    write_weights(out_dir / "last.pt", result.last)
+    write_weights(out_dir / LAST_WEIGHTS, result.last)
     write_member(
         out_dir,
         result.best,

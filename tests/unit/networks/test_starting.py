@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from capsule_files import SMALL, write_run
 from packed_files import write_packed, write_splits
 from stronglens.formats.artefact import read_json, sha256_of
+from stronglens.formats.member_files import write_member
 from stronglens.networks.network import build_network
 from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
@@ -270,6 +271,26 @@ def test_training_begins_with_the_weights_of_a_checkpoint(data: Path, tmp_path: 
             data, tmp_path / "no", {"init_from": {"path": f"{tmp_path}/first/best.pt", "member": "m seed 1"}}
         )
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    "theirs", [{"targets": ["Rein", "zsrc"]}, {"targets": ["Rein"], "uncertainties": True}]
+)
+@pytest.mark.parametrize("name", ["best.pt", "last.pt"])
+def test_outputs_of_another_meaning_are_refused(name: str, theirs: dict[str, Any], tmp_path: Path) -> None:
+    learnt = MemberSettings.model_validate({"network": ARCHITECTURE, "lens_parameters": theirs})
+    torch.manual_seed(1)
+    weights = build_network(learnt.network, 1, 41, learnt.n_outputs).state_dict()
+    described = {"model": "m", "seed": 1, "settings": learnt.model_dump(mode="json"), "imported": True}
+    write_member(tmp_path, weights, described | {"size_px": 41, "in_chans": 1})
+    (tmp_path / "last.pt").write_bytes((tmp_path / "best.pt").read_bytes() + b"\0")
+    own = {"network": ARCHITECTURE, "init_from": f"{tmp_path}/{name}"}
+    known = with_known_start(MemberSettings.model_validate(own | {"lens_parameters": theirs}), 1)
+    assert known.init_from is not None
+    assert known.init_from.sha256 == sha256_of(tmp_path / name)
+    other = MemberSettings.model_validate(own | {"lens_parameters": {"targets": ["Rein", "zlens"]}})
+    with pytest.raises(InputError, match=rf"{name}: expected lens_parameters.*, found .*training can only"):
+        with_known_start(other, 1)
 
 
 def test_training_begins_with_a_network_of_a_capsule(data: Path, tmp_path: Path) -> None:
