@@ -491,16 +491,6 @@ def test_a_width_is_never_written_as_0() -> None:
     assert predict_member._rounded("Rein", np.array([1e-9])).tolist() == [0.0]
 
 
-def test_training_does_not_begin_with_weights_of_another_meaning(
-    data: Data, member: Path, tmp_path: Path, caplog: Any
-) -> None:
-    """Two parameters have as many outputs as one and its width."""
-    block = {"lens_parameters": {"targets": ["Rein"], "uncertainties": True}}
-    settings = SETTINGS | block | {"init_from": str(member / "best.pt")}
-    assert run(data, tmp_path, settings) == 1
-    assert "expected lens_parameters.uncertainties true, found false" in caplog.text
-
-
 def test_widths_of_rings_are_learnt(tmp_path: Path) -> None:
     settings = with_train(epochs=25, lr=4e-3, warmup_epochs=1) | {"bands": ["i"]}
     settings["lens_parameters"] = {"targets": ["Rein"], "uncertainties": True}
