@@ -22,10 +22,12 @@ from pbs_jobs import (
     submitted,
 )
 from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors import remote
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
+from throttler import Throttler
 
+from snakemake_executor_plugin_pbs import Executor, ExecutorSettings, common_settings, records, sidecar
 from snakemake_executor_plugin_pbs import executor as executor_module
-from snakemake_executor_plugin_pbs import records, sidecar
 from snakemake_executor_plugin_pbs.judging import GRACE_S
 
 RUNNING = "printf 'Job Id: 35.vm\\n    job_state = R\\n'"
@@ -63,6 +65,44 @@ def try_again(executor: FakeExecutor, job: FakeJob) -> None:
     job.attempt += 1
     job.resources["mem_mb"] = RESOURCES["mem_mb"] * min(job.attempt, 2)
     executor.run_job(job)
+
+
+def test_the_thread_that_looks_waits_for_the_executor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Snakemake starts the thread first; on a slow host it is there long before the rest."""
+
+    def made_slowly(**limits: int) -> Throttler:
+        time.sleep(0.5)
+        return Throttler(**limits)
+
+    monkeypatch.setattr(remote, "Throttler", made_slowly)
+    looked = threading.Event()
+    monkeypatch.setattr(Executor, "_look", lambda self, infos: looked.set() or {})
+    workflow = SimpleNamespace(
+        dag=None,
+        executor_settings=ExecutorSettings(),
+        executor_plugin=SimpleNamespace(common_settings=common_settings),
+        main_snakefile="Snakefile",
+        remote_execution_settings=SimpleNamespace(
+            immediate_submit=False,
+            jobname="{jobid}",
+            jobscript=None,
+            max_status_checks_per_second=10,
+            seconds_between_status_checks=0,
+        ),
+        scheduler=None,  # as at that time
+        storage_settings=SimpleNamespace(shared_fs_usage=SharedFSUsage.all()),
+        workdir_init=str(Path.cwd()),
+    )
+    Path(".snakemake").mkdir()
+    executor = Executor(workflow, logging.getLogger("pbs_jobs"))
+    try:
+        assert looked.wait(20)
+        assert executor.wait_thread.is_alive()
+    finally:
+        executor.shutdown()
+    assert capsys.readouterr().out == ""
 
 
 class TestSubmission:

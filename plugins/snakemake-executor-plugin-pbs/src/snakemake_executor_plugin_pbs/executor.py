@@ -25,6 +25,9 @@ from .server import Answer, Seen, ServerError, ServerFullError, ServerSilentErro
 RETRY_S = 30
 """How long to wait before the server is asked again to take a job that it did not take."""
 
+MADE_S = 0.05
+"""How often the thread that looks after jobs sees whether the executor has been made."""
+
 END_TIMEOUT_S = 60
 """How long to wait, before anything is submitted, for the deleted jobs of a dead run to end."""
 
@@ -38,6 +41,10 @@ class LeftoverError(ServerError):
 
 class Executor(RemoteExecutor):
     """Submits jobs with qsub, looks at them with qstat, deletes them with qdel."""
+
+    _made = False
+    """Whether all is there: the base class starts the thread that looks after jobs before it makes the rest.
+    On a slow host it was first, ended for want of an attribute, and the run waited for ever."""
 
     def __post_init__(self) -> None:
         run = Run.of(os.getpid())
@@ -61,6 +68,7 @@ class Executor(RemoteExecutor):
         logdir = self.workflow.executor_settings.logdir
         if not re.fullmatch(r"[\w./+-]+", logdir, flags=re.ASCII):  # qsub takes others apart
             raise WorkflowError(f"pbs-logdir: expected letters, digits and . / + - _ only, found {logdir!r}")
+        self._made = True
 
     # Submission
 
@@ -240,6 +248,8 @@ class Executor(RemoteExecutor):
         self, active_jobs: list[SubmittedJobInfo]
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Look at all jobs at once, submit what waits for that, and give back those that go on."""
+        while not self._made:
+            await asyncio.sleep(MADE_S)
         async with self.status_rate_limiter:
             judgements = await asyncio.to_thread(self._look, [info for info in active_jobs if info.aux])
             await asyncio.to_thread(self._submit_waiting)
