@@ -164,7 +164,7 @@ def comparison(found: Mapping[str, Members], reference: str) -> tuple[list[str],
     """
     rows = []
     for model, members in found.items():
-        seeds = sorted(members.keys() & found[reference].keys())
+        seeds = sorted(members.keys() & found.get(reference, {}).keys())
         if model == reference or not seeds:
             continue
         pairs = [(members[seed], found[reference][seed]) for seed in seeds]
