@@ -11,7 +11,6 @@ epochs. A row is kept after each training, so that a study that was cut goes on.
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
@@ -32,8 +31,6 @@ from stronglens.training.validation import score
 FIRST_BATCH = 128
 TOLERANCE = 0.01
 """AUC holds where the interval of its difference from that of `FIRST_BATCH` begins above minus this."""
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Student's t of a two-sided 95 % interval, by the number of seeds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,12 +145,12 @@ def table(done: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 def _difference(differences: list[float]) -> str:
     """Mean difference with its interval, and whether AUC holds."""
-    if len(differences) not in T_975:
-        return f"{statistics.fmean(differences):+.4f}" if differences else ""
-    mean = statistics.fmean(differences)
-    half = T_975[len(differences)] * statistics.stdev(differences) / len(differences) ** 0.5
-    verdict = "holds" if mean - half > -TOLERANCE else "lower" if mean + half < 0 else "not shown to hold"
-    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}], {verdict}"
+    interval = harness.student_interval(differences)
+    if interval is None:
+        return harness.with_interval(differences) if differences else ""
+    low, high = interval
+    verdict = "holds" if low > -TOLERANCE else "lower" if high < 0 else "not shown to hold"
+    return f"{harness.with_interval(differences)}, {verdict}"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import yaml
-from batch_growth import T_975
 from harness import ROOT
 from matplotlib import pyplot
 from sklearn.metrics import roc_auc_score
@@ -169,17 +168,8 @@ def comparison(found: Mapping[str, Members], reference: str) -> tuple[list[str],
             continue
         pairs = [(members[seed], found[reference][seed]) for seed in seeds]
         differences = [auc(one) - auc(other) for one, other in pairs]
-        rows.append([model, str(len(seeds)), with_student(differences), with_resamples(pairs)])
+        rows.append([model, str(len(seeds)), harness.with_interval(differences), with_resamples(pairs)])
     return ["model", "seeds", f"AUC less that of {reference}", "ratio of errors (1 - AUC)"], rows
-
-
-def with_student(differences: list[float]) -> str:
-    """The mean of some differences with its 95 % interval; without one where there are too few or many."""
-    mean = statistics.fmean(differences)
-    if len(differences) not in T_975:
-        return f"{mean:+.4f}"
-    half = T_975[len(differences)] * statistics.stdev(differences) / len(differences) ** 0.5
-    return f"{mean:+.4f} [{mean - half:+.4f}, {mean + half:+.4f}]"
 
 
 def with_resamples(pairs: list[tuple[pd.DataFrame, pd.DataFrame]]) -> str:

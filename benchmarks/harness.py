@@ -24,6 +24,9 @@ from stronglens.running.threads import spin_briefly  # noqa: E402 - lies in a fo
 
 spin_briefly()
 
+T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t of a two-sided 95 % interval, by the number of values."""
+
 Size = Literal["tiny", "short", "full"]
 T = TypeVar("T")
 
@@ -160,6 +163,22 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         print("| " + " | ".join(row) + " |")
     print()
+
+
+def student_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the mean of some values; None where they are fewer than `T_975` knows, or more."""
+    if len(values) not in T_975:
+        return None
+    mean = statistics.fmean(values)
+    half = T_975[len(values)] * statistics.stdev(values) / len(values) ** 0.5
+    return mean - half, mean + half
+
+
+def with_interval(differences: Sequence[float]) -> str:
+    """The mean of some differences of AUC, with its interval if it has one."""
+    interval = student_interval(differences)
+    said = f"{statistics.fmean(differences):+.4f}"
+    return said if interval is None else f"{said} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
 
 
 def print_goal(goal: str, found: str, *, met: bool) -> None:

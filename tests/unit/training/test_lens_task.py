@@ -380,12 +380,8 @@ def predicted(member: Path, data: Data, out_dir: Path, *more: str) -> pd.DataFra
     return pd.read_csv(out_dir / "pred_test.csv")
 
 
-def test_predictions_are_the_network_s_in_units_of_the_parameters(
-    data: Data, member: Path, tmp_path: Path
-) -> None:
-    table = predicted(member, data, tmp_path)
-    assert list(table) == ["path", "domain", "label", "prob", "pred", "object", "band", "zlens", "Rein"]
-    assert json.loads((tmp_path / "pred_test.json").read_text())["lens_parameters"] == ["zlens", "Rein"]
+def outputs_of_views(member: Path, data: Data, table: pd.DataFrame, n_views: int) -> torch.Tensor:
+    """What the network gives for each view of the objects of a table, shape (n_views, n, n_outputs)."""
     description, weights = read_member(member)
     settings = MemberSettings.model_validate(description.settings)
     network = build_network(settings.network, 3, 33, settings.n_outputs).eval()
@@ -393,11 +389,20 @@ def test_predictions_are_the_network_s_in_units_of_the_parameters(
     index = pd.read_parquet(data[0] / "index.parquet")
     chosen = index["object"].isin(table["object"])
     cutouts = torch.from_numpy(np.load(data[0] / "cutouts.npy")[chosen])
-    images = preprocess(cutouts, settings.preprocess, bands=list(index["band"][chosen]))
+    images = preprocess(cutouts, settings.preprocess, bands=list(index["band"][chosen])).view(-1, 3, 33, 33)
     with torch.inference_mode():
-        outputs = network(images.view(-1, 3, 33, 33)).double().numpy()
+        return torch.stack([network(dihedral(images, view)).double() for view in range(n_views)])
+
+
+def test_predictions_are_the_network_s_in_units_of_the_parameters(
+    data: Data, member: Path, tmp_path: Path
+) -> None:
+    table = predicted(member, data, tmp_path)
+    assert list(table) == ["path", "domain", "label", "prob", "pred", "object", "band", "zlens", "Rein"]
+    assert json.loads((tmp_path / "pred_test.json").read_text())["lens_parameters"] == ["zlens", "Rein"]
+    outputs = outputs_of_views(member, data, table, 1)[0].numpy()
     assert np.allclose(table["prob"], 1 / (1 + np.exp(-outputs[:, 0])), atol=1e-6)
-    stated = description.lens_parameters
+    stated = read_member(member)[0].lens_parameters
     expected = outputs[:, 1:] * stated["stds"] + stated["means"]
     assert np.allclose(table[["zlens", "Rein"]], expected, atol=2e-6)
 
@@ -451,18 +456,9 @@ def test_a_member_with_uncertainties_says_so(data: Data, member: Path, wide: Pat
 
 def views_of(member: Path, data: Data, table: pd.DataFrame, n_views: int) -> tuple[Any, Any]:
     """Means and widths of each object by each view, in the units of the parameters."""
-    description, weights = read_member(member)
-    settings = MemberSettings.model_validate(description.settings)
-    network = build_network(settings.network, 3, 33, settings.n_outputs).eval()
-    network.load_state_dict(weights)
-    index = pd.read_parquet(data[0] / "index.parquet")
-    chosen = index["object"].isin(table["object"])
-    cutouts = torch.from_numpy(np.load(data[0] / "cutouts.npy")[chosen])
-    images = preprocess(cutouts, settings.preprocess, bands=list(index["band"][chosen])).view(-1, 3, 33, 33)
-    with torch.inference_mode():
-        outputs = [network(dihedral(images, view))[:, 1:].double() for view in range(n_views)]
-    means, stds = (values.numpy() for values in gaussians_of(torch.stack(outputs)))
-    stated = description.lens_parameters
+    outputs = outputs_of_views(member, data, table, n_views)[..., 1:]
+    means, stds = (values.numpy() for values in gaussians_of(outputs))
+    stated = read_member(member)[0].lens_parameters
     return means * stated["stds"] + stated["means"], stds * stated["stds"]
 
 
