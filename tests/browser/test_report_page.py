@@ -70,7 +70,7 @@ def report(browser: Chrome, run: Path, tmp_path: Path) -> Chrome:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

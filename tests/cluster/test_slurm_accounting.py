@@ -61,7 +61,7 @@ def test_states_come_from_the_accounts(run: WorkflowRun) -> None:
         ["sacct", "-X", "-n", "-P", "-o", "JobID,State,ExitCode", "-j", failed[0]],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=True,
     )
     assert told.stdout == f"{failed[0]}|FAILED|1:0\n"

@@ -89,4 +89,4 @@ def test_ctrl_c_leaves_no_job(cluster: SlurmCluster, tmp_path: Path) -> None:
     cluster.wait_for(run.folder, 3, "PENDING")
     run.press_ctrl_c()
     assert run.wait() != 0
-    cluster.wait_for(run.folder, 0, timeout_s=30)
+    cluster.wait_for(run.folder, 0, timeout_s=120)

@@ -20,7 +20,7 @@ class SlurmCluster:
         """Cancel the jobs submitted from somewhere in a folder."""
         job_ids = [job_id for job_id, origin in self._listed() if origin.is_relative_to(folder)]
         if job_ids:
-            subprocess.run(["scancel", *job_ids], timeout=20, check=False)  # some may have ended meanwhile
+            subprocess.run(["scancel", *job_ids], timeout=120, check=False)  # some may have ended meanwhile
 
     def wait_for(self, folder: Path, n_jobs: int, *states: str, timeout_s: float = 60) -> list[str]:
         """Wait until a folder has so many jobs in those states, and give them."""
@@ -51,7 +51,7 @@ class SlurmCluster:
         self._ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
         # It may have come back by itself, and cannot then be told to.
         resume = ["scontrol", "update", f"NodeName={node}", "State=RESUME"]
-        subprocess.run(resume, capture_output=True, timeout=20, check=False)
+        subprocess.run(resume, capture_output=True, timeout=120, check=False)
 
     @contextmanager
     def urgent_job(self) -> Iterator[None]:
@@ -78,4 +78,4 @@ class SlurmCluster:
 
     def _ask(self, *command: str) -> str:
         # With the controller down, Slurm's commands wait for ever.
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

@@ -108,7 +108,7 @@ class WorkflowRun:
     def _fail(self, message: str) -> NoReturn:
         """Kill it all, and fail with what the scheduler and Snakemake say, and where Snakemake was."""
         queue = subprocess.run(
-            ["sh", "-c", "squeue --long"], capture_output=True, text=True, timeout=20, check=False
+            ["sh", "-c", "squeue --long"], capture_output=True, text=True, timeout=120, check=False
         )  # a shell, for there may be no such command
         self.process.send_signal(signal.SIGABRT)
         with suppress(subprocess.TimeoutExpired):

@@ -109,6 +109,15 @@ class StackSource:
                     f"{self.path}: expected images in {name}, found {', '.join(stack.names()) or 'nothing'}; "
                     f"for example columns: {{image: {next(iter(stack.names()), 'NAME')}}}"
                 )
+            axes = list(range(stack.n_dimensions(name)))[0 if self.is_one_image(stack, name) else 1 :]
+            if self.settings.band_axis is not None and len(axes) == 3:
+                del axes[self.settings.band_axis]
+            if n_missing := stack.n_missing_parts(name, axes):
+                raise InputError(
+                    f"{self.path}: {name}: expected all chunks of images that are cut into several, found "
+                    f"{n_missing} missing: lost, or left out since all of their pixels have the fill value; "
+                    "write it with chunks of whole images, or with write_empty_chunks"
+                )
         for key, name in (self.settings.columns or {}).items():
             if name not in stack.names():
                 raise InputError(
@@ -273,6 +282,10 @@ class _Stack:
         """What the file says of an array."""
         return dict(getattr(self._arrays[name], "attrs", {}))
 
+    def n_missing_parts(self, name: str, axes: Sequence[int]) -> int:
+        """Parts of images that are not there; the pixels of an image lie along the axes."""
+        return 0
+
     def values(self, name: str) -> Any:
         """All values of a small column."""
         return np.asarray(self._arrays[name][:]).tolist()
@@ -280,6 +293,19 @@ class _Stack:
     def image(self, name: str, row: int | None) -> Any:
         """An image, or an array that is one."""
         return self._arrays[name][...] if row is None else self._arrays[name][row]
+
+
+class _Zarr(_Stack):
+    """Arrays of a Zarr folder. A chunk that is missing there reads as the fill value.
+
+    Where that is a whole image, it is found to be constant; where it is a part of one, nobody would see it.
+    """
+
+    def n_missing_parts(self, name: str, axes: Sequence[int]) -> int:
+        array = self._arrays[name]
+        if all(array.chunks[axis] >= array.shape[axis] for axis in axes):
+            return 0
+        return int(array.nchunks - array.nchunks_initialized)
 
 
 class _Npz(_Stack):
@@ -392,7 +418,7 @@ def open_stack(path: Path) -> _Stack:
     if ending == ".parquet":
         return _ParquetColumns(path)
     if ending == ".zarr":
-        return _Stack(_zarr_arrays(_package("zarr", path), path))
+        return _Zarr(_zarr_arrays(_package("zarr", path), path))
     h5py = _package("h5py", path)
     arrays: dict[str, Any] = {}
     h5py.File(path, "r").visititems(

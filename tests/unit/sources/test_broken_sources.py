@@ -409,6 +409,25 @@ def test_data_sets_in_groups_of_hdf5_have_paths(tmp_path: Path) -> None:
     assert index["object"].tolist() == np.repeat(IDS, 2).tolist()
 
 
+@pytest.mark.parametrize("chunks", [(2, 2, 12, 12), (4, 1, 6, 12), (1, 2, 12, 6)])
+def test_a_chunk_of_zarr_that_is_missing_is_not_taken_for_pixels(
+    chunks: tuple[int, ...], tmp_path: Path
+) -> None:
+    zarr = pytest.importorskip("zarr")
+    path = tmp_path / "set.zarr"
+    zarr.open_group(path, mode="w").create_array("image", data=IMAGES, chunks=chunks)
+    index, _ = pack(path, band_axis=0)
+    assert len(index) == 8
+    (path / "image/c/0/0/0/0").unlink()
+    if chunks[2:] == (12, 12):
+        index, rejected = pack(path, band_axis=0)
+        assert len(index) == 4
+        assert rejected["reason"].str.startswith("constant image").all()
+    else:
+        with pytest.raises(InputError, match=r"set\.zarr: image: expected all chunks .*, found 1 missing"):
+            pack(path, band_axis=0)
+
+
 def test_arrays_in_groups_of_zarr_have_paths_and_one_alone_is_the_image(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     path = stack(tmp_path / "set.zarr", **{"data/images": IMAGES})
