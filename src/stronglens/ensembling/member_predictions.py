@@ -256,14 +256,14 @@ def _estimates_of(
 
 
 def starts_of_runs(values: pa.Array) -> npt.NDArray[np.int64]:
-    """Places where a value differs from the one before it, the first place among them."""
+    """Indices at which a value differs from the one before it, 0 among them."""
     n_values = len(values)
     differ = compute.not_equal(values.slice(1), values.slice(0, max(n_values - 1, 0)))
     return np.flatnonzero(np.append(n_values > 0, differ.to_numpy(zero_copy_only=False)))
 
 
 def _first_repeated(values: npt.NDArray[np.int64]) -> int | None:
-    """Place of the first value that stood before; None if all differ."""
+    """Index of the first value that stood before; None if all differ."""
     order = np.argsort(values, kind="stable")
     in_order = values[order]
     repeated = order[1:][in_order[1:] == in_order[:-1]]

@@ -70,13 +70,13 @@ def draw_run_times(jobs: pd.DataFrame) -> Figure:
         (panels[0], "run_time_s", BLUE, "run time (s)"),
         (panels[1], "memory_mb", ORANGE, "largest memory (MiB)"),
     ):
-        for place, rule in enumerate(rules):
+        for row, rule in enumerate(rules):
             values = jobs.loc[jobs["rule"] == rule, column].dropna().to_numpy(dtype=np.float64)
             values = values[values > 0]
             if not len(values):
                 continue
-            axes.plot(values, np.full(len(values), place), "o", color=colour, markersize=5, alpha=0.7)
-            axes.plot(np.median(values), place, "|", color="black", markersize=16, markeredgewidth=1.6)
+            axes.plot(values, np.full(len(values), row), "o", color=colour, markersize=5, alpha=0.7)
+            axes.plot(np.median(values), row, "|", color="black", markersize=16, markeredgewidth=1.6)
         axes.set(xlabel=name, xscale="log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")

@@ -97,7 +97,7 @@ def claim_gpu(
     # Within an assignment devices may be counted from 0 in every job: one job's locks are not another's.
     folder = _lock_folder(f"-{job_id}" if assigned else "")
     gpu, lock = _wait_for_gpu(gpus, folder, wait_s, jobs_per_gpu(), look_for_others=not assigned)
-    # Not by number: CUDA counts the fastest first, nvidia-smi, which was asked about it, by place.
+    # Not by number: CUDA counts the fastest first, nvidia-smi, which was asked about it, by index.
     os.environ[_VISIBLE] = gpu.number or gpu.uuid
     try:
         yield gpu.name
@@ -229,7 +229,7 @@ def _devices() -> list[str]:
 
 
 def _uuids_of_driver() -> list[str]:
-    """UUIDs of the GPUs that this process may open, by place, as the driver's files have them.
+    """UUIDs of the GPUs that this process may open, by index, as the driver's files have them.
 
     Empty where one is unknown: the driver writes question marks until it has been in use.
     """
