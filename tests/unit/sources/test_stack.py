@@ -228,7 +228,7 @@ def test_the_bands_of_one_image_must_be_those_along_the_axis(tmp_path: Path) -> 
 
 
 def test_the_likely_array_of_images_is_proposed(tmp_path: Path) -> None:
-    write_hdf5(tmp_path / "x.h5", {"ans": np.arange(12), "image_scale": np.ones(12), "images": IMAGES})
+    write_hdf5(tmp_path / "x.h5", {"answer": np.arange(12), "image_scale": np.ones(12), "images": IMAGES})
     with pytest.raises(InputError, match=r"for example columns: \{image: images\}, one array for all"):
         list(source_of(tmp_path / "x.h5").entries())
 
