@@ -44,6 +44,7 @@ _LOCAL = struct.Struct("<4s5H3I2H")
 _STORED, _DEFLATED = 0, 8
 _IN_64_BITS = 0xFFFFFFFF
 _MOST_COUNTED = 2**16
+_OF_WINDOWS = (0, 10, 14)  # where some programs, against the standard, write names with backslashes
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,16 @@ class ArchiveSource:
 
     def entries(self) -> Iterator[Entry]:
         address = f"{self.path.resolve()}{BETWEEN}"
+        hidden: set[str] = set()
         try:
             with self.path.open("rb") as file:
-                if self._is_zip:
-                    for name, position in _zip_members(file):
+                for name, position in self._members(file):
+                    folder = _hidden_folder(name)
+                    if not folder:
                         yield Entry(address + name, name, position=position)
-                elif self._unpacked == self.path:
-                    yield from _tar_entries(FromFile(file.fileno()), address)
-                else:
-                    yield from self._unpack(file, address)
+                    elif folder not in hidden:
+                        hidden.add(folder)
+                        yield Entry(address + folder, folder)
         except FileNotFoundError as error:
             raise InputError(f"{self.path}: expected an archive (tar, zip), but it does not exist") from error
         except _BROKEN as error:
@@ -114,16 +116,21 @@ class ArchiveSource:
         name = blake2b(str(self.path.resolve()).encode(errors="surrogateescape"), digest_size=8).hexdigest()
         return (self.scratch or Path()) / f"{name}.tar"
 
-    def _unpack(self, file: IO[bytes], address: str) -> Iterator[Entry]:
+    def _members(self, file: BinaryIO) -> Iterator[tuple[str, int]]:
+        if self._is_zip:
+            return _zip_members(file)
+        return members_of(FromFile(file.fileno())) if self._unpacked == self.path else self._unpack(file)
+
+    def _unpack(self, file: IO[bytes]) -> Iterator[tuple[str, int]]:
         with _OPENERS[self._program](file) as stream:
             if self.scratch is None:
-                yield from _tar_entries(FromStream(io.BufferedReader(stream, 2**20)), address)
+                yield from members_of(FromStream(io.BufferedReader(stream, 2**20)))
                 return
             self.scratch.mkdir(parents=True, exist_ok=True)
             with self._unpacked.open("wb") as copy:
                 shutil.copyfileobj(stream, copy, 2**22)
         with self._unpacked.open("rb") as copy:
-            yield from _tar_entries(FromFile(copy.fileno()), address)
+            yield from members_of(FromFile(copy.fileno()))
 
     @cached_property
     def _descriptor(self) -> int:
@@ -162,7 +169,10 @@ class ArchiveSource:
         start = _LOCAL.size + n_name + n_extra
         if method == _STORED:
             if said_later or packed == _IN_64_BITS:
-                raise Rejected("unreadable", "stored in a zip file that does not state its size")
+                raise Rejected(
+                    "unreadable",
+                    "stored in a zip file that does not state its size there: unzip it, and pack it as tar",
+                )
             found = self._rest(content[start : start + packed], position + start, packed)
         elif method == _DEFLATED:
             found, later_crc = self._inflated(content[start:], position + start)
@@ -200,9 +210,16 @@ class ArchiveSource:
         return b"".join(pieces), int.from_bytes(checksum, "little")
 
 
-def _tar_entries(tar: FromFile | FromStream, address: str) -> Iterator[Entry]:
-    for name, position in members_of(tar):
-        yield Entry(address + name, name, "", "", position)
+def _hidden_folder(name: str) -> str:
+    """The hidden folder that a member lies in, with a slash at its end; "" if in none.
+
+    Nobody looks into those of a file system either: they hold what was thrown away, or copies.
+    """
+    if "/." not in name and not name.startswith("."):
+        return ""
+    folders = name.split("/")[:-1]
+    depth = next((n for n, one in enumerate(folders) if one.startswith(".") and one.strip(".")), None)
+    return "" if depth is None else "/".join(folders[: depth + 1]) + "/"
 
 
 def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
@@ -217,6 +234,8 @@ def _zip_members(file: BinaryIO) -> Iterator[tuple[str, int]]:
             raise ValueError("a broken directory of the zip file")
         flags, size, n_name, n_extra, n_comment, position = (fields[n] for n in (3, 9, 10, 11, 12, 16))
         name = file.read(n_name).decode("utf-8" if flags & 0x800 else "cp437", "backslashreplace")
+        if "/" not in name and fields[1] >> 8 in _OF_WINDOWS:
+            name = name.replace("\\", "/")
         extra = file.read(n_extra)
         file.read(n_comment)
         if position == _IN_64_BITS:

@@ -16,6 +16,7 @@ MOST_EXAMPLES = 10
 _NAMES_SHOWN = 3
 _SHARE_ALIKE = 0.1
 _MOST_ALIKE = 1000
+_FOLDER_PER_BAND = "(?P<band>[^/]+)/(?P<object>[^/]+)"
 
 
 def bands_of(settings: PackSettings) -> list[str]:
@@ -51,6 +52,7 @@ class BandsFound:
         self._paths_of_bare: list[str] = []
         self._paths_of_unknown: list[str] = []
         self._understood = ""
+        self._folders: set[str] = set()  # bands that folders of bare names are called
 
     def count(self, name: CutoutName, entry: Entry, *, is_meant: bool) -> None:
         """Count a cutout.
@@ -70,8 +72,16 @@ class BandsFound:
         if name.band == NO_BAND:
             self._bare.add(name.object)
             _remember(self._paths_of_bare, entry.name)
+            if not is_meant and (band := self._band_of_folder(entry.name)):
+                self._folders.add(band)
             if not is_meant and self._parser.bands_within(_stem(entry.name) or name.object):
                 self._bare_with_band.add(name.object)
+
+    def _band_of_folder(self, name: str) -> str:
+        try:
+            return self._parser.band_named(name.rpartition("/")[0].rpartition("/")[2])
+        except NotACutout:
+            return ""
 
     def count_unknown(self, name: str, why: NotACutout) -> None:
         """Count a file that is a cutout, to all appearances, of a band that is not configured."""
@@ -102,6 +112,13 @@ class BandsFound:
             It is so; or the names have no band, but letters that seem to mean one.
         """
         n_bare, n = self._bare.n, sum(self._n_of_band.values())
+        if n_bare == n and len(self._folders) > 1:
+            raise InputError(
+                f"{self._wanted('names that end in a configured band')}, found none, but folders named after "
+                f"bands ({', '.join(sorted(self._folders))}), with {self._bare.shown()} in them; write "
+                f"name_pattern: '{_FOLDER_PER_BAND}'; if each file is an object of its own, name_pattern: "
+                "'(?P<object>.+)'"
+            )
         if n_bare and (n_bare < n or self._bare_with_band.n):
             examples = self._bare_with_band if n_bare == n else self._bare
             raise InputError(
@@ -128,19 +145,7 @@ class BandsFound:
 
     def _hint(self, names: list[str], patterns: Sequence[str] = ()) -> str:
         """The line to write, for names that are not understood."""
-        # Patterns with folders last: they read the band in almost any name.
-        presets = sorted(PRESETS, key=lambda name: "folder" in name)
-        found = _patterns_of(names[:1], self._settings.bands)
-        for pattern in [*patterns, *presets[:-2], *found, *presets[-2:]]:
-            parser = NameParser(self._settings.bands, ReadSettings(name_pattern=pattern))
-            try:
-                read = [parser.parse(name) for name in names]
-            except NotACutout:
-                continue
-            if read and pattern != "challenge":
-                line = pattern if pattern in PRESETS else f"'{pattern}'"
-                return f"write name_pattern: {line}, which reads {read[0].object} in band {read[0].band}"
-        return (
+        return line_for(names, self._settings.bands, patterns) or (
             "write how names state both (name_pattern); or, if headers say the band, band_keyword: FILTER; "
             "if these files are not wanted, ignore_pattern; if their band is, add it to data.bands; if all "
             "are in one band, configure that band alone (data.bands)"
@@ -148,6 +153,35 @@ class BandsFound:
 
     def _wanted(self, what: str) -> str:
         return f"{self._settings.dataset}: expected {what} ({', '.join(self._settings.bands)})"
+
+
+def line_for(names: Sequence[str], bands: Sequence[str], patterns: Sequence[str] = ()) -> str:
+    """The line to write so that names state object and band, and each another pair; "" if none is found.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Some names, with their folders.
+    bands : sequence of str
+        The configured bands.
+    patterns : sequence of str
+        Patterns to try before the usual ones.
+    """
+    # Patterns with folders last: they read the band in almost any name.
+    presets = sorted(PRESETS, key=lambda name: "folder" in name)
+    found = _patterns_of(names[:1], bands)
+    either = "|".join(map(re.escape, bands))
+    in_folder = rf"(?P<object>[^/]+)/(?:[^/]*[-_.])?(?P<band>(?i:{either}))(?:[-_.][^/]*)?"
+    for pattern in [*patterns, *presets[:-2], *found, *presets[-2:], in_folder, _FOLDER_PER_BAND]:
+        parser = NameParser(bands, ReadSettings(name_pattern=pattern))
+        try:
+            read = [parser.parse(name) for name in names]
+        except NotACutout:
+            continue
+        if read and len({*read}) == len(read) and pattern != "challenge":
+            line = pattern if pattern in PRESETS else f"'{pattern}'"
+            return f"write name_pattern: {line}, which reads {read[0].object} in band {read[0].band}"
+    return ""
 
 
 class _GluedBands:
@@ -213,7 +247,7 @@ def _stem(name: str) -> str:
     return last[: ending.start()] if ending else last
 
 
-def _patterns_of(names: list[str], bands: Sequence[str]) -> Iterator[str]:
+def _patterns_of(names: Sequence[str], bands: Sequence[str]) -> Iterator[str]:
     """Patterns that read a name as an object, and as band one of the words around it."""
     for name in names:
         stem = _stem(name)

@@ -1,5 +1,6 @@
 """Tables of objects, a batch of rows at a time: CSV, Parquet, FITS, VOTable."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,12 @@ BATCH_ROWS = 2**18
 _CSV_BYTES = 2**23  # some are read ahead
 _CSV_START = 2**20
 
+_DEGREES = {
+    **dict.fromkeys(("rad", "radian", "radians"), math.degrees(1)),
+    **dict.fromkeys(("h", "hr", "hour", "hours", "hourangle", "15 deg", "15deg"), 15.0),
+}
+"""What one of these is in degrees."""
+
 
 def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     """Read columns of a table, batch by batch.
@@ -35,7 +42,7 @@ def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     ------
     Table
         At most `BATCH_ROWS` rows of these columns, with the types of the file (CSV: all text); nulls where it
-        has none. Columns in radians, by the unit that the file states, come in degrees.
+        has none. Columns in radians or hours, by the unit that the file states, come in degrees.
 
     Raises
     ------
@@ -148,7 +155,10 @@ def _fits_table(path: Path) -> Iterator[Any]:
     with fits.open(path, memmap=not path.name.lower().endswith(".gz")) as hdus:
         table = next((hdu for hdu in hdus if isinstance(hdu, fits.BinTableHDU)), None)
         if table is None:
-            raise InputError(f"{path}: expected a FITS table, found none in {len(hdus)} HDUs")
+            raise InputError(
+                f"{path}: expected a FITS table, found none in {len(hdus)} HDUs; images are given as a "
+                "folder or a list of their paths"
+            )
         yield table
 
 
@@ -200,8 +210,9 @@ def _column(values: Any, unit: Any, undefined: Any = None) -> pa.Array:
     if values.ndim > 1:
         raise ValueError(f"expected one value a row, found {values.shape[1:]}")
     undefined = None if undefined is None else np.broadcast_to(np.asarray(undefined), values.shape)
-    if str(unit).strip().lower() in ("rad", "radian", "radians"):
-        values = np.degrees(values.astype(np.float64))
+    in_degrees = _DEGREES.get(str(unit).strip().lower())
+    if in_degrees is not None and values.dtype.kind in "iuf":
+        values = values.astype(np.float64) * in_degrees
     if values.dtype.kind in "SUO":
         texts = ["" if value is None else text_of(value) for value in values.tolist()]
         return pa.array(texts, pa.large_string(), mask=undefined)

@@ -29,6 +29,22 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
+def id_of(value: Any, where: str) -> str:
+    """An object's name, as `text_of`.
+
+    Raises
+    ------
+    InputError
+        It is a float that is too large for its last digits: ids of HSC or Rubin become those of others.
+    """
+    if isinstance(value, float) and abs(value) >= 2**53:
+        raise InputError(
+            f"{where}: expected an id as an integer or text, found the float {value:.0f}, whose last digits "
+            "are lost; write the column anew, as integers of 64 bits or as text"
+        )
+    return text_of(value)
+
+
 def coordinates_of(ra: Any, dec: Any, where: str) -> Sky:
     """Right ascension and declination of two cells, in degrees; NaN where both are empty.
 

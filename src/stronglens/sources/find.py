@@ -5,6 +5,7 @@
 
 import math
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,11 +13,14 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from stronglens.running.collection import no_search_for_cycles
 from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS, BucketSettings, PackSettings, located
 from stronglens.settings.domains import UNKNOWN
-from stronglens.sources.bands_found import MOST_EXAMPLES, BandsFound, Counted, bands_of
+from stronglens.sources.archive import BETWEEN
+from stronglens.sources.bands_found import MOST_EXAMPLES, BandsFound, Counted, bands_of, line_for
 from stronglens.sources.fits_layout import card_of
 from stronglens.sources.links import LinkFollower
 from stronglens.sources.names import (
@@ -168,7 +172,7 @@ def _find(settings: PackSettings, part: int, n_parts: int, scratch: Path | None)
         parser = NameParser(settings.bands, read_as)
         reading = _HeaderBands(source, read_as, parser)
         chosen.begin(source)
-        lines = _WrongLines(path)
+        lines, apart = _WrongLines(path), _BandsApart(path, settings.bands)
         n_cutouts.append(0)
         for entry in source.entries():
             try:
@@ -185,14 +189,17 @@ def _find(settings: PackSettings, part: int, n_parts: int, scratch: Path | None)
             n_cutouts[-1] += len(names)
             for name in names:
                 bands.count(name, entry, is_meant=read_as.name_pattern is not None)
+                if not entry.object and (entry.band or read_as.band_keyword) and not read_as.name_pattern:
+                    apart.add(name)
                 chosen.take(entry, name, lines)
         lines.report()
+        apart.refuse()
     bands.refuse_unknown()
     _refuse_empty(settings, n_cutouts, leftovers)
     bands.refuse_missing()
     files = buckets.in_order(chosen.files)
     files.sort()
-    once = list(_once(files))
+    once = list(_once(files, settings.bands))
     if settings.labelled is not None:
         _refuse_contradictions(once, buckets.found)
     leftovers = sorted(set(leftovers)) if part == 0 else []
@@ -419,6 +426,32 @@ class _WrongLines:
                 )
 
 
+class _BandsApart:
+    """Files whose band their header or row states, and whose name alone says of which object they are."""
+
+    def __init__(self, source: Path, bands: Sequence[str]) -> None:
+        self._source, self._bands = source, bands
+        self._objects, self._of_band = array("q"), set[str]()
+        self._names = Counted()
+
+    def add(self, name: CutoutName) -> None:
+        self._objects.append(hash(name.object))
+        self._of_band.add(name.band)
+        self._names.add(name.object)
+
+    def refuse(self) -> None:
+        """Refuse files of several bands of which no two are of one object: each would be one of its own."""
+        n_files = len(self._objects)
+        if len(self._of_band) > 1 and np.unique(self._objects).size == n_files:
+            raise InputError(
+                f"{self._source}: expected the bands of an object ({', '.join(self._bands)}) in files whose "
+                f"names say so, found {n_files} files of as many objects, such as {self._names.shown()}; "
+                "write which part of the name is the object, for example name_pattern: "
+                "'(?P<object>.+)_[^_]+', or give a table the column id; if each file is an object of its "
+                "own, name_pattern: '(?P<object>.+)'"
+            )
+
+
 def _refuse_deep(folder: str) -> None:
     """Refuse a folder that is too deep to be looked into, if cutouts lie in it.
 
@@ -460,7 +493,7 @@ def _refuse_empty(settings: PackSettings, n_cutouts: list[int], leftovers: list[
             )
 
 
-def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
+def _once(files: Iterable[FoundFile], bands: Sequence[str]) -> Iterator[FoundFile]:
     """Of paths that lead to one file only the first; two files for one band of an object are an error."""
     last: FoundFile | None = None
     clashes: list[str] = []
@@ -472,10 +505,14 @@ def _once(files: Iterable[FoundFile]) -> Iterator[FoundFile]:
         elif (file.real_path, file.position) != (last.real_path, last.position):
             n_clashes += 1
             if last.path.rpartition("/")[0] != file.path.rpartition("/")[0]:
-                hint = (
-                    "; if their folders are the objects, write name_pattern: folder_per_object "
-                    "(OBJECT/BAND) or folder_per_object_and_survey (OBJECT/SURVEY_BAND)"
+                line = line_for([one.path.rpartition(BETWEEN)[2] for one in (last, file)], bands)
+                hint = "; if their folders say the object or the band, " + (
+                    line
+                    or "write name_pattern: folder_per_object (OBJECT/BAND) or folder_per_object_and_survey "
+                    "(OBJECT/SURVEY_BAND)"
                 )
+            elif file.band == len(bands):
+                hint = "; what says their bands? a column band, or band_keyword: FILTER if headers do"
             if n_clashes <= MOST_EXAMPLES:
                 clashes.append(f"{last.path!r} and {file.path!r} (object {file.object})")
     if n_clashes:

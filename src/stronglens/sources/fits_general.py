@@ -35,6 +35,7 @@ from stronglens.sources.rejected import Rejected
 
 _ELEMENTS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _FORMAT = re.compile(r"[0-9]*([PQ]?)([A-Z])")
+_FILTERS = "ugrizyjhk"
 _AS_THE_CHALLENGE = ReadSettings()
 _CHECKSUMS = re.compile(rb"(CHECKSUM|DATASUM )= *(?:'([^']*)'|([0-9]+))")
 
@@ -142,9 +143,29 @@ class _Wanted(NamedTuple):
         if len(shape) != 3 or (n_bands and shape[axis] != n_bands) or self.plane >= shape[axis]:
             found = " x ".join(map(str, shape))
             raise Rejected(
-                "wrong shape", f"expected {n_bands} bands along axis {axis} of three, found {found}"
+                "wrong shape",
+                f"expected {n_bands} bands along axis {axis} of three, found {found}; axis_bands lists all "
+                "bands of a file, in its order",
             )
         return tuple(np.delete(shape, axis).tolist())
+
+    def refuse_other_bands(self, header: Mapping[str, Any]) -> None:
+        """Refuse a cube whose header lists its bands otherwise than the config, as Legacy Surveys' do."""
+        bands = "".join(self.settings.axis_bands or ())
+        stated = "".join(str(header.get(f"BAND{number}", "")).strip() for number in range(len(bands)))
+        stated = str(header.get("BANDS", "")).strip() or stated
+        # Where both are letters of filters, in whichever case, there is no doubt what they mean.
+        if (
+            self.settings.band_axis is not None
+            and {*bands.lower(), *stated.lower()} <= set(_FILTERS)
+            and len(bands) == len(self.settings.axis_bands or ()) == len(stated)
+            and bands.lower() != stated.lower()
+        ):
+            raise Rejected(
+                "bands in another order",
+                f"expected {bands} along axis {self.settings.band_axis}, found {stated} in the header; write "
+                f"axis_bands: [{', '.join(stated)}]",
+            )
 
     def one_band(self, image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         axis = self.settings.band_axis
@@ -173,6 +194,7 @@ def _read_image(
     chosen = _chosen(images, wanted)
     if isinstance(chosen.read, Rejected):
         raise chosen.read
+    wanted.refuse_other_bands(chosen.header)
     stored, header_id = chosen.read()
     image = wanted.one_band(stored)
     _mask(image, hdus, wanted)
@@ -214,12 +236,41 @@ def _mask(image: npt.NDArray[np.float64], hdus: Any, wanted: _Wanted) -> None:
         for number, hdu in enumerate(hdus)
         if hdu.is_image and _is(asked, number, str(hdu.header.get("EXTNAME", "")).strip())
     ]
-    if len(masks) != 1 or masks[0].data is None:
+    if len(masks) != 1 or masks[0].header["NAXIS"] == 0:
         raise Rejected("no mask", f"expected one HDU {asked}, found {len(masks)}")
-    mask = np.asarray(masks[0].data)
+    refuse_marked_objects(masks[0].header, wanted.settings)
+    blanks, scale, zero = meaning_of(masks[0])
+    stored = np.asarray(masks[0].data)
+    is_whole = stored.dtype.kind in "iu" and scale == 1 and zero.is_integer()
+    mask: npt.NDArray[Any] = (
+        whole_numbers(stored, zero) if is_whole else physical(stored, blanks, scale, zero)
+    )
     if mask.ndim == 3 and wanted.settings.band_axis is not None:
         mask = mask.take(wanted.plane, wanted.settings.band_axis)
-    image[marked(mask, image.shape, wanted.settings)] = np.nan
+    undefine(image, mask, wanted.settings)
+
+
+def whole_numbers(stored: npt.NDArray[Any], zero: float) -> npt.NDArray[np.int64]:
+    """Integers from stored numbers, those of unsigned integers too, which are stored less an offset."""
+    values = stored.astype(np.int64).astype(np.uint64)
+    return (values + np.uint64(int(zero) % 2**64)).astype(np.int64)
+
+
+def refuse_marked_objects(header: Mapping[str, Any], settings: ReadSettings) -> None:
+    """Refuse a mask of HSC or Rubin as a whole: one of its bits is set wherever there is light.
+
+    Raises
+    ------
+    Rejected
+        The header names that bit, and no `mask_bits` are given.
+    """
+    if settings.mask_bits is None and "MP_DETECTED" in header:
+        bad = [header[key] for key in ("MP_BAD", "MP_SAT", "MP_CR", "MP_NO_DATA") if key in header]
+        raise Rejected(
+            "mask that marks objects",
+            f"its bit {header['MP_DETECTED']} (MP_DETECTED) is set where there is light; say which bits are "
+            f"bad, for example mask_bits: {bad or [0]}",
+        )
 
 
 def marked(mask: npt.NDArray[Any], shape: tuple[int, ...], settings: ReadSettings) -> npt.NDArray[np.bool_]:
@@ -238,6 +289,26 @@ def marked(mask: npt.NDArray[Any], shape: tuple[int, ...], settings: ReadSetting
         raise Rejected("mask without bits", f"values of type {mask.dtype}")
     wanted_bits = sum(1 << bit for bit in set(settings.mask_bits))
     return np.asarray((mask.astype(np.int64) & wanted_bits) != 0)
+
+
+def undefine(image: npt.NDArray[np.float64], mask: npt.NDArray[Any], settings: ReadSettings) -> None:
+    """Make the pixels of a cutout NaN that its mask marks.
+
+    Raises
+    ------
+    Rejected
+        As `marked`; or it marks every pixel, as maps of weights and of good pixels do.
+    """
+    found = marked(mask, image.shape, settings)
+    if found.all():
+        raise Rejected(
+            "masked everywhere",
+            "no pixel of the mask is 0; is it a map of weights or of good pixels, or should only some bits "
+            "count (mask_bits)?"
+            if settings.mask_bits is None
+            else f"each pixel has one of the bits {settings.mask_bits} of mask_bits",
+        )
+    image[found] = np.nan
 
 
 def _image_in(hdu: Any, content: bytes, wanted: _Wanted) -> _Read | None:

@@ -46,6 +46,7 @@ _UNPACKERS: dict[str, Callable[[BinaryIO], gzip.GzipFile | bz2.BZ2File | lzma.LZ
 _AS_THE_CHALLENGE = ReadSettings()
 _FIRST_READ = 65_536  # holds an ordinary file; one call of the system for most files
 _MOST_LAYOUTS = 256
+_FAINTEST = 100  # magnitudes beyond this are none
 
 
 class FitsReader:
@@ -140,10 +141,22 @@ class FitsReader:
 
 
 def unit_of(header: Mapping[str, Any], settings: ReadSettings) -> tuple[str, float]:
-    """Unit of an image's pixels, and the AB magnitude of one; "" and NaN where nothing is known of them."""
+    """Unit of an image's pixels, and the AB magnitude of one; "" and NaN where nothing is known of them.
+
+    Raises
+    ------
+    Rejected
+        The keyword that should state the magnitude states something else, such as HSC's FLUXMAG0, a flux.
+    """
     zero_point = settings.zero_point
     if isinstance(zero_point, str):
-        zero_point = _number(header.get(zero_point))
+        keyword, zero_point = zero_point, _number(header.get(zero_point))
+        if abs(zero_point) > _FAINTEST:
+            meant = f"zero_point: {2.5 * math.log10(zero_point):.6g}" if zero_point > 0 else "it as a number"
+            raise Rejected(
+                "zero point that is no magnitude",
+                f"{keyword} is {zero_point:g}; if that is the flux of magnitude 0, write {meant}",
+            )
     unit = settings.unit or str(header.get("BUNIT", "")).strip()
     return unit, math.nan if zero_point is None else float(zero_point)
 

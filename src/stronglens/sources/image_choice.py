@@ -11,6 +11,11 @@ from stronglens.sources.fitting import Fit, can_fit, wanted
 from stronglens.sources.rejected import Rejected
 
 HDU_NAMES = frozenset({"sci", "image"})
+_BESIDE_IMAGES = frozenset(
+    {"psf", "mask", "msk", "dq", "flags", "err", "error", "rms", "sigma", "variance", "var", "ivar", "invvar"}
+    | {"weight", "wht", "wgt", "exposure", "exp", "bkg", "background", "sky"}
+)
+"""Names of HDUs that are there beside an image, and would have its size by chance."""
 ID_COLUMNS = frozenset({"object id", "lens id"})
 ID_KEYWORDS = ("OBJECTID", "OBJ_ID", "OBJID", "LENSID", "LENS_ID")
 """Header keywords that can hold the id, the first that is there. Not OBJECT: often the name of a field."""
@@ -88,22 +93,26 @@ def choose_hdu(names: Sequence[str], titles: Sequence[str], fits: Sequence[bool]
     Returns
     -------
     int or None
-        Its number. It may be one that does not fit: the one that is named, or for want of others the first.
-        None if there are no HDUs.
+        Its number. It may be one that does not fit: the one that is named, or for want of others the first
+        that is not named as a mask, a PSF or the like. None if there are no HDUs.
 
     Raises
     ------
     Rejected
         Several could be meant.
     """
-    chosen = _choose([n for n, name in enumerate(names) if _plain(name) in HDU_NAMES], fits, titles)
-    return 0 if chosen is None and names else chosen
+    plain = [_plain(name) for name in names]
+    named = [n for n, name in enumerate(plain) if name in HDU_NAMES]
+    chosen = _choose(named, fits, titles, "; give its number or name as hdu")
+    if chosen is None or plain[chosen] in _BESIDE_IMAGES:
+        return next((n for n, name in enumerate(plain) if name not in _BESIDE_IMAGES), 0) if names else None
+    return chosen
 
 
-def _choose(named: Sequence[int], fits: Sequence[bool], titles: Sequence[str]) -> int | None:
+def _choose(named: Sequence[int], fits: Sequence[bool], titles: Sequence[str], hint: str = "") -> int | None:
     candidates = [n for n in named if fits[n]] or named or [n for n, right in enumerate(fits) if right]
     if len(candidates) > 1:
-        raise Rejected("several images", ", ".join(titles[n] for n in candidates))
+        raise Rejected("several images", ", ".join(titles[n] for n in candidates) + hint)
     return candidates[0] if candidates else None
 
 

@@ -91,5 +91,7 @@ def _read_list(source: Path) -> Iterator[Listed]:
                 yield Listed(real_folder(folder), name, number, True)
     except (OSError, ValueError) as error:  # no UTF-8, or a NUL in a path
         raise InputError(
-            f"{source}: expected a list file (text, one path a line), found something else ({error})"
+            f"{source}: expected a list file (text, one path a line), found something else ({error}); "
+            "archives end in .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz or .zip; tables and stacks are not "
+            "packed as a whole"
         ) from error

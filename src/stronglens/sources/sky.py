@@ -25,7 +25,20 @@ def is_simple(header: Mapping[str, Any]) -> bool:
     kinds = str(header.get("CTYPE1", "")).strip(), str(header.get("CTYPE2", "")).strip()
     if not (kinds[0].startswith("RA") and kinds[1].startswith("DEC")):
         return True
-    return kinds[0][5:] == kinds[1][5:] and kinds[0][5:] in _ZENITHAL and "LONPOLE" not in header
+    in_degrees = all(
+        str(header.get(keyword, "")).strip().lower() in ("", "deg", "degree", "degrees")
+        for keyword in ("CUNIT1", "CUNIT2")
+    )
+    plain = kinds[0][5:] == kinds[1][5:] and kinds[0][5:] in _ZENITHAL and "LONPOLE" not in header
+    return plain and in_degrees and not _is_of_1950(header)
+
+
+def _is_of_1950(header: Mapping[str, Any]) -> bool:
+    """Whether coordinates are of B1950, half a degree from those of today, as in scans of old plates."""
+    frame = str(header.get("RADESYS", header.get("RADECSYS", ""))).strip().upper()
+    equinox = header.get("EQUINOX", header.get("EPOCH", 2000.0))
+    before = isinstance(equinox, int | float) and equinox < 1984
+    return frame.startswith("FK4") or (before and not frame)
 
 
 def centre(header: Mapping[str, Any], height: int, width: int) -> Sky:
@@ -50,7 +63,11 @@ def centre(header: Mapping[str, Any], height: int, width: int) -> Sky:
             return _on_sphere(header, (width + 1) / 2, (height + 1) / 2)
         from astropy.wcs import WCS  # noqa: PLC0415 - only unusual projections need it
 
-        ra, dec = WCS(header).celestial.all_pix2world((width + 1) / 2, (height + 1) / 2, 1)
+        wcs = WCS(header).celestial
+        if _is_of_1950(header):
+            sky = wcs.pixel_to_world((width - 1) / 2, (height - 1) / 2).icrs
+            return float(sky.ra.deg) % 360, float(sky.dec.deg)
+        ra, dec = wcs.all_pix2world((width + 1) / 2, (height + 1) / 2, 1)
         return float(ra) % 360, float(dec)
     except Exception:  # noqa: BLE001 - a header that is broken in any way says no more than none
         return NOWHERE

@@ -1,7 +1,7 @@
 """Stacks as a source: many images in one array or column of HDF5, .npy, .npz, Zarr or Parquet."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -14,14 +14,17 @@ import numpy.typing as npt
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.archive import BETWEEN
-from stronglens.sources.columns import coordinates_of, label_of, text_of
-from stronglens.sources.fits_general import marked
+from stronglens.sources.columns import coordinates_of, id_of, label_of, text_of
+from stronglens.sources.fits_general import undefine
 from stronglens.sources.fits_image import FitsReader, unpacked
+from stronglens.sources.names import NameParser, UnknownBand
 from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
 from stronglens.sources.sky import NOWHERE
 
 ENDINGS = (".h5", ".hdf5", ".npy", ".npz", ".zarr", ".parquet")
+
+_MOST_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,20 @@ class StackSource:
         with _opening(self.path):
             stack = open_stack(self.path)
             self._check_arrays(stack)
+            self._refuse_other_bands(stack)
             ids = self._column(stack, "id")
             bands = self._column(stack, "band") if self._band_per_row(stack) else None
+            if ids is None and bands is not None and len(self.bands) > 1:
+                raise InputError(
+                    f"{self.path}: expected ids beside the bands of its rows, which say the images of an "
+                    f"object, found {', '.join(stack.names())}; for example columns: {{id: NAME}}"
+                )
             others = {key: self._column(stack, key) for key in ("label", "domain", "ra", "dec")}
             address = f"{self.path.resolve()}{BETWEEN}"
             n_digits = len(str(max(stack.n_rows(self._image_names[0]) - 1, 0)))
             for row in range(self._n_rows(stack)):
                 where = f"{self.path}: row {row}"
-                name = f"{self.path.stem}_{row:0{n_digits}d}" if ids is None else text_of(ids[row])
+                name = f"{self.path.stem}_{row:0{n_digits}d}" if ids is None else id_of(ids[row], where)
                 needed: list[tuple[Column, str]] = [
                     ("id", name),
                     ("band", "-" if bands is None else text_of(bands[row])),
@@ -106,8 +115,9 @@ class StackSource:
         for name in self._image_names:
             if name not in stack.names():
                 raise InputError(
-                    f"{self.path}: expected images in {name}, found {', '.join(stack.names()) or 'nothing'}; "
-                    f"for example columns: {{image: {next(iter(stack.names()), 'NAME')}}}"
+                    f"{self.path}: expected images in {name}, found "
+                    f"{', '.join(stack.names()[:_MOST_SHOWN]) or 'nothing'}; for example "
+                    f"columns: {{image: {_likely_image(stack)}}}, one array for all objects"
                 )
             axes = list(range(stack.n_dimensions(name)))[0 if self.is_one_image(stack, name) else 1 :]
             if self.settings.band_axis is not None and len(axes) == 3:
@@ -123,6 +133,26 @@ class StackSource:
                 raise InputError(
                     f"{self.path}: columns: expected {key} in {name}, found {', '.join(stack.names())}"
                 )
+
+    def _refuse_other_bands(self, stack: "_Stack") -> None:
+        """Refuse images whose bands, by the column `band`, are not those along `band_axis` in their order."""
+        expected, name = self.settings.axis_bands, self.settings.column("band")
+        if self.settings.band_axis is None or expected is None or name not in stack.names():
+            return
+        parser, right = NameParser(expected), set()
+        values = stack.values(name)
+        is_of_all = len(values) == len(expected) and not isinstance(values[0], list)
+        for row, found in enumerate([values] if is_of_all else values):
+            bands = tuple(map(text_of, found)) if isinstance(found, list) else ()
+            if bands in right or (not bands and "band" not in (self.settings.columns or {})):
+                continue
+            if len(bands) != len(expected) or not all(map(_means(parser), bands, expected)):
+                raise InputError(
+                    f"{self.path}: {name}: expected {', '.join(expected)} along band_axis, found "
+                    f"{', '.join(bands) or text_of(found)} in row {row}; write axis_bands in this order, the "
+                    "same for all rows"
+                )
+            right.add(bands)
 
     def is_one_image(self, stack: "_Stack", name: str) -> bool:
         """Whether an array is one image with a band axis, not many."""
@@ -196,9 +226,10 @@ class StackReader:
         stored = self._stack.image(name, None if whole else request.position)
         if isinstance(stored, bytes):  # a FITS file in a cell
             return self._fits.read(unpacked(stored), request.band)
-        image = self._one_band(np.asarray(stored), request.band)
-        if image.dtype.kind not in "iuf":
-            raise Rejected("no image", f"values of type {image.dtype}")
+        stored = np.asarray(stored)
+        if stored.dtype.kind not in "iuf":
+            raise Rejected("no image", f"values of type {stored.dtype}")
+        image = self._one_band(stored, request.band)
         if image.ndim != 2:
             found = " x ".join(map(str, image.shape))
             raise Rejected("wrong shape", f"expected an image of two dimensions, found {found}")
@@ -208,7 +239,7 @@ class StackReader:
             mask = self._one_band(
                 np.asarray(self._stack.image(mask_name, None if whole else request.position)), request.band
             )
-            pixels[marked(mask, pixels.shape, settings)] = np.nan
+            undefine(pixels, mask, settings)
         zero_point = settings.zero_point
         return Reading(
             pixels,
@@ -222,8 +253,32 @@ class StackReader:
             return image
         if image.ndim != 3 or image.shape[axis] != len(bands):
             found = " x ".join(map(str, image.shape))
-            raise Rejected("wrong shape", f"expected {len(bands)} bands along axis {axis}, found {found}")
+            hint = "; axis_bands lists all of them, in their order" if image.ndim == 3 else ""
+            raise Rejected(
+                "wrong shape", f"expected {len(bands)} bands along axis {axis}, found {found}{hint}"
+            )
         return np.take(image, [bands.index(band)], axis).squeeze(axis)
+
+
+def _means(parser: NameParser) -> Callable[[str, str], bool]:
+    """Whether a text means a band."""
+
+    def means(text: str, band: str) -> bool:
+        try:
+            return parser.band_named(text) == band
+        except UnknownBand:
+            return False
+
+    return means
+
+
+def _likely_image(stack: "_Stack") -> str:
+    """Which array of a stack the images may be in, for a message."""
+    names = stack.names()
+    likely = [name for name in names if any(word in name.lower() for word in ("image", "flux", "cutout"))]
+    return next(
+        (name for name in likely if stack.n_dimensions(name) > 2), next(iter(likely or names), "NAME")
+    )
 
 
 _SCALES, _ZEROS = ("scale_factor", "BSCALE"), ("add_offset", "BZERO")
@@ -454,6 +509,12 @@ class _opening:  # noqa: N801 - a context manager, used as a function
         pass
 
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        if isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise InputError(
+                f"{self._path}: expected arrays of numbers and texts, found none, or Python objects, which "
+                "are not read, since to read them runs what is in them; save with np.array(ids, dtype=str) "
+                "and np.array(images, dtype=np.float32)"
+            ) from error
         if isinstance(error, OSError | ValueError | KeyError | TypeError | EOFError):
             raise InputError(f"{self._path}: expected a stack of images, found: {error}") from error
         if isinstance(error, Rejected):

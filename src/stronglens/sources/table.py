@@ -9,7 +9,7 @@ from typing import Any, get_args
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.catalogue import columns_in, read_catalogue
-from stronglens.sources.columns import coordinates_of, known_columns, label_of, text_of
+from stronglens.sources.columns import coordinates_of, id_of, known_columns, label_of, text_of
 from stronglens.sources.files import FileReader
 from stronglens.sources.fits_image import read_bytes
 from stronglens.sources.protocol import Entry
@@ -75,6 +75,11 @@ class TableSource:
             There is no column of paths, or none that the config names, or there are two of one name.
         """
         found, asked = columns_in(self.path), self.settings.columns or {}
+        if self.settings.column("path") not in found and self.settings.column("image") in found:
+            raise InputError(
+                f"{self.path}: expected a table of files (column path), found one of images (column "
+                f"{self.settings.column('image')}); write it as Parquet or HDF5, which are read as stacks"
+            )
         keys = [key for key in get_args(Column) if key in asked or self.settings.column(key) in found]
         needed: list[Column] = ["path", *keys]
         known_columns(found, self.path, list(dict.fromkeys(self.settings.column(key) for key in needed)))
@@ -82,7 +87,8 @@ class TableSource:
 
     def _entry(self, cells: Mapping[str, Any], row: int, base: Path) -> Entry:
         where = f"{self.path}: row {row}"
-        path, name, band, domain = (text_of(cells.get(key)) for key in ("path", "id", "band", "domain"))
+        path, band, domain = (text_of(cells.get(key)) for key in ("path", "band", "domain"))
+        name = id_of(cells.get("id"), where)
         needed: list[tuple[Column, str]] = [("path", path), ("id", name), ("band", band), ("domain", domain)]
         for key, text in needed:
             if key in cells and not text:

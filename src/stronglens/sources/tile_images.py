@@ -19,7 +19,13 @@ import numpy.typing as npt
 
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Hdu, ReadSettings
-from stronglens.sources.fits_general import marked, meaning_of, physical
+from stronglens.sources.fits_general import (
+    marked,
+    meaning_of,
+    physical,
+    refuse_marked_objects,
+    whole_numbers,
+)
 from stronglens.sources.fits_image import unit_of
 from stronglens.sources.image_choice import choose_hdu
 from stronglens.sources.rejected import Rejected
@@ -181,8 +187,7 @@ class _Stripes:
 
     def whole_numbers(self, *box: int) -> npt.NDArray[np.int64]:
         """The values of a box, those of unsigned integers too, which are stored less an offset."""
-        stored = self.box(*box).astype(np.int64).astype(np.uint64)
-        return (stored + np.uint64(int(self.plane.zero) % 2**64)).astype(np.int64)
+        return whole_numbers(self.box(*box), self.plane.zero)
 
     def _unpack(self, number: int) -> npt.NDArray[Any]:
         start = number * self._height
@@ -227,6 +232,7 @@ def _open_mask(hdus: Any, settings: ReadSettings, band: str, path: str, image: _
     if wanted is None:
         return None
     hdu = _named(hdus, wanted)
+    refuse_marked_objects(hdu.header, settings)
     mask = _Stripes(_plane(hdu, path))
     if mask.plane.shape != image.shape:
         raise Rejected("mask of another shape", f"expected {image.shape}, found {mask.plane.shape}")
@@ -257,10 +263,7 @@ def _find_image(hdus: Any, wanted: int | str | None) -> Any:
         return _named(hdus, wanted)
     images = [(_title(number, hdu), hdu) for number, hdu in enumerate(hdus) if _is_image(hdu)]
     names = [str(hdu.header.get("EXTNAME", "")) for _, hdu in images]
-    try:
-        chosen = choose_hdu(names, [title for title, _ in images], [True] * len(images))
-    except Rejected as why:
-        raise Rejected("several images", f"{why.args[1]}; give its number or name as hdu") from None
+    chosen = choose_hdu(names, [title for title, _ in images], [True] * len(images))
     if chosen is None:
         raise Rejected("no image")
     return images[chosen][1]

@@ -178,6 +178,12 @@ def find_tiles(bucket: ReadSettings, bands: Sequence[str]) -> dict[str, dict[str
                 f"{pattern}: expected images of tiles in band {band}, found no file of such a name; correct "
                 "the pattern, or take the band out of data.bands"
             )
+    if len(bands) > 1 and len(tiles) > 1 and all(len(of_band) == 1 for of_band in tiles.values()):
+        raise InputError(
+            f"{pattern}: expected tiles with images in several bands, found {len(tiles)} with one each, "
+            f"such as {', '.join(list(tiles)[:_MOST_EXAMPLES])}; write * in place of a name in braces that "
+            "differs from band to band, for example a date"
+        )
     return {name: tiles[name] for name in sorted(tiles)}
 
 

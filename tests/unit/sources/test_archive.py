@@ -159,3 +159,25 @@ def test_a_truncated_archive_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(InputError, match="expected a whole archive"):
             list(source_of(path).entries())
+
+
+@pytest.mark.parametrize("write", [write_tar, write_zip])
+def test_hidden_folders_are_listed_and_not_looked_into(write: Any, tmp_path: Path) -> None:
+    files = FILES | {f"./set/.Trash/{name}": content for name, content in FILES.items()}
+    files |= {"./a..b/x_g.fits": b"", "set/._x_g.fits": b""}
+    path = write(tmp_path / ("x.tar" if write is write_tar else "x.zip"), files)
+    names = [entry.name for entry in ArchiveSource(path, SIDE, ReadSettings()).entries()]
+    assert names == [*FILES, "./set/.Trash/", "./a..b/x_g.fits", "set/._x_g.fits"]
+
+
+def test_names_with_backslashes_are_paths_where_windows_wrote_them(tmp_path: Path) -> None:
+    for system, name in ((0, "set/a_g.fits"), (3, "set\\a_g.fits")):
+        member = zipfile.ZipInfo("x")
+        member.filename, member.create_system = "set\\a_g.fits", system
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            archive.writestr(member, primary_bytes(IMAGES[0]))
+        source = ArchiveSource(tmp_path / "x.zip", SIDE, ReadSettings())
+        (entry,) = source.entries()
+        assert entry.name == name
+        (found,) = source.reader().read_block([Request(entry.path, entry.position, "g")])
+        assert isinstance(found, Reading)

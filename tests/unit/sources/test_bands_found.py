@@ -4,7 +4,8 @@ import pytest
 
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
-from stronglens.sources.bands_found import BandsFound, Counted, bands_of
+from stronglens.settings.reading import ReadSettings
+from stronglens.sources.bands_found import BandsFound, Counted, bands_of, line_for
 from stronglens.sources.names import NameParser, UnknownBand
 from stronglens.sources.protocol import Entry
 
@@ -89,3 +90,20 @@ def test_letters_that_differ_in_names_that_are_else_the_same_are_bands() -> None
 def test_letters_are_no_bands_where_the_config_says_how_names_are_read() -> None:
     names = [f"obj{number}{band}.fits" for number in range(4) for band in "gr"]
     counted(names, is_meant=True).refuse_missing()
+
+
+def test_folders_called_after_bands_are_named_with_the_line_to_write() -> None:
+    names = [f"HSC-{band}/{number}.fits" for number in range(2) for band in "GR"]
+    with pytest.raises(InputError, match=r"folders named after bands \(g, r\), .*'\(\?P<band>\[\^/\]\+\)/"):
+        counted(names).refuse_missing()
+    counted(names, is_meant=True).refuse_missing()
+    counted([f"r/{number}.fits" for number in range(2)]).refuse_missing()  # by chance
+
+
+def test_a_line_that_gives_two_files_one_name_is_not_proposed() -> None:
+    names = [f"{name}/cutout-HSC-{band}-9813-pdr3_wide.fits" for name in "ab" for band in "GR"]
+    line = line_for(names, ["g", "r"])
+    assert line.endswith("which reads a in band g")
+    parser = NameParser(["g", "r"], ReadSettings(name_pattern=line.split("'")[1]))
+    assert [parser.parse(name)[:2] for name in names] == [(one, band) for one in "ab" for band in "gr"]
+    assert line_for([names[0], names[0]], ["g", "r"]) == ""

@@ -367,7 +367,12 @@ def stack(path: Path, **arrays: Any) -> Path:
             "row 3: expected ra and dec",
         ),
         ({"image": IMAGES, "id": np.ones((4, 2), int)}, {"band_axis": 0}, "id: expected one value an image"),
-        ({"image": IMAGES[:, 0], "band": ["g", "r", "u", "g"]}, {}, "configured bands alone"),
+        (
+            {"image": IMAGES[:, 0], "band": ["g", "r", "u", "g"], "id": [1, 2, 3, 4]},
+            {},
+            "configured bands alone",
+        ),
+        ({"image": IMAGES[:, 0], "band": ["g", "r", "g", "g"]}, {}, "ids beside the bands of its rows"),
         ({"image": IMAGES[:0]}, {"band_axis": 0}, "found nothing"),
     ],
 )
@@ -392,7 +397,7 @@ def test_numbers_of_all_types_are_read(dtype: str, ending: str, tmp_path: Path) 
 
 def test_objects_and_pickles_are_not_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", image=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(InputError, match=r"expected a stack of images, found: .*allow_pickle=False"):
+    with pytest.raises(InputError, match=r"found none, or Python objects, .*; save with np\.array"):
         pack(tmp_path / "set.npz", band_axis=0)
     with h5py.File(tmp_path / "set.h5", "w") as file:
         ragged = file.create_dataset("image", (4,), h5py.vlen_dtype(np.float32))
@@ -498,7 +503,10 @@ def test_folders_that_are_objects_are_named_in_the_error(tmp_path: Path) -> None
             path = tmp_path / f"set/{name}/DES_{band}.fits"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(primary_bytes(IMAGES[0, b]))
-    with pytest.raises(InputError, match=r"found 2 more: .*write name_pattern: folder_per_object "):
+    with pytest.raises(
+        InputError,
+        match=r"found 2 more: .*: folder_per_object_and_survey, which reads obj0 in",
+    ):
         pack(tmp_path / "set")
 
 
@@ -521,3 +529,49 @@ def test_deep_folders_are_named_with_the_line_to_write(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a/b/: expected FITS files at most one folder deep.*max_depth: 2"):
         pack(tmp_path / "set", bands="g")
     assert len(pack(tmp_path / "set", bands="g", max_depth=2)[0]) == 1
+
+
+def test_files_whose_bands_stand_apart_are_no_objects_of_their_own(tmp_path: Path) -> None:
+    """Where headers or rows say the band, names must say which files are of one object."""
+    (tmp_path / "set").mkdir()
+    for number, name in enumerate(IDS):
+        for b, band in enumerate("gr"):
+            hdu = fits.PrimaryHDU(IMAGES[number, b], fits.Header({"FILTER": f"HSC-{band.upper()}"}))
+            hdu.writeto(tmp_path / f"set/{name}_{band}.fits")
+    with pytest.raises(InputError, match=r"set: expected the bands of an object .* found 8 files of as many"):
+        pack(tmp_path / "set", band_keyword="FILTER")
+    index, _ = pack(tmp_path / "set", band_keyword="FILTER", name_pattern="(?P<object>.+)_[^_]+")
+    assert index["object"].tolist() == [name for name in IDS for _ in range(2)]
+    paths = [f"set/{name}_{band}.fits" for name in IDS for band in "gr"]
+    pd.DataFrame({"path": paths, "band": ["g", "r"] * 4}).to_csv(tmp_path / "table.csv")
+    assert pack(tmp_path / "table.csv")[0]["object"].nunique() == 4  # their names say the band too
+    for number, path in enumerate(paths):
+        (tmp_path / path).rename(tmp_path / f"set/{number}.fits")
+    pd.DataFrame({"path": [f"set/{n}.fits" for n in range(8)], "band": ["g", "r"] * 4}).to_csv(
+        tmp_path / "table.csv"
+    )
+    with pytest.raises(InputError, match=r"table\.csv: expected the bands .* or give a table the column id"):
+        pack(tmp_path / "table.csv")
+    pd.DataFrame({"path": [f"set/{n}.fits" for n in range(8)], "id": [n // 2 for n in range(8)]}).to_csv(
+        tmp_path / "table.csv"
+    )
+    with pytest.raises(InputError, match=r"\(object 0\); .*; what says their bands\? a column band, or"):
+        pack(tmp_path / "table.csv")
+    index, _ = pack(tmp_path / "table.csv", band_keyword="FILTER")
+    assert (index["object"].nunique(), index["band"].tolist()) == (4, ["g", "r"] * 4)
+
+
+def test_a_table_of_images_is_no_table_of_files(tmp_path: Path) -> None:
+    Table({"id": np.arange(4), "image": IMAGES[:, 0]}).write(tmp_path / "set.fits")
+    with pytest.raises(InputError, match=r"found one of images \(column image\); write it as Parquet"):
+        pack(tmp_path / "set.fits")
+
+
+def test_a_zero_point_that_is_a_flux_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for b, band in enumerate("gr"):
+        hdu = fits.PrimaryHDU(IMAGES[0, b], fits.Header({"FLUXMAG0": 63095734448.0194, "MAGZERO": 27.0}))
+        hdu.writeto(tmp_path / f"set/a_{band}.fits")
+    with pytest.raises(InputError, match=r"2 x zero point that is no magnitude.* write zero_point: 27\)"):
+        pack(tmp_path / "set", zero_point="FLUXMAG0")
+    assert pack(tmp_path / "set", zero_point="MAGZERO")[0]["zero_point"].tolist() == [27.0, 27.0]

@@ -132,3 +132,12 @@ def test_an_image_is_no_table(tmp_path: Path) -> None:
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "x.fits")
     with pytest.raises(InputError, match="expected a FITS table, found none in 1 HDUs"):
         columns_in(tmp_path / "x.fits")
+
+
+@pytest.mark.parametrize(("ending", "unit"), [("fits", "h"), ("vot", "hourangle"), ("vot", "h")])
+def test_hours_come_in_degrees(ending: str, unit: str, tmp_path: Path) -> None:
+    table = Table({"ra": [10.0, 0.5], "dec": [1.0, 2.0] * units.deg})
+    table["ra"].unit = unit
+    (found,) = read_catalogue(write(tmp_path / f"x.{ending}", table), ["ra", "dec"])
+    assert found["ra"].to_pylist() == [150.0, 7.5]
+    assert found["dec"].to_pylist() == [1.0, 2.0]

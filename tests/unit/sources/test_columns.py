@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stronglens.running.errors import InputError
-from stronglens.sources.columns import coordinates_of, known_columns, label_of, text_of
+from stronglens.sources.columns import coordinates_of, id_of, known_columns, label_of, text_of
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,11 @@ def test_columns_that_are_needed() -> None:
         known_columns(["path", "id"], Path("t.csv"), ["path", "ra"])
     with pytest.raises(InputError, match=r"t\.csv: expected one column id, found 2; rename the others"):
         known_columns(["id", "path", "id"], Path("t.csv"), ["id"])
+
+
+def test_floats_that_lost_their_last_digits_are_no_ids() -> None:
+    assert [id_of(one, "row 1") for one in (7.0, 2**60, "1e17")] == ["7", str(2**60), "1e17"]
+    with pytest.raises(
+        InputError, match=r"row 1: expected .* found the float 41112345678901240, whose last d"
+    ):
+        id_of(41112345678901237.0, "row 1")

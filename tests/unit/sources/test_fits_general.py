@@ -4,6 +4,7 @@ import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from astropy.io import fits
 
 from fits_files import CutoutReader, hdus_bytes, primary_bytes, table_bytes
 from fits_forms import IMAGE, INTEGERS, OTHER, SIZE, image_column, other_column, read, reason, table
+from stronglens.settings.reading import ReadSettings
 from stronglens.sources.fits_general import read_general
 from stronglens.sources.fits_layout import find_layout
 from stronglens.sources.rejected import Rejected
@@ -369,3 +371,56 @@ def test_a_column_of_variable_length_of_another_size_says_its_length(tmp_path: P
     cell[0] = IMAGE.ravel()[:1600]
     content = table(fits.Column("image", "PD()", array=cell))
     assert reason(content, tmp_path) == "wrong shape (expected 41 x 41, found 1600)"
+
+
+def with_mask(mask: fits.ImageHDU | fits.CompImageHDU) -> bytes:
+    mask.name = "MASK"
+    return hdus_bytes(fits.PrimaryHDU(), fits.ImageHDU(IMAGE, name="SCI"), mask)
+
+
+@pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "u4"])
+def test_masks_of_every_integer_are_read(dtype: str, kind: Any) -> None:
+    """Unsigned ones, such as DQ of JWST, are stored less an offset, which is no bit of theirs."""
+    top = 8 * np.dtype(dtype).itemsize - 1 - (dtype[0] == "i")
+    mask = np.zeros((SIZE, SIZE), dtype)
+    mask[3, 4], mask[5, 6] = 1, 2**top
+    for bits, where in ((None, [(3, 4), (5, 6)]), ([0], [(3, 4)]), ([top], [(5, 6)]), ([2], [])):
+        settings = ReadSettings(mask_hdu="MASK", mask_bits=bits)
+        image = read_general(with_mask(kind(mask)), SIZE, settings)[0]
+        assert [*zip(*np.nonzero(np.isnan(image)), strict=True)] == where
+
+
+def test_a_mask_that_marks_all_is_none() -> None:
+    weights = with_mask(fits.ImageHDU(np.full((SIZE, SIZE), 0.5, np.float32)))
+    with pytest.raises(Rejected, match=r"masked everywhere \(no pixel of the mask is 0; is it a map of"):
+        read_general(weights, SIZE, ReadSettings(mask_hdu="MASK"))
+    bits = with_mask(fits.ImageHDU(np.full((SIZE, SIZE), 5, np.int32)))
+    with pytest.raises(Rejected, match=r"masked everywhere \(each pixel has one of the bits \[2\]"):
+        read_general(bits, SIZE, ReadSettings(mask_hdu="MASK", mask_bits=[2]))
+
+
+def test_a_mask_that_marks_objects_needs_its_bits() -> None:
+    """HSC and Rubin set a bit wherever there is light: filled with the median, the object would be gone."""
+    mask = fits.ImageHDU(np.zeros((SIZE, SIZE), np.int32))
+    mask.data[20, 20] = 1 << 5
+    for name, bit in {"BAD": 0, "SAT": 1, "DETECTED": 5}.items():
+        mask.header[f"HIERARCH MP_{name}"] = bit
+    with pytest.raises(Rejected, match=r"bit 5 \(MP_DETECTED\) .* example mask_bits: \[0, 1\]"):
+        read_general(with_mask(mask), SIZE, ReadSettings(mask_hdu="MASK"))
+    settings = ReadSettings(mask_hdu="MASK", mask_bits=[0, 1])
+    assert np.isfinite(read_general(with_mask(mask), SIZE, settings)[0]).all()
+
+
+def test_a_cube_whose_header_lists_other_bands_is_refused() -> None:
+    cube = fits.PrimaryHDU(np.stack([IMAGE, IMAGE + 1, IMAGE + 2]))
+    settings = ReadSettings(band_axis=0, axis_bands=["z", "r", "g"])
+    assert read_general(hdus_bytes(cube), SIZE, settings, "g", 2)[0][0, 0] == IMAGE[0, 0] + 2
+    for cards in ({"BANDS": "grz"}, {"BAND0": "g", "BAND1": "r", "BAND2": "z"}):
+        named = fits.PrimaryHDU(cube.data, fits.Header(cards))
+        with pytest.raises(Rejected, match=r"expected zrg along axis 0, found grz .*_bands: \[g, r, z\]"):
+            read_general(hdus_bytes(named), SIZE, settings, "g", 2)
+        right = ReadSettings(band_axis=0, axis_bands=["G", "r", "z"])
+        assert read_general(hdus_bytes(named), SIZE, right, "G", 0)[0][0, 0] == IMAGE[0, 0]
+    other = fits.PrimaryHDU(cube.data, fits.Header({"BANDS": "3"}))  # means something else
+    assert read_general(hdus_bytes(other), SIZE, settings, "z", 0)[0][0, 0] == IMAGE[0, 0]

@@ -75,7 +75,7 @@ def test_the_hdu_that_is_named_or_the_only_one(
 
 
 def test_several_hdus_are_named_in_the_rejection() -> None:
-    with pytest.raises(Rejected, match=r"several images \(HDU 1, HDU 3\)"):
+    with pytest.raises(Rejected, match=r"several images \(HDU 1, HDU 3; give its number or name as hdu\)"):
         choose_hdu(["", "", ""], ["HDU 1", "HDU 2", "HDU 3"], [True, False, True])
 
 
@@ -168,3 +168,9 @@ def test_the_rejection_says_what_would_help() -> None:
     assert "band_axis says which axis of a cube counts its bands" in str(wrong_shape((5, 5, 3), 5))
     assert str(wrong_shape((4, 6), 5, "crop")) == "wrong shape (expected 5 x 5 or more, found 4 x 6)"
     assert "expected 3 x 3 or more, found a single number" in str(wrong_shape((), 5, "pad"))
+
+
+@pytest.mark.parametrize(("names", "chosen"), [(["COADD", "PSF"], 0), (["PSF", "COADD"], 1), (["PSF"], 0)])
+def test_what_lies_beside_an_image_is_not_taken_for_it(names: list[str], chosen: int) -> None:
+    """A PSF whose size is that of a cutout, beside an image of another size."""
+    assert choose_hdu(names, names, [name == "PSF" for name in names]) == chosen

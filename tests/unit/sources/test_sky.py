@@ -95,3 +95,17 @@ def test_at_the_pole_and_across_the_meridian() -> None:
         found = centre(header, 60, 100)
         assert 0 <= found[0] < 360
         np.testing.assert_allclose(found, [expected[0] % 360, expected[1]], atol=1e-9)
+
+
+def test_coordinates_of_1950_are_those_of_today() -> None:
+    header = PLACE | MATRICES["CDELT"] | {"NAXIS": 2, "RADESYS": "FK4", "EQUINOX": 1950.0}
+    expected = WCS(fits.Header(header)).pixel_to_world(20, 20).icrs
+    assert not is_simple(header)
+    np.testing.assert_allclose(centre(header, 41, 41), [expected.ra.deg, expected.dec.deg], atol=1e-9)
+    assert centre(header | {"RADESYS": "FK5", "EQUINOX": 2000.0}, 41, 41)[0] == pytest.approx(150, abs=0.1)
+
+
+def test_other_units_than_degrees_are_those_of_astropy() -> None:
+    matrix = {"CDELT1": -0.2, "CDELT2": 0.2, "CUNIT1": "arcsec", "CUNIT2": "arcsec"}
+    header = PLACE | matrix | {"NAXIS": 2, "CRVAL1": 150.0 * 3600, "CRVAL2": 2.0 * 3600}
+    np.testing.assert_allclose(centre(header, 41, 41), [150.0, 2.0], atol=0.01)

@@ -128,7 +128,9 @@ def test_a_data_set_a_band(tmp_path: Path) -> None:
 def test_masks_undefine_pixels(tmp_path: Path) -> None:
     mask = np.zeros((12, 5, 5), dtype=np.int16)
     mask[3, 1, 2], mask[3, 4, 4] = 4, 2
-    write_npz(tmp_path / "x.npz", {"image": IMAGES, "mask": mask, "band": COLUMNS["band"]})
+    write_npz(
+        tmp_path / "x.npz", {"image": IMAGES, "mask": mask} | {key: COLUMNS[key] for key in ("id", "band")}
+    )
     for bits, n_bad in ((None, 2), ([2], 1), ([0], 0)):
         source = source_of(tmp_path / "x.npz", mask_bits=bits)
         entry = list(source.entries())[3]
@@ -202,3 +204,37 @@ def test_what_is_not_given_is_nowhere(tmp_path: Path) -> None:
     assert [entry.object for entry in entries[:2]] == ["x_00", "x_01"]
     assert (entries[0].label, entries[0].domain, entries[0].band) == (-1, "", "i")
     assert math.isnan(entries[0].ra)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_bands_of_rows_must_be_those_along_the_axis(kind: str, tmp_path: Path) -> None:
+    """As in MultimodalUniverse, whose rows list the bands of their images."""
+    bands = [["DES-G", "DES-R", "DES-Z"]] * 4
+    listed: Any = [[text.encode() for text in row] for row in bands] if kind == "h5" else bands
+    path = tmp_path / f"x.{kind}"
+    WRITERS[kind](path, {"image": IMAGES.reshape(4, 3, 5, 5), "survey_band": listed})
+    reading = {"band_axis": 0, "columns": {"band": "survey_band"}}
+    entries = list(source_of(path, "grz", axis_bands=["g", "r", "z"], **reading).entries())
+    assert [entry.band for entry in entries[:3]] == ["g", "r", "z"]
+    with pytest.raises(InputError, match="survey_band: expected z, r, g along band_axis, found DES-G, DES-R"):
+        list(source_of(path, "grz", axis_bands=["z", "r", "g"], **reading).entries())
+
+
+def test_the_bands_of_one_image_must_be_those_along_the_axis(tmp_path: Path) -> None:
+    write_npz(tmp_path / "x.npz", {"image": IMAGES[:3], "band": ["g", "r", "z"]})
+    assert len(list(source_of(tmp_path / "x.npz", band_axis=0, axis_bands=["g", "r", "z"]).entries())) == 2
+    with pytest.raises(InputError, match="found g, r, z in row 0"):
+        list(source_of(tmp_path / "x.npz", band_axis=0, axis_bands=["r", "g", "z"]).entries())
+
+
+def test_the_likely_array_of_images_is_proposed(tmp_path: Path) -> None:
+    write_hdf5(tmp_path / "x.h5", {"answer": np.arange(12), "image_scale": np.ones(12), "images": IMAGES})
+    with pytest.raises(InputError, match=r"for example columns: \{image: images\}, one array for all"):
+        list(source_of(tmp_path / "x.h5").entries())
+
+
+def test_structures_are_no_images(tmp_path: Path) -> None:
+    images = np.zeros((4, 2), [("band", "S5"), ("flux", "f4", (5, 5))])
+    np.save(tmp_path / "x.npy", images)
+    source = source_of(tmp_path / "x.npy", band_axis=0, axis_bands=["g", "r"])
+    assert str(read(source, *source.entries())[0]).startswith("no image (values of type [('band', 'S5'), ")

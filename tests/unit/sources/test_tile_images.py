@@ -144,3 +144,11 @@ def test_broken_files_are_rejected(tmp_path: Path) -> None:
         path.write_bytes(changed)
         with pytest.raises(Rejected, match=said):
             TileImage(str(path), ReadSettings(), "g")
+
+
+def test_a_mask_that_marks_objects_needs_its_bits(tmp_path: Path) -> None:
+    mask = fits.ImageHDU(np.zeros(SHAPE, np.int32), fits.Header({"HIERARCH MP_DETECTED": 5}), name="MASK")
+    hdus = fits.PrimaryHDU(), fits.ImageHDU(IMAGE, name="IMAGE"), mask
+    with pytest.raises(Rejected, match=r"mask that marks objects \(its bit 5 .* example mask_bits: \[0\]"):
+        opened(tmp_path / "x.fits", *hdus, mask_hdu="MASK")
+    assert opened(tmp_path / "y.fits", *hdus, mask_hdu="MASK", mask_bits=[0]).shape == SHAPE

@@ -630,3 +630,15 @@ def test_what_is_there_is_checked_in_a_moment(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none named RA among id, ra, dec"):
         source_of(settings_of(tmp_path, ra="RA")).check()
     assert len(pickle.dumps(source)) < 2000
+
+
+def test_a_name_of_tiles_that_differs_from_band_to_band_is_refused(tmp_path: Path) -> None:
+    """DES has the number of a run there: each image would be a tile of one band."""
+    for tile in ("a", "b"):
+        for band, run in (("g", "r1"), ("r", "r2")):
+            write_one(tmp_path / f"{tile}_{run}_{band}.fits", fits.ImageHDU(np.zeros((3, 3))))
+    place = settings_of(tmp_path, images=f"{tmp_path}/{{tile}}_{{run}}_{{band}}.fits")
+    with pytest.raises(InputError, match=r"found 4 with one each, such as a-r1, b-r1, .*; write \* in place"):
+        find_tiles(place, ["g", "r"])
+    found = find_tiles(settings_of(tmp_path, images=f"{tmp_path}/{{tile}}_*_{{band}}.fits"), ["g", "r"])
+    assert {tile: [*of_band] for tile, of_band in found.items()} == {"a": ["g", "r"], "b": ["g", "r"]}
