@@ -69,8 +69,10 @@ class Block(NamedTuple):
     ----------
     header_ids, pixel_hashes, units : list of str
         For each cutout that was written.
-    numbers : list of ndarray of float64, shape (3,)
+    numbers : list of tuple of float
         Right ascension and declination in degrees, and zero point, of each; NaN where unknown.
+    scales_arcsec : list of float
+        Side of a pixel, of each; NaN where unknown.
     rejected : dict of int to str
         Reason by number of the cutout in the block.
     filled : dict of int to int
@@ -83,6 +85,7 @@ class Block(NamedTuple):
     pixel_hashes: list[str]
     units: list[str]
     numbers: list[tuple[float, float, float]]
+    scales_arcsec: list[float]
     rejected: dict[int, str]
     filled: dict[int, int]
     n_fitted: int
@@ -196,7 +199,7 @@ def _pack_block(wanted: Wanted, offset: int, target: Path) -> Block:
     reading = _OF_PROCESS[0]
     n = len(wanted.requests)
     cutouts = reading.cutouts[:n]
-    block = Block([], [], [], [], {}, {}, 0)
+    block = Block([], [], [], [], [], {}, {}, 0)
     n_fitted = n_good = 0
     readings = reading.read(wanted)
     for first in range(0, n, _AT_A_TIME):
@@ -236,10 +239,11 @@ def _describe(block: Block, cutouts: npt.NDArray[np.float32], said: Sequence[Rea
     flat = cutouts.reshape(len(cutouts), -1)
     # 128 bits: two different images with one hash are not to be met
     block.pixel_hashes.extend([sha256(pixels.data).hexdigest()[:32] for pixels in flat])
-    _, header_ids, ra, dec, units, zero_points = zip(*said, strict=True)
+    _, header_ids, ra, dec, units, zero_points, scales_arcsec = zip(*said, strict=True)
     block.header_ids.extend(header_ids)
     block.units.extend(units)
     block.numbers.extend(zip(ra, dec, zero_points, strict=True))
+    block.scales_arcsec.extend(scales_arcsec)
 
 
 def _into(

@@ -22,6 +22,7 @@ from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, REJECTED, SUMM
 from stronglens.packing.blocks import BLOCK_FILES, Block, Reads, Wanted, pack_blocks
 from stronglens.packing.pack_summary import RejectedFile, log_summary, object_bands, summarise
 from stronglens.packing.parameters import match_parameters, with_coordinates
+from stronglens.packing.pixel_scales import PixelScales
 from stronglens.running.collection import older_objects_frozen
 from stronglens.running.errors import InputError
 from stronglens.running.progress import progress
@@ -156,6 +157,7 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
     n_bytes = size_px * size_px * 4  # of a cutout
     batches, rejected, n_fitted = [], {}, 0
     filled: dict[str, int] = {}
+    scales = PixelScales()
     sources = list(settings.sources.values())
     reads = Reads(
         found.sources,
@@ -187,10 +189,13 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
                     printable(file.path), bucket, printable(file.object), reason
                 )
             filled |= {part[row].path: n_pixels for row, n_pixels in block.filled.items()}
-            batches.append(_index_of(part, block, found.buckets, bands))
+            good = [file for row, file in enumerate(part) if row not in block.rejected]
+            batches.append(_index_of(good, block, found.buckets, bands))
+            scales.see([(file.bucket, file.object) for file in good], block.scales_arcsec)
         packed.truncate(end)
         packed.seek(0)
         _write_header(packed, (end - start) // n_bytes, size_px)
+    scales.warn(settings.dataset)
     return _Packed(pa.Table.from_batches(batches, SCHEMA), rejected, filled, n_fitted)
 
 
@@ -211,9 +216,9 @@ def _write_header(packed: BinaryIO, n_cutouts: int, size_px: int) -> int:
 
 
 def _index_of(
-    files: Sequence[FoundFile], block: Block, buckets: Sequence[FoundBucket], bands: Sequence[str]
+    good: Sequence[FoundFile], block: Block, buckets: Sequence[FoundBucket], bands: Sequence[str]
 ) -> pa.RecordBatch:
-    good = [file for number, file in enumerate(files) if number not in block.rejected]
+    """Rows of the files of a block that were written."""
     of_files = [buckets[file.bucket] for file in good]
     # What a table states goes before what a header does.
     numbers = [

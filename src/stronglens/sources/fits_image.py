@@ -22,7 +22,7 @@ from stronglens.sources.fits_layout import Layout, find_layout, value_of
 from stronglens.sources.image_choice import clean_id
 from stronglens.sources.protocol import Reading
 from stronglens.sources.rejected import Rejected
-from stronglens.sources.sky import centre, is_simple
+from stronglens.sources.sky import centre, is_simple, pixel_scale
 
 LARGEST_FILE = 64 * 2**20
 """Bytes beyond which no file is a cutout, also when unpacked: keeps one odd file from filling the memory."""
@@ -113,7 +113,7 @@ class FitsReader:
             ra, dec = (_number(header.get(keyword)) for keyword in settings.coordinate_keywords)
         else:
             ra, dec = centre(header, height, width)
-        return _Said(ra, dec, *unit_of(header, settings))
+        return _Said(ra, dec, *unit_of(header, settings), pixel_scale(header))
 
     def _layout_of(self, content: bytes) -> "tuple[Layout, _Said] | None":
         known = self._last
@@ -168,6 +168,7 @@ class _Said(NamedTuple):
     dec: float
     unit: str
     zero_point: float
+    scale_arcsec: float
 
 
 def _number(value: Any) -> float:

@@ -90,6 +90,8 @@ class Reading(NamedTuple):
         Of the pixels, or "".
     zero_point : float
         AB magnitude of one unit; NaN where unknown.
+    scale_arcsec : float
+        Side of a pixel on the sky; NaN where unknown, or where the source sees to it itself.
     """
 
     pixels: npt.NDArray[np.floating]
@@ -98,6 +100,7 @@ class Reading(NamedTuple):
     dec: float = math.nan
     unit: str = ""
     zero_point: float = math.nan
+    scale_arcsec: float = math.nan
 
 
 class SourceReader(Protocol):

@@ -5,10 +5,14 @@ Source: Calabretta & Greisen 2002 (A&A 395, 1077), equations 1, 12-17, 54 (TAN),
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 Sky = tuple[float, float]
 NOWHERE: Sky = (math.nan, math.nan)
+
+MOST_UNEVEN = 1.01
+"""Ratio below which sizes of pixels are one: over the sky, and by updates of a WCS, they differ less."""
 
 # Distance from the pole of the projection, from the distance on the plane in radians.
 _ZENITHAL: dict[str, Callable[[float], float]] = {
@@ -25,12 +29,13 @@ def is_simple(header: Mapping[str, Any]) -> bool:
     kinds = str(header.get("CTYPE1", "")).strip(), str(header.get("CTYPE2", "")).strip()
     if not (kinds[0].startswith("RA") and kinds[1].startswith("DEC")):
         return True
-    in_degrees = all(
-        str(header.get(keyword, "")).strip().lower() in ("", "deg", "degree", "degrees")
-        for keyword in ("CUNIT1", "CUNIT2")
-    )
     plain = kinds[0][5:] == kinds[1][5:] and kinds[0][5:] in _ZENITHAL and "LONPOLE" not in header
-    return plain and in_degrees and not _is_of_1950(header)
+    return plain and _is_in_degrees(header) and not _is_of_1950(header)
+
+
+def _is_in_degrees(header: Mapping[str, Any]) -> bool:
+    units = (str(header.get(keyword, "")).strip().lower() for keyword in ("CUNIT1", "CUNIT2"))
+    return all(unit in ("", "deg", "degree", "degrees") for unit in units)
 
 
 def _is_of_1950(header: Mapping[str, Any]) -> bool:
@@ -73,27 +78,41 @@ def centre(header: Mapping[str, Any], height: int, width: int) -> Sky:
         return NOWHERE
 
 
-def _on_sphere(header: Mapping[str, Any], x_px: float, y_px: float) -> Sky:
-    def number(keyword: str, default: float | None = None) -> float:
-        return float(header[keyword] if default is None else header.get(keyword, default))
+def pixel_scale(header: Mapping[str, Any]) -> float:
+    """Side of a pixel on the sky in arcsec, the geometric mean of both; NaN where the header does not say."""
+    states_it = any(keyword in header for keyword in ("CD1_1", "CD1_2", "CDELT1", "PC1_1", "PC001001"))
+    if not str(header.get("CTYPE1", "")).startswith("RA") or not states_it or not _is_in_degrees(header):
+        return math.nan
+    try:
+        a, b, c, d = _matrix(header)
+    except (TypeError, ValueError):
+        return math.nan
+    return 3600 * math.sqrt(abs(a * d - b * c)) or math.nan
 
-    dx, dy = x_px - number("CRPIX1", 0), y_px - number("CRPIX2", 0)
+
+def _number(header: Mapping[str, Any], keyword: str, default: float | None = None) -> float:
+    return float(header[keyword] if default is None else header.get(keyword, default))
+
+
+def _matrix(header: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Degrees on the plane of the projection that pixels are apart: of x by x and by y, of y by both."""
+    number = partial(_number, header)
     if any(f"CD{i}_{j}" in header for i in (1, 2) for j in (1, 2)):
         a, b, c, d = (number(f"CD{i}_{j}", 0) for i in (1, 2) for j in (1, 2))
-    elif "CROTA2" in header and not {"PC1_1", "PC001001"} & set(header):
+        return a, b, c, d
+    sx, sy = number("CDELT1", 1), number("CDELT2", 1)
+    if "CROTA2" in header and not {"PC1_1", "PC001001"} & set(header):
         angle = math.radians(number("CROTA2"))
-        sx, sy = number("CDELT1", 1), number("CDELT2", 1)
-        a, b, c, d = (
-            sx * math.cos(angle),
-            -sy * math.sin(angle),
-            sx * math.sin(angle),
-            sy * math.cos(angle),
-        )
-    else:
-        sx, sy = number("CDELT1", 1), number("CDELT2", 1)
-        # PC001001 is the older spelling, which Pan-STARRS has.
-        pc = [[number(f"PC{i}_{j}", number(f"PC00{i}00{j}", i == j)) for j in (1, 2)] for i in (1, 2)]
-        a, b, c, d = sx * pc[0][0], sx * pc[0][1], sy * pc[1][0], sy * pc[1][1]
+        return sx * math.cos(angle), -sy * math.sin(angle), sx * math.sin(angle), sy * math.cos(angle)
+    # PC001001 is the older spelling, which Pan-STARRS has.
+    pc = [[number(f"PC{i}_{j}", number(f"PC00{i}00{j}", i == j)) for j in (1, 2)] for i in (1, 2)]
+    return sx * pc[0][0], sx * pc[0][1], sy * pc[1][0], sy * pc[1][1]
+
+
+def _on_sphere(header: Mapping[str, Any], x_px: float, y_px: float) -> Sky:
+    number = partial(_number, header)
+    dx, dy = x_px - number("CRPIX1", 0), y_px - number("CRPIX2", 0)
+    a, b, c, d = _matrix(header)
     x, y = math.radians(a * dx + b * dy), math.radians(c * dx + d * dy)
     ra0, dec0 = math.radians(number("CRVAL1")), math.radians(number("CRVAL2"))
     distance = math.hypot(x, y)

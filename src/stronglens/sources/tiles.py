@@ -27,6 +27,7 @@ from stronglens.sources.catalogue import names_in, numbers_in, read_catalogue
 from stronglens.sources.checked import NonFinite
 from stronglens.sources.protocol import Entry, Reading, Request
 from stronglens.sources.rejected import Rejected
+from stronglens.sources.sky import MOST_UNEVEN
 from stronglens.sources.tile_grid import Frame, TileGrid, unit_vectors
 from stronglens.sources.tile_images import STRIPE_PX, TileImage
 
@@ -36,7 +37,6 @@ is CFITSIO's name for these pixels, counted from 1; it tells apart objects of on
 
 _MOST_OPEN = 64
 _ROWS_LISTED = 4096
-_MOST_UNEVEN = 1.01  # the scale of a projection differs by less from tile to tile, and so do updates of a WCS
 _MOST_EXAMPLES = 10
 _BITS = 24
 _SPAN = 2**_BITS  # of pixels along an axis, of which the first quarter is negative
@@ -525,7 +525,7 @@ class _Tiles(NamedTuple):
         others = [
             f"{path} ({scale:.4g})"
             for path, scale in scales
-            if not 1 / _MOST_UNEVEN <= scale / scales[0][1] <= _MOST_UNEVEN
+            if not 1 / MOST_UNEVEN <= scale / scales[0][1] <= MOST_UNEVEN
         ]
         if others:
             raise InputError(
@@ -619,7 +619,7 @@ class TilesReader:
                 name = address[address.index(SEPARATOR) + after :]
                 cutout = pixels[y : y + size_px, x : x + size_px]
                 # `Reading(...)` takes three times as long.
-                yield new(Reading, (cutout, name, nan, nan, unit, zero_point))
+                yield new(Reading, (cutout, name, nan, nan, unit, zero_point, nan))
             else:
                 yield self._read_unusual(image, address, y, x)
 

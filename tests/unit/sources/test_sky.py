@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from stronglens.sources.sky import centre, is_simple
+from stronglens.sources.sky import centre, is_simple, pixel_scale
 
 
 @pytest.mark.parametrize("projection", ["TAN", "SIN", "ZEA", "ARC", "STG", "CAR"])
@@ -50,6 +50,23 @@ def test_every_spelling_of_the_matrix_is_astropy_s(matrix: str) -> None:
     assert is_simple(header)
     expected = WCS(header).all_pix2world(50.5, 30.5, 1)
     assert centre(header, 60, 100) == pytest.approx([float(value) for value in expected], abs=1e-9)
+    area = abs(np.linalg.det(WCS(header).pixel_scale_matrix))
+    assert pixel_scale(header) == pytest.approx(3600 * area**0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        PLACE,  # no scale
+        PLACE | MATRICES["CDELT"] | {"CTYPE1": "WAVE"},
+        PLACE | MATRICES["CDELT"] | {"CUNIT1": "arcsec"},
+        PLACE | {"CDELT1": 0.0, "CDELT2": 0.0},
+        PLACE | {"CDELT1": "wide", "CDELT2": 1.0},
+    ],
+)
+def test_no_pixel_scale_is_made_up(header: dict[str, Any]) -> None:
+    assert math.isnan(pixel_scale(header))
 
 
 def test_the_older_spelling_of_pan_starrs_is_that_of_today() -> None:
