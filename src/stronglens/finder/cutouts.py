@@ -149,7 +149,7 @@ def packed_sources(
         raise InputError("paths: expected sources of cutouts, found none")
     reading = reading or ReadSettings()
     files, others = [], []
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(path) for path in paths]:
         single = _FITS.search(path) and not os.path.isdir(path) and not _names_files(path, reading)  # noqa: PTH112
         if single:
             files.append(_listed(path))

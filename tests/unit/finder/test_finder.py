@@ -531,7 +531,7 @@ def test_a_command_that_is_stopped_leaves_nothing(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    seen = []
+    seen: list[Path] = []
 
     def stop(*_: Any, **__: Any) -> None:
         seen.extend(scratch.iterdir())
