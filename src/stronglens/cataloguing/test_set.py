@@ -33,9 +33,9 @@ class TestSet:
         t*.
     rows : DataFrame
         A row per object (file at level "file"), ascending by id: id (as in `submission.csv`), ra, dec
-        (degrees,
-        ICRS; NaN where unknown), prob, prob_std, prob_sky (where the ensemble has one), pred (-1 where
-        there is no probability), estimates of lens parameters, flags, n_cutouts.
+        (degrees, ICRS, right ascension from 0 to below 360; NaN where unknown), prob, prob_std, prob_sky
+        (where the ensemble has one), pred (-1 where there is no probability), estimates of lens parameters,
+        flags, n_cutouts.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
@@ -87,7 +87,10 @@ def open_test_set(
     places = described.reindex(said["object"])
     flags = places["flags"].fillna(0).to_numpy(np.int64)
     unreadable = np.where(said["pred"] == -1, int(Flag.NO_CUTOUT | Flag.REJECTED), 0)
-    rows = said.assign(ra=places["ra"].to_numpy(), dec=places["dec"].to_numpy(), flags=flags | unreadable)
+    # A table may state right ascension from -180, or 360.
+    rows = said.assign(
+        ra=places["ra"].to_numpy() % 360, dec=places["dec"].to_numpy(), flags=flags | unreadable
+    )
     rows = rows.drop(columns=[name for name in ("object", "path") if name in rows]).sort_values("id")
     return TestSet(ensemble, parts, float(ensemble.description.threshold), rows.reset_index(drop=True))
 

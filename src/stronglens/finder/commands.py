@@ -2,8 +2,9 @@
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from pydantic_settings import CliPositionalArg, SettingsConfigDict
 
 from stronglens.formats.digits import probability
 from stronglens.running.cli import Command, run
+from stronglens.settings.reading import ReadSettings
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ class Predict(Command):
     bands: str | None = None
     """The bands that the sources have, where they have not all of the capsule's: letters, such as gri, or
     names with commas between them."""
+    reading: ReadSettings = ReadSettings()
+    """How the sources are read where they are not like the challenge's, in the words of the config's block
+    data, as JSON: '{"name_pattern": "hsc", "fit": "crop"}'."""
     domain: str = "unknown"
     """Domain of the objects: matters only where the ensemble smooths by the seeing of domains."""
     device: str = "auto"
@@ -67,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     match arguments[:1]:
         case ["predict"]:
-            return run(Predict, _predict, arguments[1:])
+            return _ended_in_order(lambda: run(Predict, _predict, arguments[1:]))
         case ["info"]:
             return run(Info, _info, arguments[1:])
         case ["--help" | "-h" | "help"]:
@@ -77,17 +82,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2
 
 
+def _ended_in_order(command: Callable[[], int]) -> int:
+    """Run a command; SIGTERM and Ctrl-C leave nothing in the folder for temporary files."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        return command()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; nothing was written\n")
+        return 128 + signal.SIGINT
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _bands_of(text: str) -> str | list[str]:
+    """Letters, or names with commas between them."""
+    return [name.strip() for name in text.split(",")] if "," in text else text.strip()
+
+
 def _predict(options: Predict) -> None:
     # --help and a wrong command line need not wait for PyTorch.
     from stronglens.finder.finder import load  # noqa: PLC0415
     from stronglens.finder.scored_sources import check_table_name, score_sources, write_scores  # noqa: PLC0415
 
-    check_table_name(options.out)
+    check_table_name(options.out, options.paths)
     finder = load(options.capsule, device=options.device)
     scores = score_sources(
         finder,
         options.paths,
-        bands=options.bands.split(",") if options.bands and "," in options.bands else options.bands,
+        bands=None if options.bands is None else _bands_of(options.bands),
+        reading=options.reading,
         domain=options.domain,
         batch_size=options.batch_size,
         n_processes=options.processes or len(os.sched_getaffinity(0)),

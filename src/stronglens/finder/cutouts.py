@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,15 @@ from stronglens.formats.tables import TEXT, read_table
 from stronglens.packing.pack import build_buckets
 from stronglens.running.errors import InputError
 from stronglens.settings.data import PackSettings
-from stronglens.sources.names import FITS_ENDING, NO_BAND
+from stronglens.settings.reading import ReadSettings
+from stronglens.sources.catalogue import columns_in
+from stronglens.sources.names import FITS_ENDING, NO_BAND, printable
 
 _FITS = re.compile(rf"{FITS_ENDING}\Z", re.IGNORECASE)
+_SAID_BY_READING = re.compile(
+    r"\b(band_axis|axis_bands|band_keyword|columns|hdu|ignore_pattern|max_depth|name_pattern)\b"
+)
+"""What messages of packing advise, where they speak to a config."""
 
 StrPath = str | os.PathLike[str]
 
@@ -52,17 +58,18 @@ class Cutouts:
 
 
 def read_cutouts(
-    path: StrPath | Sequence[StrPath],
+    path: StrPath | Iterable[StrPath],
     *,
     size_px: int = 41,
     bands: str | Sequence[str] = "grizy",
     non_finite: Literal["reject", "fill"] = "reject",
+    reading: Mapping[str, Any] | None = None,
 ) -> Cutouts:
     """Read cutouts into memory: what packing gives for a file, a folder, a list, or any other source.
 
     Parameters
     ----------
-    path : path, or sequence of paths
+    path : path, or iterable of paths
         What a bucket of the config may be, or single FITS files.
     size_px : int
         Side of every cutout, in pixels.
@@ -71,6 +78,10 @@ def read_cutouts(
         those that their names state are taken.
     non_finite : "reject" or "fill"
         See `stronglens.settings.data.CutoutSettings`.
+    reading : mapping, optional
+        How sources are read where they are not like the challenge's, in the words of the config's block
+        `data`, such as `{"band_axis": 0}` or `{"name_pattern": "hsc", "fit": "crop"}`: see
+        `stronglens.settings.reading.ReadSettings`.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def read_cutouts(
     ------
     InputError
         The source is missing, holds no cutouts, or none that can be read; or two files claim to be the same
-        band of an object.
+        band of an object; or there are no such settings of reading.
 
     Examples
     --------
@@ -89,11 +100,10 @@ def read_cutouts(
     >>> cutouts.images.shape, cutouts.bands, cutouts.objects
     ((1, 1, 41, 41), ['g'], ['galaxy_0'])
     """
-    several = path if isinstance(path, Sequence) and not isinstance(path, str) else [path]
-    with packed_sources(several, bands=list(bands), size_px=size_px, non_finite=non_finite) as (
-        folder,
-        known,
-    ):
+    several = [path] if isinstance(path, str | os.PathLike) else list(path)
+    with packed_sources(
+        several, bands=list(bands), size_px=size_px, non_finite=non_finite, reading=_checked(reading)
+    ) as (folder, known):
         packed = open_packed(folder, check=False)
         found = packed.index["band"].to_numpy(dtype=object)
         channels = [NO_BAND] if (found == NO_BAND).any() else known
@@ -112,6 +122,7 @@ def packed_sources(
     bands: list[str],
     size_px: int,
     non_finite: Literal["reject", "fill"],
+    reading: ReadSettings | None = None,
     n_processes: int = 1,
 ) -> Iterator[tuple[Path, list[str]]]:
     """Pack sources into a folder that is gone after the block.
@@ -122,6 +133,8 @@ def packed_sources(
         Sources, or single FITS files.
     bands, size_px, non_finite
         As those of `read_cutouts`.
+    reading : ReadSettings, optional
+        How all of them are read.
     n_processes : int
         Processes that read.
 
@@ -132,9 +145,17 @@ def packed_sources(
     bands : list of str
         The bands that were looked for.
     """
-    files = [os.path.realpath(path) for path in paths if _FITS.search(os.fspath(path))]
-    others = [os.fspath(path) for path in paths if not _FITS.search(os.fspath(path))]
-    if files and not others:
+    if not paths:
+        raise InputError("paths: expected sources of cutouts, found none")
+    reading = reading or ReadSettings()
+    files, others = [], []
+    for path in [os.fspath(path) for path in paths]:
+        single = _FITS.search(path) and not os.path.isdir(path) and not _names_files(path, reading)  # noqa: PTH112
+        if single:
+            files.append(_listed(path))
+        else:
+            others.append(path)
+    if files and not others and not reading.band_is_elsewhere:
         stems = [_FITS.sub("", file) for file in files]
         bands = [band for band in bands if any(stem.endswith(f"_{band}") for stem in stems)] or bands
     with TemporaryDirectory(prefix="stronglens-") as scratch:
@@ -153,17 +174,65 @@ def packed_sources(
                 non_finite=non_finite,
                 max_rejected=1,
                 **place,
+                **reading.reading,
             )
         except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise InputError(_first_of(error)) from error
         folder = Path(scratch) / "packed"
         try:
             build_buckets(settings, folder, n_processes=n_processes)
         except InputError as error:
-            # Here no config says which bands there are.
-            raise InputError(str(error).replace("data.bands", "bands")) from error
+            # Here no config says which bands there are, and how sources are read.
+            said = str(error).replace("data.bands", "bands")
+            if found := _SAID_BY_READING.search(said):
+                said += (
+                    f" ({found[0]} and the like: in reading={{…}}; on the command line, --reading '{{…}}')"
+                )
+            raise InputError(said) from error
         yield folder, bands
+
+
+def _checked(reading: Mapping[str, Any] | None) -> ReadSettings:
+    try:
+        return ReadSettings.model_validate(dict(reading or {}))
+    except ValidationError as error:
+        raise InputError(f"reading: {_first_of(error)}") from error
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+def _names_files(path: str, reading: ReadSettings) -> bool:
+    """Whether a FITS file is a table of files, or one that `tiles` cut objects by; not an image."""
+    if reading.tiles is not None:
+        return True
+    try:
+        with open(path, "rb") as content:  # noqa: PTH123 - quicker than astropy, for thousands of images
+            if b"BINTABLE" not in content.read(2**16):
+                return False
+        return reading.column("path") in columns_in(Path(path))
+    except (OSError, InputError):
+        return False
+
+
+def _listed(path: str) -> str:
+    """A single file as a line of a list: its name is that of the link, where it is one.
+
+    Raises
+    ------
+    InputError
+        It is missing, or a list cannot hold its name.
+    """
+    whole = os.path.abspath(path)  # noqa: PTH100 - keeps links
+    shown = printable(whole)
+    if not os.path.isfile(whole):  # noqa: PTH113
+        raise InputError(f"{shown}: expected a FITS file, found none")
+    if shown != whole or "\n" in whole:
+        raise InputError(f"{shown}: expected a name that can be printed, found another; give its folder")
+    return whole
 
 
 def read_rejected(folder: Path) -> pd.DataFrame:

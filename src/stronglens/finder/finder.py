@@ -1,5 +1,6 @@
 """An ensemble from a capsule, applied to pixels in memory."""
 
+import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -126,9 +127,11 @@ class Finder:
         """
         try:
             n_objects = len(images)
-        except TypeError as error:  # of None, of a number, of a tensor without axes
+            images[:0]
+        except (TypeError, KeyError, RuntimeError) as error:  # of None, of a number, of a dict
             raise InputError(
-                f"images: expected an array or a tensor of shape (n, n_bands, y, x), found {images!r}"
+                "images: expected an array or a tensor of shape (n, n_bands, y, x), found "
+                f"{reprlib.repr(images)}"
             ) from error
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size: expected 1 or more, found {batch_size}")
@@ -230,7 +233,7 @@ def load(
     ------
     InputError
         The file is missing, is no capsule, was changed since it was made, or is of a newer format; or
-        there is no such device, or no graph in the capsule.
+        there is no such device or backend, or no graph in the capsule.
 
     Examples
     --------
@@ -238,6 +241,8 @@ def load(
     >>> finder.bands, finder.size_px
     (['g', 'r', 'i', 'z', 'y'], 33)
     """
+    if backend not in ("auto", "torch", "onnx"):
+        raise InputError(f"backend: expected auto, torch or onnx, found {backend!r}")
     capsule = read_capsule(Path(path))
     # Neither library is needed to import stronglens, nor the other one.
     if backend == "onnx" or (backend == "auto" and not _has_torch()):

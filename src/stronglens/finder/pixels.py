@@ -49,8 +49,13 @@ def in_order_of(bands: str | Sequence[str] | None, known: Sequence[str], n_chann
     Raises
     ------
     InputError
-        A band is unknown or named twice, or there are more or fewer than channels.
+        A band is unknown or named twice, or there are more or fewer than channels; or they have no order.
     """
+    if isinstance(bands, set | frozenset):
+        raise InputError(
+            f"bands: expected them in the order of channels, found a set, which has no order; for example "
+            f"{list(known)}"
+        )
     if bands is None:
         wanted = list(known)
     elif isinstance(bands, str):
@@ -85,7 +90,8 @@ def from_images(
     Parameters
     ----------
     images : ndarray or Tensor of numbers, shape (n, n_bands, size_px, size_px)
-        Axes (object, band, y, x), in counts. A band of NaN alone is missing.
+        Axes (object, band, y, x), in counts. A band of NaN alone is missing. Lists of arrays, and arrays with
+        masks, of NumPy or Astropy, are such arrays too.
     bands : str or sequence of str or None
         The band of each channel; None: `known_bands`.
     known_bands : sequence of str
@@ -151,11 +157,27 @@ def from_images(
 
 
 def _as_array(images: "Images") -> npt.NDArray[Any]:
-    if isinstance(images, np.ma.MaskedArray):
-        # What the mask hides is not known: as everywhere here, that is NaN.
-        images = np.ma.filled(images.astype(np.float64), np.nan)
-    # NumPy has no bfloat16.
-    found = np.asarray(images.detach().double().cpu() if hasattr(images, "detach") else images)
-    if not (np.issubdtype(found.dtype, np.integer) or np.issubdtype(found.dtype, np.floating)):
+    try:
+        found = _one_array(images)
+    except (TypeError, ValueError, RuntimeError) as error:  # of several shapes, of a sparse tensor
+        raise InputError(f"images: expected one array of numbers, found something else ({error})") from error
+    if found.dtype.kind not in "iuf":
         raise InputError(f"images: expected real numbers, found {found.dtype}")
-    return np.asarray(found)
+    return found
+
+
+def _one_array(images: Any) -> npt.NDArray[Any]:
+    """An array of what may be a list of arrays, each with a mask of its own, which NumPy would drop."""
+    if isinstance(images, list | tuple) and images:
+        return np.stack([_one_array(one) for one in images])
+    if hasattr(images, "detach"):
+        images = images.detach()
+        # NumPy has no bfloat16.
+        images = (images.double() if images.is_floating_point() else images).cpu()
+    found = np.asarray(images)
+    if found.dtype == object and found.ndim == 1:  # a column of arrays
+        return _one_array(found.tolist())
+    mask = getattr(images, "mask", None)
+    # What the mask hides is not known: as everywhere here, that is NaN. A method of pandas is no mask.
+    is_masked = isinstance(mask, np.ndarray) and mask.any()
+    return np.where(np.asarray(mask), np.nan, found) if is_masked else found

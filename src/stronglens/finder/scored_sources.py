@@ -1,5 +1,6 @@
 """A table of probabilities for the objects in sources of cutouts."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stronglens.finder.result import Flag
 from stronglens.formats.artefact import write_aside
 from stronglens.formats.packed import open_pieces
 from stronglens.running.errors import InputError
+from stronglens.settings.reading import ReadSettings
 
 _FROM_INDEX = ("object", "path", "ra", "dec")
 """Columns of the index that are of an object, as far as it has them."""
@@ -26,6 +28,7 @@ def score_sources(
     *,
     bands: str | Sequence[str] | None = None,
     domain: str = "unknown",
+    reading: ReadSettings | None = None,
     batch_size: int | None = None,
     n_processes: int = 1,
 ) -> pd.DataFrame:
@@ -44,6 +47,8 @@ def score_sources(
         The bands that the sources have; the capsule's if not given.
     domain : str
         Of all objects.
+    reading : ReadSettings, optional
+        How all sources are read.
     batch_size : int, optional
         Samples at once.
     n_processes : int
@@ -73,6 +78,7 @@ def score_sources(
         bands=in_order,
         size_px=manifest.size_px,
         non_finite=manifest.non_finite,
+        reading=reading,
         n_processes=n_processes,
     ) as (folder, _):
         rejected = read_rejected(folder)
@@ -90,6 +96,8 @@ def score_sources(
             )
             result = finder.predict_pixels(pixels, batch_size=batch_size)
             known = first[[name for name in _FROM_INDEX if name in first]].reset_index(drop=True)
+            if "ra" in known:
+                known["ra"] %= 360  # a table may state it from -180, or 360
             tables.append(pd.concat([known, result.table()], axis=1))
             with_rejects -= set(first["object"])
     if with_rejects:
@@ -106,10 +114,16 @@ def _unreadable(rejected: pd.DataFrame, finder: Finder) -> pd.DataFrame:
     return pd.concat([first.reset_index(drop=True), table], axis=1)
 
 
-def check_table_name(path: Path) -> None:
-    """Refuse a table of a kind that is not written, before anything is computed."""
+def check_table_name(path: Path, sources: Sequence[Path]) -> None:
+    """Refuse a table that cannot be written, or that would replace a source, before anything is computed."""
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(f"--out {path}: expected a name that ends in .parquet or .csv")
+    if path.resolve() in [source.resolve() for source in sources]:
+        raise InputError(f"--out {path}: expected another file than the sources, found one of them")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        found = f"{above}, which is none or cannot be written to" if not path.is_dir() else "a folder"
+        raise InputError(f"--out {path}: expected a file in a folder that can be written to, found {found}")
 
 
 def write_scores(path: Path, scores: pd.DataFrame, finder: Finder) -> None:

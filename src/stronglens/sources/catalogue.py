@@ -1,6 +1,5 @@
 """Tables of objects, a batch of rows at a time: CSV, Parquet, FITS, VOTable."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,14 +16,15 @@ from stronglens.sources.columns import text_of
 BATCH_ROWS = 2**18
 """Rows that are held at once: names and positions of as many objects take some 50 MB."""
 
+_DEGREES = {
+    **dict.fromkeys(["rad", "radian", "radians"], 180 / np.pi),
+    **dict.fromkeys(["h", "hr", "hour", "hours", "hourangle", "15 deg", "15deg"], 15.0),
+    **{"arcmin": 1 / 60, "arcsec": 1 / 3600, "mas": 1 / 3.6e6},
+}
+"""What a unit that a column states is in degrees; hours are those of right ascension."""
+
 _CSV_BYTES = 2**23  # some are read ahead
 _CSV_START = 2**20
-
-_DEGREES = {
-    **dict.fromkeys(("rad", "radian", "radians"), math.degrees(1)),
-    **dict.fromkeys(("h", "hr", "hour", "hours", "hourangle", "15 deg", "15deg"), 15.0),
-}
-"""What one of these is in degrees."""
 
 
 def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -42,7 +42,7 @@ def read_catalogue(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
     ------
     Table
         At most `BATCH_ROWS` rows of these columns, with the types of the file (CSV: all text); nulls where it
-        has none. Columns in radians or hours, by the unit that the file states, come in degrees.
+        has none. Angles in another unit, by what a FITS table or VOTable states of it, come in degrees.
 
     Raises
     ------
@@ -210,12 +210,11 @@ def _column(values: Any, unit: Any, undefined: Any = None) -> pa.Array:
     if values.ndim > 1:
         raise ValueError(f"expected one value a row, found {values.shape[1:]}")
     undefined = None if undefined is None else np.broadcast_to(np.asarray(undefined), values.shape)
-    in_degrees = _DEGREES.get(str(unit).strip().lower())
-    if in_degrees is not None and values.dtype.kind in "iuf":
-        values = values.astype(np.float64) * in_degrees
     if values.dtype.kind in "SUO":
         texts = ["" if value is None else text_of(value) for value in values.tolist()]
         return pa.array(texts, pa.large_string(), mask=undefined)
+    if values.dtype.kind in "iuf" and (name := str(unit).strip().lower()) in _DEGREES:
+        values = values.astype(np.float64) * _DEGREES[name]
     return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=undefined)
 
 
@@ -264,7 +263,7 @@ def numbers_in(path: Path, column: str, table: pa.Table, first_row: int) -> npt.
     except pa.ArrowInvalid as error:
         raise InputError(
             f"{path}: rows {first_row + 1} to {first_row + len(table)}: expected numbers in column {column}, "
-            f"found {error}"
+            f"found something else ({error}); coordinates are in degrees, not sexagesimal"
         ) from error
     return numbers
 

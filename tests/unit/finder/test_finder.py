@@ -3,6 +3,7 @@
 import doctest
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import torch
+from astropy.table import Table
 from pydantic import ValidationError
 
 import stronglens
@@ -23,6 +25,7 @@ from fits_files import CutoutReader, primary_bytes
 from stronglens import Flag, Result
 from stronglens.ensembling import width_calibration
 from stronglens.finder.commands import main
+from stronglens.finder.scored_sources import check_table_name
 from stronglens.formats.capsule import Manifest, read_capsule
 from stronglens.running.errors import InputError
 from stronglens.sources.rejected import Rejected
@@ -317,6 +320,8 @@ def test_images_that_do_not_fit_are_refused(
         (None, {}, "expected an array or a tensor .*found None"),
         (np.float32(3), {}, "expected an array or a tensor"),
         (torch.tensor(3.0), {}, "expected an array or a tensor"),
+        ({"g": np.zeros((2, 33, 33))}, {}, "expected an array or a tensor"),
+        (torch.zeros((2, 5, 33, 33)).to_sparse(), {}, "expected an array or a tensor"),
         (np.zeros((2, 5, 33, 33)), {"batch_size": 0}, "batch_size: expected 1 or more, found 0"),
         (np.zeros((2, 5, 33, 33)), {"domains": ["hsc"] * 3}, "one for each of 2 objects, found 3"),
     ],
@@ -434,6 +439,120 @@ def test_single_files_lists_and_several_sources_are_taken(ready: Any, tmp_path: 
     cutouts = stronglens.read_cutouts(files[0], size_px=33)
     assert (cutouts.images.shape, cutouts.bands) == ((1, 1, 33, 33), ["g"])
     assert np.array_equal(cutouts.images[0, 0], one.images[0, 0])
+
+
+def test_a_single_file_has_the_name_of_its_link(ready: Any, tmp_path: Path) -> None:
+    (tmp_path / "0a1b2c").write_bytes(primary_bytes(ready("plain").images[0, 0].astype(np.float64)))
+    (tmp_path / "J0946_g.fits").symlink_to("0a1b2c")
+    cutouts = stronglens.read_cutouts(tmp_path.glob("*.fits"), size_px=33)
+    assert (cutouts.objects, cutouts.bands) == (["J0946"], ["g"])
+
+
+def test_a_fits_table_of_files_is_no_image(ready: Any, tmp_path: Path) -> None:
+    one = ready("plain")
+    names = write_fits(tmp_path / "files", one, bands="gri")
+    rows = [(name, band, f"files/{name}_{band}.fits", -0.25) for name in names[:2] for band in "gri"]
+    Table(rows=rows, names=["id", "band", "path", "ra"]).write(tmp_path / "table.fits")
+    table = Table.read(tmp_path / "table.fits")
+    table["dec"] = 0.0
+    table.write(tmp_path / "table.fits", overwrite=True)
+    out = tmp_path / "out.parquet"
+    arguments = ["predict", str(one.capsule), str(tmp_path / "table.fits"), "--device", "cpu"]
+    assert main([*arguments, "--bands", "g, r,i", "--out", str(out)]) == 0
+    found = pd.read_parquet(out)
+    assert found["object"].tolist() == names[:2]
+    assert found["ra"].tolist() == [359.75, 359.75]
+    expected = one.finder.predict(one.images[:2, :3], bands="gri")
+    assert np.abs(found["prob"] - expected.prob).max() < 1e-6
+
+
+def test_sources_are_read_as_is_said(ready: Any, tmp_path: Path, capsys: Any) -> None:
+    one = ready("plain")
+    images = np.pad(one.images[:2], ((0, 0), (0, 0), (2, 2), (2, 2)), mode="edge")
+    images[0, 1, 3, 3] = -9999
+    np.save(tmp_path / "stack.npy", images)
+    out = tmp_path / "out.parquet"
+    arguments = [
+        "predict",
+        str(one.capsule),
+        str(tmp_path / "stack.npy"),
+        "--device",
+        "cpu",
+        "--out",
+        str(out),
+    ]
+    assert main(arguments) == 1
+    assert "give band_axis" in (said := capsys.readouterr().err)
+    assert "on the command line, --reading" in said
+    reading = {"band_axis": 0, "fit": "crop", "sentinels": [-9999]}
+    assert main([*arguments, "--reading", json.dumps(reading)]) == 0
+    expected = one.images[:2].copy()
+    expected[0, 1] = np.nan
+    assert np.abs(pd.read_parquet(out)["prob"] - one.finder.predict(expected).prob).max() < 1e-6
+    cutouts = stronglens.read_cutouts(tmp_path / "stack.npy", size_px=33, reading=reading)
+    np.testing.assert_array_equal(cutouts.images, expected)
+    with pytest.raises(InputError, match=r"reading: band_axs: Extra inputs"):
+        stronglens.read_cutouts(tmp_path / "stack.npy", reading={"band_axs": 0})
+
+
+def test_what_is_no_source_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="paths: expected sources of cutouts, found none"):
+        stronglens.read_cutouts([])
+    with pytest.raises(InputError, match=r"x_g\.fits: expected a FITS file, found none"):
+        stronglens.read_cutouts(tmp_path / "x_g.fits")
+    odd = tmp_path / os.fsdecode(b"\xff_g.fits")
+    odd.write_bytes(b"")
+    with pytest.raises(InputError, match="expected a name that can be printed"):
+        stronglens.read_cutouts(odd)
+
+
+def test_no_table_replaces_a_source_or_is_computed_in_vain(tmp_path: Path) -> None:
+    source = tmp_path / "table.csv"
+    source.write_text("path\n")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    for out, said in (
+        (tmp_path / "link" / "table.csv", "expected another file than the sources, found one of them"),
+        (source / "x.csv", "expected a file in a folder that can be written to"),
+        (tmp_path / "folder.csv", "expected a file in a folder that can be written to, found a folder"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_table_name(out, [source])
+    check_table_name(tmp_path / "new" / "x.csv", [source])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_stopped_leaves_nothing(
+    ready: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    one = ready("plain")
+    write_fits(tmp_path / "files", one)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    seen: list[Path] = []
+
+    def stop(*_: Any, **__: Any) -> None:
+        seen.extend(scratch.iterdir())
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("stronglens.finder.finder.Finder.predict_pixels", stop)
+    before = signal.getsignal(signal.SIGTERM)
+    arguments = ["predict", str(one.capsule), str(tmp_path / "files"), "--device", "cpu"]
+    try:
+        found = main([*arguments, "--out", str(tmp_path / "x.csv")])
+    except SystemExit as stopped:
+        found = int(str(stopped.code))
+    assert (found, len(seen)) == (code, 1)
+    assert not list(scratch.iterdir())
+    assert not (tmp_path / "x.csv").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_backend_that_is_none_is_refused(ready: Any) -> None:
+    with pytest.raises(InputError, match="backend: expected auto, torch or onnx, found 'jax'"):
+        stronglens.load(ready("plain").capsule, backend="jax")  # type: ignore[arg-type]
 
 
 def test_images_of_no_stated_band_are_taken(ready: Any, tmp_path: Path) -> None:

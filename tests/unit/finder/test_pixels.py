@@ -4,8 +4,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 import torch
+from astropy.nddata import CCDData
+from astropy.utils.masked import Masked
 
 from stronglens.finder.pixels import from_images, in_order_of
 from stronglens.finder.result import Flag
@@ -36,6 +39,13 @@ def test_a_band_of_a_long_name_is_one() -> None:
 def test_other_bands_are_refused(bands: Any) -> None:
     with pytest.raises(InputError, match="bands: expected some of g, r, i, each once"):
         in_order_of(bands, KNOWN, len(bands))
+
+
+def test_a_set_of_bands_has_no_order() -> None:
+    for bands in ({"g", "r"}, frozenset("gr")):
+        with pytest.raises(InputError, match="expected them in the order of channels, found a set"):
+            in_order_of(bands, KNOWN, 2)  # type: ignore[arg-type]
+    assert in_order_of({"r": 0, "g": 1}.keys(), KNOWN, 2) == ["r", "g"]  # type: ignore[arg-type]
 
 
 def test_channels_and_bands_are_as_many() -> None:
@@ -96,6 +106,11 @@ def test_pixels_are_filled_with_the_median_where_more_than_half_are_there(n_bad:
         (np.zeros((3, 5, 5)), r"expected shape \(n, n_bands, 5, 5\)"),
         (np.zeros((1, 3, 5, 5), dtype=complex), "expected real numbers, found complex128"),
         (np.full((1, 3, 5, 5), "a"), "expected real numbers, found <U1"),
+        (torch.zeros((1, 3, 5, 5), dtype=torch.complex64), "expected real numbers, found complex64"),
+        (torch.zeros((1, 3, 5, 5), dtype=torch.bool), "expected real numbers, found bool"),
+        ([IMAGES[0], IMAGES[1, :2]], "expected one array of numbers, found something else"),
+        ([], r"expected shape .* found \(0,\)"),
+        ([None], "expected real numbers, found object"),
     ],
 )
 def test_what_is_no_image_is_refused(images: Any, said: str) -> None:
@@ -115,6 +130,38 @@ def test_tensors_of_any_type_are_taken(dtype: torch.dtype) -> None:
     np.testing.assert_array_equal(
         pixels.cutouts[4], images.detach()[1, 1].double().numpy().astype(np.float32)
     )
+
+
+MASKS = np.zeros(IMAGES.shape, dtype=bool)
+MASKS[1, 2, 3, 3] = MASKS[2, 0] = True
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.ma.masked_array(IMAGES, MASKS),
+        [np.ma.masked_array(*one) for one in zip(IMAGES, MASKS, strict=True)],
+        Masked(IMAGES, mask=MASKS),
+        [
+            [CCDData(pixels, mask=mask, unit="adu") for pixels, mask in zip(*one, strict=True)]
+            for one in zip(IMAGES, MASKS, strict=True)
+        ],
+    ],
+    ids=["one", "list", "astropy", "images"],
+)
+def test_no_mask_is_lost(images: Any) -> None:
+    expected = take(np.where(MASKS, np.nan, IMAGES))
+    pixels = take(images)
+    assert pixels.flags.tolist() == expected.flags.tolist() == [0, Flag.REJECTED, 0]
+    np.testing.assert_array_equal(pixels.cutouts, expected.cutouts)
+    np.testing.assert_array_equal(pixels.objects, expected.objects)
+
+
+def test_arrays_one_by_one_are_taken_as_one() -> None:
+    expected = take(IMAGES).cutouts
+    tensors = [torch.from_numpy(image).requires_grad_() for image in IMAGES]
+    for images in (list(IMAGES), tuple(IMAGES), tensors, pd.Series(list(IMAGES), index=[7, 8, 9])):
+        np.testing.assert_array_equal(take(images).cutouts, expected)
 
 
 def test_no_objects_are_no_cutouts() -> None:

@@ -79,6 +79,26 @@ def test_radians_come_in_degrees(ending: str, tmp_path: Path) -> None:
     assert found["dec"].to_pylist() == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("ending", ["fits", "vot"])
+@pytest.mark.parametrize(
+    ("unit", "value"), [("h", 10.0), ("arcsec", 540000.0), ("mas", 5.4e8), ("deg", 150.0)]
+)
+def test_other_angles_come_in_degrees(unit: str, value: float, ending: str, tmp_path: Path) -> None:
+    table = Table({"ra": [value] * units.Unit(unit), "name": ["150 h"]})
+    (found,) = read_catalogue(write(tmp_path / f"x.{ending}", table), ["ra", "name"])
+    assert found["ra"].to_pylist() == pytest.approx([150.0])
+    assert found["name"].to_pylist() == ["150 h"]
+
+
+def test_sexagesimal_coordinates_are_refused(tmp_path: Path) -> None:
+    table = Table({"ra": ["10:00:00"]})
+    table["ra"].unit = "h"
+    path = write(tmp_path / "x.fits", table)
+    (found,) = read_catalogue(path, ["ra"])
+    with pytest.raises(InputError, match=r"expected numbers in column ra.*in degrees, not sexagesimal"):
+        numbers_in(path, "ra", found, 0)
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "fits", "vot"])
 def test_large_tables_come_in_batches(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "BATCH_ROWS", 4)
