@@ -538,12 +538,16 @@ def test_a_command_that_is_stopped_leaves_nothing(
         signal.raise_signal(number)
 
     monkeypatch.setattr("stronglens.finder.finder.Finder.predict_pixels", stop)
+    # Where tests run in the background, the shell had Ctrl-C ignored.
+    of_tests = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM)
     arguments = ["predict", str(one.capsule), str(tmp_path / "files"), "--device", "cpu"]
     try:
         found = main([*arguments, "--out", str(tmp_path / "x.csv")])
     except SystemExit as stopped:
         found = int(str(stopped.code))
+    finally:
+        signal.signal(signal.SIGINT, of_tests)
     assert (found, len(seen)) == (code, 1)
     assert not list(scratch.iterdir())
     assert not (tmp_path / "x.csv").exists()
