@@ -119,10 +119,7 @@ class StackSource:
                     f"{', '.join(stack.names()[:_MOST_SHOWN]) or 'nothing'}; for example "
                     f"columns: {{image: {_likely_image(stack)}}}, one array for all objects"
                 )
-            axes = list(range(stack.n_dimensions(name)))[0 if self.is_one_image(stack, name) else 1 :]
-            if self.settings.band_axis is not None and len(axes) == 3:
-                del axes[self.settings.band_axis]
-            if n_missing := stack.n_missing_parts(name, axes):
+            if n_missing := stack.n_missing_parts(name, self.settings.band_axis):
                 raise InputError(
                     f"{self.path}: {name}: expected all chunks of images that are cut into several, found "
                     f"{n_missing} missing: lost, or left out since all of their pixels have the fill value; "
@@ -337,8 +334,8 @@ class _Stack:
         """What the file says of an array."""
         return dict(getattr(self._arrays[name], "attrs", {}))
 
-    def n_missing_parts(self, name: str, axes: Sequence[int]) -> int:
-        """Parts of images that are not there; the pixels of an image lie along the axes."""
+    def n_missing_parts(self, name: str, band_axis: int | None) -> int:
+        """Parts of images that are not there, by what the file says, without reading any."""
         return 0
 
     def values(self, name: str) -> Any:
@@ -356,8 +353,13 @@ class _Zarr(_Stack):
     Where that is a whole image, it is found to be constant; where it is a part of one, nobody would see it.
     """
 
-    def n_missing_parts(self, name: str, axes: Sequence[int]) -> int:
+    def n_missing_parts(self, name: str, band_axis: int | None) -> int:
         array = self._arrays[name]
+        axes = list(range(array.ndim))
+        if band_axis is None or array.ndim != 3:
+            del axes[0]  # of objects
+        if band_axis is not None and len(axes) == 3:
+            del axes[band_axis]
         if all(array.chunks[axis] >= array.shape[axis] for axis in axes):
             return 0
         return int(array.nchunks - array.nchunks_initialized)

@@ -433,6 +433,14 @@ def test_a_chunk_of_zarr_that_is_missing_is_not_taken_for_pixels(
             pack(path, band_axis=0)
 
 
+def test_an_empty_first_cell_is_one_image_that_is_missing(tmp_path: Path) -> None:
+    cells = [None, *(image.tolist() for image in IMAGES[1:, 0])]
+    parquet.write_table(pa.table({"id": IDS, "image": cells}), tmp_path / "set.parquet")
+    index, rejected = pack(tmp_path / "set.parquet", bands="g")
+    assert index["object"].tolist() == sorted(IDS[1:])
+    assert rejected["reason"].tolist() == ["no image (an empty cell)"]
+
+
 def test_arrays_in_groups_of_zarr_have_paths_and_one_alone_is_the_image(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     path = stack(tmp_path / "set.zarr", **{"data/images": IMAGES})
