@@ -27,13 +27,47 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import harness
-from gpu_goals import BATCH, MEMBER_IMAGES, goals, shares_of_peak
+from gpu_goals import BATCH, MEMBERS, goals, shares_of_peak
 
-KINDS = ("nano", "atto")
+
+@dataclass(frozen=True)
+class Kind:
+    """A network that is timed, and how it learns.
+
+    Attributes
+    ----------
+    network : dict
+        Settings of it.
+    smoke : dict
+        What a `--smoke` makes smaller in it.
+    n_channels, n_lens : int
+        Bands that it takes at once, and lens parameters that it learns along.
+    train : dict
+        Settings of its training.
+    """
+
+    network: dict[str, Any]
+    smoke: dict[str, Any]
+    n_channels: int = 1
+    n_lens: int = 0
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+_LITTLE = {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32]}
+KINDS = {
+    "nano": Kind({"name": "convnextv2_nano", "drop_path": 0.1}, _LITTLE),
+    "atto": Kind({"name": "convnextv2_atto", "drop_path": 0.1}, _LITTLE),
+    # As in config/challenge_grizy.yaml.
+    "recipe": Kind(
+        {"name": "cutout_resnet"}, {"widths": [8, 16], "depths": [1, 1]}, 5, 5, {"optimiser": "muon"}
+    ),
+}
+"""Networks that are timed: two that see single bands, and one that sees five as our best recipe does."""
 SECTIONS = {  # seconds at most
     "env": 40,
     "equal": 110,
@@ -278,7 +312,9 @@ class Here:
     def pick(self, smoke: Any, real: Any) -> Any:
         return smoke if self.smoke else real
 
-    def network(self, kind: str, chans: int = 1, device: Any = None, **more: Any) -> Any:
+    def network(
+        self, kind: str, chans: int = 0, device: Any = None, n_lens: int | None = None, **more: Any
+    ) -> Any:
         """A network as the pipeline makes it; GRN, which begins at zero, is given something to do."""
         import torch
 
@@ -286,26 +322,39 @@ class Here:
         from stronglens.settings.network import NetworkSettings
 
         torch.manual_seed(0)
-        little = {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32]} if self.smoke else {}
-        settings = NetworkSettings(name=f"convnextv2_{kind}", timm=little, **more)
-        network = build_network(settings, chans, SIDE_PX)
+        known = KINDS[kind]
+        settings = NetworkSettings(timm=known.smoke if self.smoke else {}, **(known.network | more))
+        n_outputs = 1 + (known.n_lens if n_lens is None else n_lens)
+        network = build_network(settings, chans or known.n_channels, SIDE_PX, n_outputs)
         for name, parameter in network.named_parameters():
             if "grn" in name:
                 torch.nn.init.normal_(parameter, std=0.1)
         return network.to(device or self.device).to(memory_format=torch.channels_last)
 
-    def random_samples(self, n: int) -> Any:
+    def random_samples(self, n: int, chans: int = 1) -> Any:
         """Resident noise, every second a lens, kept in what the network computes in."""
         import torch
 
         from stronglens.networks.resident import ResidentSamples
 
         generator = torch.Generator(self.device).manual_seed(1)
-        images = torch.empty(n, SIDE_PX, SIDE_PX, dtype=self.dtype, device=self.device)
+        images = torch.empty(n * chans, SIDE_PX, SIDE_PX, dtype=self.dtype, device=self.device)
         for part in torch.split(images, 50_000):
             part.copy_(torch.randn(part.shape, generator=generator, device=self.device))
-        rows = torch.arange(n, device=self.device)
-        return ResidentSamples(images, rows[:, None], (rows % 2).float(), has_gaps=False)
+        rows = torch.arange(n * chans, device=self.device).view(n, chans)
+        return ResidentSamples(images, rows, (rows[:, 0] % 2).float(), has_gaps=False)
+
+    def random_lenses(self, n: int, n_parameters: int, *, uncertain: bool = False) -> Any:
+        """Lens parameters of the first half of some samples; nothing is known of the others."""
+        import torch
+
+        from stronglens.training.lens_task import LensTargets
+
+        if not n_parameters:
+            return None
+        values = torch.randn(n, n_parameters, generator=torch.Generator().manual_seed(1))
+        values[n // 2 :] = math.nan
+        return LensTargets(values.to(self.device), 1.0, uncertain)
 
     def packed(self, n_per_bucket: int, seed: int = 0) -> Any:
         """A packed set with rings, some objects without all bands, and all of its samples."""
@@ -382,7 +431,9 @@ def equal(here: Here) -> None:
     from stronglens.networks.forward import logits_of
     from stronglens.networks.precision import algorithms
     from stronglens.networks.preprocess import context_of, preprocess_all
+    from stronglens.formats.joined import join_sets
     from stronglens.networks.resident import load_resident
+    from stronglens.networks.samples import join_samples
     from stronglens.networks.streamed import stream_samples
     from stronglens.settings.preprocess import PreprocessSettings
     from stronglens.settings.train import TrainSettings
@@ -434,10 +485,10 @@ def equal(here: Here) -> None:
                 ok=off == 0,
                 note="losses " + ", ".join(f"{found[i].records[0].train_loss:.7f}" for i in (0, number)),
             )
-    resident = load_resident(packed, samples, plain, device)
-    on_cpu = load_resident(packed, samples, plain, cpu)
-    for kind in KINDS:
+    for kind, known in KINDS.items():
         with guard(f"probabilities {kind}"):
+            shown = samples_of("each" if known.n_channels == 1 else list("grizy"))
+            resident, on_cpu = (load_resident(packed, shown, plain, at) for at in (device, cpu))
             network, twin = here.network(kind), here.network(kind, device=cpu)
             expected = torch.sigmoid(logits_of(twin, on_cpu, None, 256))
             for dtype, most in ((None, 5e-3), (torch.bfloat16, 5e-2), (torch.float16, 1e-2)):
@@ -445,6 +496,19 @@ def equal(here: Here) -> None:
                 add(
                     f"probabilities, {kind}, {dtype or 'float32'}, against a CPU", off, "apart", ok=off < most
                 )
+    with guard("joined sets"):
+        more_packed, more_of = here.packed(here.pick(8, 60), seed=1)
+        both, more = [samples, more_of()], [packed, more_packed]
+        joined = load_resident(
+            join_sets(more), join_samples(both, [len(one.index) for one in more]), plain, device
+        )
+        apart = [load_resident(*one, plain, device) for one in zip(more, both, strict=True)]
+        numbers = [torch.arange(len(one), device=device) for one in (joined, *apart)]
+        off = gap(
+            joined.take(numbers[0]),
+            torch.cat([one.take(n) for one, n in zip(apart, numbers[1:], strict=True)]),
+        )
+        add("two sets joined, against each by itself", off, "apart", ok=off == 0)
     with guard("AUC"):
         scores = torch.randn(5000, device=device).round(decimals=2)
         labels = (torch.rand(5000, device=device) > 0.5).float()
@@ -453,6 +517,7 @@ def equal(here: Here) -> None:
     # All that a step can do, as it is and recorded.
     options: dict[str, dict[str, Any]] = {
         "plain": {},
+        "Muon, lens parameters with uncertainties": {"optimiser": "muon"},
         "mixed, averaged, weighted, clipped, all of augmentation": {
             "mixup_alpha": 0.2,
             "cutmix_alpha": 1.0,
@@ -470,22 +535,31 @@ def equal(here: Here) -> None:
     for name, more in options.items():
         with guard(f"whole steps, {name}"):
             own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bf16", **more)
+            n_lens = 2 if "lens" in name else 0
+            kind, lens = "recipe" if n_lens else "atto", here.random_lenses(len(few), n_lens, uncertain=True)
             found = [
-                Trainer(here.network("atto", chans=5, drop_path=0.1), few, few, own, 1, way, weights).fit()
+                Trainer(
+                    here.network(kind, chans=5, n_lens=2 * n_lens), few, few, own, 1, way, weights, lens
+                ).fit()
                 for way in ("never", "never", "whole")
             ]
+            losses_of_lenses = max(
+                (abs(a - b) for a, b in zip(found[0].lens_losses, found[2].lens_losses, strict=True)),
+                default=0.0,
+            )
             itself, off = (gap_of_dicts(found[0].last, other.last) for other in found[1:])
             losses = max(
                 abs(a.train_loss - b.train_loss)
                 for a, b in zip(found[0].records, found[2].records, strict=True)
             )
-            fine = found[2].way == "whole" and losses < 1e-3
+            fine = found[2].way == "whole" and max(losses, losses_of_lenses) < 1e-3
             add(
                 f"whole steps against single ones, {name}: losses",
                 losses,
                 "apart",
                 ok=fine,
-                note=f"weights {off:.1e}; single ones against themselves {itself:.1e}",
+                note=f"weights {off:.1e}; lens parameters {losses_of_lenses:.1e}; "
+                f"single ones against themselves {itself:.1e}",
             )
 
 
@@ -518,14 +592,16 @@ def resume(here: Here) -> None:
 
     packed, samples_of = here.packed(here.pick(8, 40))
     loaded = load_resident(packed, samples_of(), PreprocessSettings(), here.device)
-    cases = [("bf16", "never"), ("float32", "never"), ("tf32", "never"), ("fp16", "never"), ("bf16", "whole")]
-    for precision, way in cases:
-        with here.book.guard(f"cut and gone on, {precision}, {way}"):
+    cases = [(precision, "never", "adamw") for precision in ("bf16", "float32", "tf32", "fp16")]
+    cases += [("bf16", "whole", "adamw"), ("bf16", "never", "muon"), ("bf16", "whole", "muon")]
+    for precision, way, optimiser in cases:
+        with here.book.guard(f"cut and gone on, {precision}, {way}, {optimiser}"):
             deterministic = way == "never"
             own = TrainSettings(
                 batch_size=here.pick(16, 64),
                 epochs=3,
                 precision=precision,
+                optimiser=optimiser,
                 ema_decay=0.9,
                 clip_grad_norm=1.0,
                 mixup_alpha=0.2,
@@ -548,7 +624,7 @@ def resume(here: Here) -> None:
             )
             fine = off == 0 if deterministic else losses < 1e-3
             here.book.add(
-                f"cut and gone on, {precision}, {way}: weights",
+                f"cut and gone on, {precision}, {way}, {optimiser}: weights",
                 off,
                 "apart",
                 ok=fine,
@@ -643,17 +719,18 @@ def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
     from stronglens.settings.train import TrainSettings
     from stronglens.training.trainer import Trainer
 
-    own = TrainSettings(batch_size=batch, epochs=80, precision=PRECISION, **more)
-    samples = here.random_samples(n)
+    known = KINDS[kind]
+    own = TrainSettings(batch_size=batch, epochs=80, precision=PRECISION, **known.train, **more)
+    samples = here.random_samples(n, known.n_channels)
     return Trainer(
-        here.network(kind, drop_path=0.1),
+        here.network(kind),
         samples,
         samples,
         own,
         1,
         "auto",
         None,
-        None,
+        here.random_lenses(n, known.n_lens),
         here.work / "choices",
         {"network": kind},
     )
@@ -676,6 +753,7 @@ def ways(here: Here, kind: str) -> None:
     from stronglens.training import trainer as module
 
     add, n_timed = here.book.add, module.N_TIMED
+    n_samples, n_epochs = MEMBERS[kind]
     if here.smoke:
         module.WAYS = module.WAYS[:2]  # compiling takes minutes
     if here.ways:
@@ -683,7 +761,7 @@ def ways(here: Here, kind: str) -> None:
     names = [one.name for one in module.WAYS]
     add(
         f"{kind}: operations to learn from an image",
-        3 * n_operations(here.network(kind, device="cpu"), (1, SIDE_PX, SIDE_PX)),
+        3 * n_operations(here.network(kind, device="cpu"), (KINDS[kind].n_channels, SIDE_PX, SIDE_PX)),
         "FLOP",
         note="of convolutions and products, backward twice forward",
         of={"what": "work", "kind": kind},
@@ -711,7 +789,7 @@ def ways(here: Here, kind: str) -> None:
                     batch / found.step_s,
                     "images/s",
                     note=f"{found.step_s * 1e3:.2f} ms a step, set up in {found.setup_s:.1f} s, a member of "
-                    f"700,000 x 80 in {MEMBER_IMAGES / batch * found.step_s / 60:.0f} min",
+                    f"{n_samples:,} x {n_epochs} in {n_samples * n_epochs / batch * found.step_s / 60:.3g} min",
                     of={"what": "way", "kind": kind, "batch": batch, "way": way, "agrees": agrees}
                     | {"setup_s": found.setup_s, "step_s": found.step_s},
                 )
@@ -738,7 +816,9 @@ def ways(here: Here, kind: str) -> None:
         )
         del steps
         own = one.settings.model_copy(update={"epochs": 2})
-        whole = module.Trainer(here.network(kind), one._train, here.random_samples(2048), own, 1, way)
+        few = here.random_samples(2048, KINDS[kind].n_channels)
+        learner = one._learner
+        whole = module.Trainer(here.network(kind), one._train, few, own, 1, way, None, learner.lens)
         seconds: list[float] = []
         whole.fit(observe=lambda state: seconds.extend(state["seconds"][len(seconds) :]))
         add(
@@ -755,15 +835,19 @@ def _limit(here: Here, kind: str, batch: int) -> float:
 
     from stronglens.networks.compiled import compiled
     from stronglens.networks.precision import autocast
+    from stronglens.settings.train import TrainSettings
+    from stronglens.training.trainer import _optimiser
 
-    network = here.network(kind, drop_path=0.1).train()
-    images = torch.randn(batch, 1, SIDE_PX, SIDE_PX, device=here.device)
+    network = here.network(kind).train()
+    images = torch.randn(batch, KINDS[kind].n_channels, SIDE_PX, SIDE_PX, device=here.device)
     labels = (torch.arange(batch, device=here.device) % 2).float()
     forward: Any = network
     how = "compiled" if here.gpu and (not here.ways or "whole_compiled" in here.ways) else "eager"
     if how == "compiled":
         forward = compiled(network, tuple(images.shape), here.device, here.dtype, learn=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True, capturable=here.gpu)
+    optimiser = _optimiser(network, TrainSettings(**KINDS[kind].train))
+    for group in optimiser.param_groups:
+        group["capturable"] = here.gpu
 
     def step() -> None:
         with autocast(here.device, here.dtype):
@@ -798,13 +882,14 @@ def predict(here: Here, kind: str) -> None:
     from stronglens.networks.compiled import compiled
     from stronglens.networks.forward import logits_of
 
-    samples, network = here.random_samples(here.pick(64, 65_536)), here.network(kind)
+    chans = KINDS[kind].n_channels
+    samples, network = here.random_samples(here.pick(64, 65_536), chans), here.network(kind)
     for batch in here.pick((8,), (512, 2048, 8192)):
         for how in ("eager", "compiled") if here.gpu else ("eager",):
             with here.book.guard(f"{kind}, batches of {batch}, {how}"):
                 forward = network
                 if how == "compiled":
-                    shape = (batch, 1, SIDE_PX, SIDE_PX)
+                    shape = (batch, chans, SIDE_PX, SIDE_PX)
                     forward = compiled(network, shape, here.device, here.dtype, learn=False)
 
                 def look(forward: Any = forward, batch: int = batch) -> None:
@@ -849,7 +934,7 @@ def stream(here: Here) -> None:
             here.book.add(f"images of an epoch, {name}, batches of {batch}", rate, "images/s")
             with here.book.guard(f"steps on {name} images, batch {batch}"):
                 own = TrainSettings(batch_size=min(batch, len(samples)), epochs=80, precision=PRECISION)
-                network = here.network("atto", drop_path=0.1)
+                network = here.network("atto")
                 found, _ = Trainer(network, loaded, resident, own, 1).measure("whole")
                 rate = own.batch_size / found.step_s
                 here.book.add(f"atto, whole steps on {name} images, batch {batch}", rate, "images/s")
@@ -858,13 +943,22 @@ def stream(here: Here) -> None:
 def shared(here: Here) -> None:
     """Several trainings at once on the card."""
     for count in here.pick((1,), (1, 2, 4)):
-        start = time.monotonic() + here.pick(1, 25)
         command = [sys.executable, __file__, "--out", here.options.out, "--work", here.work]
-        command += ["--section", f"worker:{start}", *(["--smoke"] if here.smoke else [])]
+        command += ["--section", "worker", *(["--smoke"] if here.smoke else [])]
         workers = [
-            subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) for _ in range(count)
+            subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(count)
         ]
-        told = [worker.communicate(timeout=120)[0] for worker in workers]
+        for one in workers:
+            one.stdout.readline()  # it is ready
+        told = []
+        for one in workers:
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        for one in workers:
+            told.append(one.communicate(timeout=60)[0])
         rates = [float(text.split("RATE ")[1].split()[0]) for text in told if "RATE " in text]
         here.book.add(
             f"atto, batch 128, whole steps, {count} at once, together",
@@ -874,14 +968,15 @@ def shared(here: Here) -> None:
         )
 
 
-def worker(here: Here, start: str) -> None:
-    """One of several trainings."""
+def worker(here: Here) -> None:
+    """One of several trainings: it begins to measure when it is told to."""
     from stronglens.training import trainer as module
 
     module.N_TIMED = here.pick(2, 1000)
     one = _trainer(here, "atto", here.batch, here.pick(24, 128 * 500))
     one.measure("whole")
-    time.sleep(max(0.0, float(start) - time.monotonic()))
+    print("READY", flush=True)
+    sys.stdin.readline()
     found, _ = one.measure("whole")
     print(f"RATE {here.batch / found.step_s}", flush=True)
 

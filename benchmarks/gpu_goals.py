@@ -1,12 +1,13 @@
 """What is demanded of the rates that `gpu.py` has measured, and what a card could do at most."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Records = Sequence[Mapping[str, Any]]
 
-MEMBER_IMAGES = 700_000 * 80
-"""Images that a member of the real run learns from, epochs counted."""
+MEMBERS = {"nano": (700_000, 80), "atto": (700_000, 80), "recipe": (140_000, 40)}
+"""Images that a member of the real run learns from, and epochs."""
 BATCH = 128
 NEAR_LIMIT, TIMES_NAIVE, MEMBER_MIN, NOT_SLOWER = 0.9, 30.0, 45.0, 1.05
 """Share of the rate on resident random data; times the naive loader; minutes of nano on an H100; times the
@@ -57,7 +58,7 @@ def goals(records: Records, batch: int = BATCH, *, demanded: bool = True) -> Ite
     demanded : bool
         Whether goals are asked for; on a CPU they are only worked out.
     """
-    for kind in ("nano", "atto"):
+    for kind in MEMBERS:
         chosen, limit = _chosen(records, kind, batch), _value(records, "limit", kind=kind, batch=batch)
         share = chosen and limit and chosen["value"] / limit
         yield _row(
@@ -124,7 +125,8 @@ def _chosen(records: Records, kind: str, batch: int) -> Mapping[str, Any] | None
 
 def _cost_s(way: Mapping[str, Any]) -> float:
     """Seconds of a member's training."""
-    return float(way["of"]["setup_s"] + MEMBER_IMAGES / way["of"]["batch"] * way["of"]["step_s"])
+    of, n_images = way["of"], math.prod(MEMBERS[way["of"]["kind"]])
+    return float(of["setup_s"] + n_images / of["batch"] * of["step_s"])
 
 
 def _row(name: str, value: Any, unit: str, met: Any, asked: bool) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_the_check_of_a_gpu_runs_on_a_cpu_without_snakemake(
     worked_out = [one for one in records if one["section"] == "goals"]
     assert all(one["ok"] is None for one in worked_out)  # a CPU is not asked for any
     if "naive" in sections:
-        assert len(worked_out) == 6 + 2  # goals, and shares of the peak
+        assert len(worked_out) == 8 + 3  # goals, and shares of the peak
         assert not [one["name"] for one in worked_out if one["value"] == "not measured"]
 
 
@@ -108,7 +108,7 @@ def _gpu_records(card: str, chosen: str) -> list[dict[str, Any]]:
     """Made-up rates; the whole step, compiled, takes 2.5 ms, and eager steps 40 ms."""
     ways = [("eager", 1, 0.040), ("whole", 2, 0.0065), ("whole_compiled", 50, 0.0025)]
     records: list[dict[str, Any]] = [{"value": card, "of": {"what": "card"}}, {"value": 1, "of": None}]
-    for kind in ("nano", "atto"):
+    for kind in ("nano", "atto", "recipe"):
         records += [_way(kind, *way) for way in ways]
         records += [_way(kind, "compiled", 50, 0.001, agrees=False)]  # fast, and wrong
         records += [{"value": chosen, "of": {"what": "chosen", "kind": kind, "batch": 128}}]
@@ -120,11 +120,11 @@ def _gpu_records(card: str, chosen: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("card", "chosen", "met"),
     [
-        ("NVIDIA H100 80GB HBM3", "whole_compiled", [True, True, True, True, True, True]),
+        ("NVIDIA H100 80GB HBM3", "whole_compiled", [True] * 8),
         # 19,692 images/s: 37 % of the limit, 13 x the naive loader, 47 minutes.
-        ("NVIDIA H100 80GB HBM3", "whole", [False, False, False, False, False, False]),
-        ("NVIDIA A100-SXM4-80GB", "whole", [False, False, False, False, False, None]),
-        ("A card of tomorrow", "whole_compiled", [True, True, True, True, True, None]),
+        ("NVIDIA H100 80GB HBM3", "whole", [False] * 8),
+        ("NVIDIA A100-SXM4-80GB", "whole", [False] * 7 + [None]),
+        ("A card of tomorrow", "whole_compiled", [True] * 7 + [None]),
     ],
 )
 def test_goals_of_a_gpu_by_made_up_rates(
@@ -134,7 +134,7 @@ def test_goals_of_a_gpu_by_made_up_rates(
     goals = importlib.import_module("gpu_goals").goals
     records = _gpu_records(card, chosen)
     assert [row["ok"] for row in goals(records)] == met
-    assert [row["ok"] for row in goals(records, demanded=False)] == [None] * 6
+    assert [row["ok"] for row in goals(records, demanded=False)] == [None] * 8
     assert {row["value"] for row in goals(records[:2])} == {"not measured"}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -33,8 +34,10 @@ class Muon(torch.optim.Optimizer):
     square is that of AdamW's steps (Liu et al. 2025, arXiv:2502.16982, eq. 4).
 
     In single precision, where PyTorch's and timm's are in bfloat16: on a CPU without its instructions theirs
-    take many times as long (`benchmarks/optimisers.py`). PyTorch's takes no kernels. No step asks the
-    device for anything, so that it can be recorded.
+    take many times as long (`benchmarks/optimisers.py`). PyTorch's takes no kernels. Matrices of one shape
+    are worked on together, and all other parameters by one kernel: a step of a small network is hundreds of
+    operations otherwise, more than forward and backward have. No step asks the device for anything, so that
+    it can be recorded.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float) -> None:
@@ -44,54 +47,87 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take a step with the gradients that are there."""
         for group in self.param_groups:
-            rate, change = group["lr"], self._orthogonal if group["matrices"] else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.mul_(1 - rate * group["weight_decay"])
-                    parameter.sub_(change(parameter, parameter.grad) * rate)
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["matrices"]:
+                alike: dict[torch.Size, list[Tensor]] = {}
+                for parameter in parameters:
+                    alike.setdefault(parameter.shape, []).append(parameter)
+                for those in alike.values():
+                    self._orthogonal(those, group["lr"], group["weight_decay"])
+            elif parameters:
+                self._adam(parameters, group["lr"], group["weight_decay"])
 
-    def _orthogonal(self, parameter: Tensor, gradient: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum: Tensor = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        matrix = gradient.lerp(momentum, MOMENTUM).flatten(1)
-        return orthonormal(matrix).mul(0.2 * max(matrix.shape) ** 0.5).view(parameter.shape)
+    def _orthogonal(self, parameters: list[Tensor], rate: float | Tensor, weight_decay: float) -> None:
+        gradients = [_gradient(parameter) for parameter in parameters]
+        momenta = []
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            state = self.state[parameter]
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momenta.append(state["momentum"].lerp_(gradient, 1 - MOMENTUM))
+        matrices = torch.stack(gradients).lerp(torch.stack(momenta), MOMENTUM).flatten(2)
+        directions = orthonormal(matrices) * (0.2 * max(matrices.shape[1:]) ** 0.5)
+        # The rate last, and by itself: the same bits whether it is a number or lies on the device.
+        changes = directions.add(torch.stack(parameters).flatten(2), alpha=weight_decay) * rate
+        for parameter, change in zip(parameters, changes, strict=True):
+            parameter.sub_(change.view(parameter.shape))
 
-    def _adam(self, parameter: Tensor, gradient: Tensor) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            # Not `step`: that of a state that is loaded would not be moved to the device.
-            state["n_steps"] = torch.zeros((), device=parameter.device)
-            state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        n_steps = state["n_steps"].add_(1)
-        mean: Tensor = state["mean"].lerp_(gradient, 1 - BETAS[0]) / (1 - BETAS[0] ** n_steps)
-        square: Tensor = state["square"].lerp_(gradient.square(), 1 - BETAS[1]) / (1 - BETAS[1] ** n_steps)
-        return mean / (square.sqrt() + SMALLEST)
+    def _adam(self, parameters: list[Tensor], rate: float | Tensor, weight_decay: float) -> None:
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                # Not `step`: that of a state that is loaded would not be moved to the device.
+                state["n_steps"] = torch.zeros((), device=parameter.device)
+                state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        mean, square, n_steps = (
+            [self.state[parameter][name] for parameter in parameters]
+            for name in ("mean", "square", "n_steps")
+        )
+        adamw(
+            parameters,
+            [_gradient(parameter) for parameter in parameters],
+            mean,
+            square,
+            [],
+            n_steps,
+            fused=True,
+            amsgrad=False,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            lr=rate,
+            weight_decay=weight_decay,
+            eps=SMALLEST,
+            maximize=False,
+        )
 
 
-def orthonormal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with orthonormal rows or columns, whichever are fewer, roughly.
+def _gradient(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def orthonormal(matrices: Tensor) -> Tensor:
+    """The nearest matrices with orthonormal rows or columns, whichever are fewer, roughly.
 
     Parameters
     ----------
-    matrix : Tensor of float32, shape (n_rows, n_columns)
-        Of any scale.
+    matrices : Tensor of float32, shape (n, n_rows, n_columns)
+        Of any scale, each its own.
 
     Returns
     -------
-    Tensor of float32, shape (n_rows, n_columns)
-        Its singular values are between 0.6 and 1.2, but for those that were below a few thousandths of the
-        largest; its singular vectors are those of the input.
+    Tensor of float32, shape (n, n_rows, n_columns)
+        Their singular values are between 0.6 and 1.2, but for those that were below a few thousandths of the
+        largest of the same matrix; their singular vectors are those of the input.
     """
     a, b, c = COEFFICIENTS
-    turned = matrix.shape[0] > matrix.shape[1]
-    found = matrix.T if turned else matrix
-    found = found / (found.norm() + SMALLEST)
+    turned = matrices.shape[1] > matrices.shape[2]
+    found = matrices.mT if turned else matrices
+    found = found / (torch.linalg.vector_norm(found, dim=(1, 2), keepdim=True) + SMALLEST)
     for _ in range(N_ITERATIONS):
-        gram = found @ found.T
-        found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
-    return found.T if turned else found
+        gram = found @ found.mT
+        found = torch.baddbmm(found, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
+    return found.mT if turned else found
 
 
 def matrices_apart(network: nn.Module, groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def random_matrix(n_rows: int, n_columns: int) -> Tensor:
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
 def test_singular_values_come_near_one_and_vectors_stay(shape: tuple[int, int], scale: float) -> None:
     matrix = random_matrix(*shape)
-    found = orthonormal(scale * matrix)
+    found = orthonormal(scale * matrix[None])[0]
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     core = left.T @ found @ right.T
     values = core.diagonal()
@@ -30,7 +30,7 @@ def test_singular_values_come_near_one_and_vectors_stay(shape: tuple[int, int], 
 
 
 def test_a_gradient_of_zeros_changes_nothing() -> None:
-    assert torch.equal(orthonormal(torch.zeros(3, 4)), torch.zeros(3, 4))
+    assert torch.equal(orthonormal(torch.zeros(1, 3, 4)), torch.zeros(1, 3, 4))
 
 
 def one_layer() -> tuple[nn.Conv2d, Muon]:
@@ -46,11 +46,36 @@ def test_the_first_step_is_decay_and_the_orthonormal_gradient() -> None:
     gradient = torch.randn(layer.weight.shape)
     layer.weight.grad = gradient.clone()
     optimiser.step()
-    step = orthonormal(gradient.flatten(1)) * 0.2 * 36**0.5
+    step = orthonormal(gradient.flatten(1)[None])[0] * 0.2 * 36**0.5
     expected = before * (1 - 0.01 * 0.1) - 0.01 * step.view(before.shape)
     torch.testing.assert_close(layer.weight.detach(), expected, atol=1e-6, rtol=1e-5)
     # As large as a step of AdamW with this rate, 0.2 to 0.4 by root mean square (Liu et al. 2025).
     assert 0.1 < step.square().mean().sqrt() < 0.5
+
+
+def test_a_rate_that_lies_on_the_device_makes_the_same_step() -> None:
+    # Recorded steps on a GPU read it there.
+    (layer, optimiser), (twin, of_twin) = one_layer(), one_layer()
+    of_twin.param_groups[0]["lr"] = torch.tensor(0.0123)
+    optimiser.param_groups[0]["lr"] = 0.0123
+    for seed in range(3):
+        layer.weight.grad = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(seed))
+        twin.weight.grad = layer.weight.grad.clone()
+        optimiser.step()
+        of_twin.step()
+    assert torch.equal(layer.weight, twin.weight)
+
+
+def test_matrices_of_one_shape_are_changed_as_each_by_itself() -> None:
+    (layer, _), (twin, by_itself) = one_layer(), one_layer()
+    other = nn.Parameter(random_matrix(6, 36).view(6, 4, 3, 3))
+    together = Muon([{"params": [other, layer.weight], "matrices": True}], lr=0.01, weight_decay=0.1)
+    for parameter in (other, layer.weight):
+        parameter.grad = torch.randn(parameter.shape)
+    twin.weight.grad = layer.weight.grad.clone()
+    together.step()
+    by_itself.step()
+    torch.testing.assert_close(layer.weight, twin.weight, atol=1e-6, rtol=1e-5)
 
 
 def test_other_parameters_take_the_steps_of_adamw() -> None:
