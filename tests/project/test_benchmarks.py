@@ -33,8 +33,8 @@ STAGES = (
 )
 
 GPU_SECTIONS = (
-    *("env,equal", "resume,auc", "train,shared", "predict:nano,predict:atto,stream"),
-    "ways:nano,ways:atto,naive",  # what goals are about
+    *("env,equal", "resume,auc", "train,shared", "predict:nano,predict:atto,predict:recipe,stream"),
+    "ways:nano,ways:atto,ways:recipe,naive",  # what goals are about
 )
 
 

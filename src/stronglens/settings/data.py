@@ -78,13 +78,19 @@ class BucketSettings(ReadSettings):
 
 
 def _spelt_out(value: Any) -> Any:
-    """Buckets with `NAME: PATH` written as the block that it is short for."""
+    """Buckets as blocks, `NAME: PATH` too, with what a name of the challenge implies."""
     if not isinstance(value, Mapping):
         return value
-    return {
-        name: {"path": bucket, **CHALLENGE.get(name, {})} if isinstance(bucket, str) else bucket
-        for name, bucket in value.items()
-    }
+    return {name: _with_implied(name, bucket) for name, bucket in value.items()}
+
+
+def _with_implied(name: Any, bucket: Any) -> Any:
+    block = {"path": bucket} if isinstance(bucket, str) else bucket
+    if not isinstance(block, Mapping):
+        return block
+    in_rows = block.get("columns")
+    said = {*block, *(in_rows if isinstance(in_rows, Mapping) else ())}
+    return {**block, **{key: text for key, text in CHALLENGE.get(name, {}).items() if key not in said}}
 
 
 def _written_short(buckets: dict[str, BucketSettings]) -> dict[str, Any]:

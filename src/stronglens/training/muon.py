@@ -58,7 +58,7 @@ class Muon(torch.optim.Optimizer):
                 self._adam(parameters, group["lr"], group["weight_decay"])
 
     def _orthogonal(self, parameters: list[Tensor], rate: float | Tensor, weight_decay: float) -> None:
-        gradients = [_gradient(parameter) for parameter in parameters]
+        gradients = _gradients(parameters)
         momenta = []
         for parameter, gradient in zip(parameters, gradients, strict=True):
             state = self.state[parameter]
@@ -85,7 +85,7 @@ class Muon(torch.optim.Optimizer):
         )
         adamw(
             parameters,
-            [_gradient(parameter) for parameter in parameters],
+            _gradients(parameters),
             mean,
             square,
             [],
@@ -101,9 +101,8 @@ class Muon(torch.optim.Optimizer):
         )
 
 
-def _gradient(parameter: Tensor) -> Tensor:
-    assert parameter.grad is not None
-    return parameter.grad
+def _gradients(parameters: list[Tensor]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def orthonormal(matrices: Tensor) -> Tensor:

@@ -41,6 +41,17 @@ def test_a_path_is_short_for_a_bucket_of_the_challenge() -> None:
     assert DataSettings.model_validate(other.model_dump(mode="json")) == other
 
 
+def test_a_block_of_the_challenge_needs_a_path_and_no_more() -> None:
+    block = {"path": "/d/a", "fit": "crop"}
+    found = DataSettings.model_validate({"labelled": SHORT | {"hsc_lenses": block}}).labelled["hsc_lenses"]
+    assert (found.label, found.domain) == ("lens", "hsc")
+    # What it says itself holds, in a key or in a column of its table.
+    said = {"hsc_lenses": block | {"domain": "real"}, "slsim_nonlenses": SHORT["slsim_nonlenses"]}
+    assert DataSettings.model_validate({"labelled": said}).labelled["hsc_lenses"].domain == "real"
+    said["hsc_lenses"] = block | {"columns": {"domain": "survey"}}
+    assert DataSettings.model_validate({"labelled": said}).labelled["hsc_lenses"].domain is None
+
+
 def test_buckets_of_other_names_say_what_they_are() -> None:
     said = wrong(DataSettings, labelled={"arcs": "/d/a", **SHORT})
     assert "bucket arcs has no label and no domain, and is none of the challenge's names" in said
