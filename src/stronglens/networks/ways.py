@@ -19,15 +19,15 @@ FURTHEST = 1e-2
 """A way whose losses are further than that from those of the first is not taken.
 
 Measured, bfloat16, 20 steps of 128 images: recorded steps of the eager network give the same losses to
-the bit (H200, nano). Compiled networks round differently, which training amplifies: 1e-4 (H100, atto);
+the bit (H200, nano). Compiled ones round differently, which training amplifies: 1e-4 (H100, atto);
 single steps late among the 20 up to 1.2e-2 (H200, nano, random labels, dropped paths). So means over the
-steps so far are compared: 4e-3 (nano), 4e-4 (cutout_resnet) and 3e-4 (atto) apart on an H200.
+steps so far are compared: 4e-3 (nano), 4e-4 (cutout_resnet), 3e-4 (atto) apart on an H200.
 """
 
 LARGEST_GAIN = 0.65
 """Share of the remaining time that a way is thought to save at most: it decides whether trying one that takes
-long to set up is worth it. Measured, compiled against eager, both as recorded steps of 128 images: 0.45 (H100,
-atto), 0.61 (H200, atto), 0.59 (H200, nano), 0.13 (H200, cutout_resnet with Muon)."""
+long to set up is worth it. Measured, compiled against eager, both as recorded steps of 128 images: 0.45
+(H100, atto), 0.61 (H200, atto), 0.59 (H200, nano), 0.13 (H200, cutout_resnet with Muon)."""
 
 log = logging.getLogger(__name__)
 

@@ -98,10 +98,20 @@ class MemberSettings(Settings):
     @model_validator(mode="after")
     def _images_have_parameters(self) -> Self:
         mixed = [key for key in ("mixup_alpha", "cutmix_alpha") if getattr(self.train, key) > 0]
-        if self.lens_parameters is not None and mixed:
+        learnt = {
+            "lens_parameters": ("Einstein radius", self.lens_parameters is not None),
+            "train.domain_weight": ("domain", self.train.domain_weight > 0),
+        }
+        for key, (what, asked) in learnt.items():
+            if asked and mixed:
+                raise ValueError(
+                    f"{key}: an image mixed of two has no one {what}; remove {key}, "
+                    f"or {' and '.join(f'train.{one}' for one in mixed)}"
+                )
+        if self.train.domain_weight > 0 and self.domains is not None and len(set(self.domains)) == 1:
             raise ValueError(
-                f"lens_parameters: an image mixed of two has no one Einstein radius; remove lens_parameters, "
-                f"or {' and '.join(f'train.{key}' for key in mixed)}"
+                "train.domain_weight: expected two domains or more to tell apart, found "
+                f"{self.domains[0]} alone"
             )
         return self
 

@@ -23,6 +23,7 @@ from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast
 from stronglens.networks.resident import ResidentSamples
 from stronglens.settings.train import TrainSettings
+from stronglens.training.domain_task import DomainTargets
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.mixing import Mixing, draw_mixing, mix, mixes
 from stronglens.training.schedule import rate_at
@@ -60,6 +61,8 @@ class Learner:
     targets : Tensor of float32, shape (n_samples,), optional
         Probability of being a lens that each training sample is to get, on the device; if not given, its
         label.
+    domains : DomainTargets, optional
+        Domains that are learnt beside the label, by the network's last outputs.
     """
 
     network: nn.Module
@@ -73,6 +76,7 @@ class Learner:
     average: ModelEmaV3 | None = None
     lens: LensTargets | None = None
     targets: Tensor | None = None
+    domains: DomainTargets | None = None
 
     @property
     def device(self) -> torch.device:
@@ -279,12 +283,16 @@ def learn(learner: Learner, forward: Forward, turn: Turn, sums: Sums, images: Te
         labels = (targets > 0.5).float()
     with autocast(learner.device, learner.dtype):
         outputs = forward(images).float()
-    logit = outputs[:, 0]
+    logit, others = outputs[:, 0], outputs[:, 1:]
     loss = learnt = binary_cross_entropy_with_logits(logit, targets, weights)
     lens_loss = None
+    if learner.domains is not None:
+        others, of_domains = others.tensor_split([-learner.domains.n_domains], dim=1)
+        domain_loss = mean_of(*learner.domains.loss(of_domains, numbers, weights))
+        learnt = learnt + learner.domains.weight * domain_loss
     if learner.lens is not None:
-        lens_loss = learner.lens.loss(outputs[:, 1:], numbers, weights)
-        learnt = loss + learner.lens.weight * mean_of(*lens_loss)
+        lens_loss = learner.lens.loss(others, numbers, weights)
+        learnt = learnt + learner.lens.weight * mean_of(*lens_loss)
     optimiser, scaler = learner.optimiser, learner.scaler
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(learnt).backward()  # type: ignore[no-untyped-call]

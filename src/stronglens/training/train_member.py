@@ -39,6 +39,7 @@ from stronglens.running.tracker import Tracker
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision
 from stronglens.training.balance import balancing_weights
+from stronglens.training.domain_task import make_domain_targets, narrowed, widened
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
 from stronglens.training.resume import StateKeeper, clear_state, load_state
@@ -350,21 +351,24 @@ def fit_network(
         "precision": resolved(data.device, settings.train.precision),
     }
 
+    train, n_unlabelled = settings.train, data.n_unlabelled
+    domains = make_domain_targets(data.chosen["train"].table, train.domain_weight, data.device, n_unlabelled)
     trainer = Trainer(
-        network,
+        network if domains is None else widened(network, domains.n_domains),
         data.loaded["train"],
         data.loaded["val"],
-        settings.train,
+        train,
         seed,
         compile_choice,
-        balancing_weights(data.chosen["train"].table, settings.train.balance, data.n_unlabelled),
-        None if data.lens is None else data.lens.targets("train", data.device, data.n_unlabelled),
+        balancing_weights(data.chosen["train"].table, train.balance, n_unlabelled),
+        None if data.lens is None else data.lens.targets("train", data.device, n_unlabelled),
         choices,
         {
             "network": settings.network.model_dump(mode="json"),
             "shape": list(data.loaded["train"].image_shape),
         },
         None if data.lesson is None else data.lesson.targets,
+        domains,
     )
     state = load_state(resume_folder, identity)
     if state is not None:
@@ -372,7 +376,11 @@ def fit_network(
         if observe is not None:
             observe(state)
     with StateKeeper(resume_folder, identity) as keeper:
-        return trainer.fit(keeper, observe, progress_file)
+        result = trainer.fit(keeper, observe, progress_file)
+    if domains is None:
+        return result
+    best, last = (narrowed(state, network) for state in (result.best, result.last))
+    return dataclasses.replace(result, best=best, last=last)
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:

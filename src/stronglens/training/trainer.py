@@ -29,6 +29,7 @@ from stronglens.networks.ways import (
 from stronglens.running.errors import InputError, StoppedError
 from stronglens.running.progress import progress
 from stronglens.settings.train import Precision, TrainSettings
+from stronglens.training.domain_task import DomainTargets
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.muon import Muon, matrices_apart
 from stronglens.training.resume import StateKeeper
@@ -118,6 +119,8 @@ class Trainer:
     targets : Tensor of float32, shape (n_train,), optional
         Probability of being a lens that each training sample is to get; its label if not given. Validation
         goes by labels either way.
+    domains : DomainTargets, optional
+        Domains of the training samples, learnt by the network's last outputs.
 
     Raises
     ------
@@ -139,6 +142,7 @@ class Trainer:
         choices: Path | None = None,
         about: Mapping[str, Any] | None = None,
         targets: Tensor | None = None,
+        domains: DomainTargets | None = None,
     ) -> None:
         _check_classes(train, "training")
         _check_classes(val, "validation")
@@ -160,6 +164,7 @@ class Trainer:
             average,
             lens,
             None if targets is None else targets.to(device),
+            domains,
         )
         self._scored = network if average is None else average.module
         self._plan = EpochPlan(self._learner, seed)
