@@ -80,6 +80,9 @@ def _kind_of(path: Path) -> str:
     )
 
 
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Between columns of what is called CSV, and in words."""
+
 _ENDINGS = {
     "CSV": (".csv",),
     "Parquet": (".parquet", ".pq"),
@@ -120,14 +123,25 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
         column_types=dict.fromkeys(columns, pa.large_string()), null_values=[""], strings_can_be_null=True
     )
     with csv.open_csv(path, read_options=options, convert_options=convert) as reader:
-        _refuse_missing(path, columns, reader.schema.names)
+        _refuse_missing(path, columns, _separated(path, reader.schema.names))
         for batch in reader:
             yield from _pieces(pa.Table.from_batches([batch]).select(list(columns)))
 
 
 def _csv_names(path: Path) -> list[str]:
     with csv.open_csv(path, read_options=csv.ReadOptions(block_size=_CSV_START)) as reader:
-        return list(reader.schema.names)
+        return _separated(path, reader.schema.names)
+
+
+def _separated(path: Path, names: list[str]) -> list[str]:
+    """The names of columns, if commas separate them; spreadsheets of some countries write others."""
+    for separator, word in OTHER_SEPARATORS.items():
+        if len(names) == 1 and separator in names[0]:
+            raise InputError(
+                f"{path}: expected commas between columns, found {word}: {names[0][:80]!r}; write it with "
+                "commas, and with points in decimals"
+            )
+    return names
 
 
 def _parquet_names(path: Path) -> list[str]:

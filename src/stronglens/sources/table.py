@@ -1,6 +1,7 @@
 """A table as a source: a row for each FITS file, with its object, band, label, domain and coordinates."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, get_args
 
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
-from stronglens.sources.catalogue import columns_in, read_catalogue
+from stronglens.sources.catalogue import OTHER_SEPARATORS, columns_in, read_catalogue
 from stronglens.sources.columns import coordinates_of, id_of, known_columns, label_of, text_of
 from stronglens.sources.files import FileReader
 from stronglens.sources.fits_image import read_bytes
@@ -30,7 +31,11 @@ def is_table(path: Path, settings: ReadSettings) -> bool:
         return False
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
         first = next(csv.reader(text), [])
-    return settings.column("path") in [name.strip() for name in first] or len(first) > 1
+    if len(first) == 1:
+        # With other separators it is a table all the same, and refused as one.
+        first = re.split("|".join(map(re.escape, OTHER_SEPARATORS)), first[0])
+        return settings.column("path") in [name.strip() for name in first]
+    return len(first) > 1
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,12 @@ def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
     # As measured, docs/EXPERIMENTS.md.
     assert (member.preprocess.normalisation, member.preprocess.asinh_softening_in_noise) == ("asinh", 12)
     assert (member.network.name, member.train.optimiser) == ("cutout_resnet", "muon")
+    assert member.network.timm == {"widths": [64, 128, 256]}
     assert (member.train.lr, member.train.weight_decay) == (3e-3, 0.05)
+    assert member.train.domain_weight == 0.3
     assert member.lens_parameters is not None
     assert config.models["grizy"].predict.test_time_augmentation
-    assert "Not measured on the challenge's data" in (CONFIG_FOLDER / "challenge_grizy.yaml").read_text()
+    assert "not measured on the challenge's data" in (CONFIG_FOLDER / "challenge_grizy.yaml").read_text()
 
 
 def test_softenings_are_of_bands_of_the_data() -> None:

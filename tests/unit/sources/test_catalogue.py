@@ -161,3 +161,14 @@ def test_hours_come_in_degrees(ending: str, unit: str, tmp_path: Path) -> None:
     (found,) = read_catalogue(write(tmp_path / f"x.{ending}", table), ["ra", "dec"])
     assert found["ra"].to_pylist() == [150.0, 7.5]
     assert found["dec"].to_pylist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(("separator", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_columns_that_something_else_than_commas_separates_are_refused(
+    separator: str, word: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(separator.join(["path", "id"]) + "\n" + separator.join(["a.fits", "7"]) + "\n")
+    for read in (columns_in, lambda it: next(read_catalogue(it, ["path"]))):
+        with pytest.raises(InputError, match=f"expected commas between columns, found {word}: 'path"):
+            read(path)

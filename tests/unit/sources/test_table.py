@@ -23,7 +23,9 @@ def entries(path: Path, text: str, settings: ReadSettings = PLAIN) -> list[Entry
         ("a.csv", "path,id\n", True),
         ("a.CSV", " path \n", True),
         ("a.csv", "one,two\n", True),  # a table that lacks the column is no list
+        ("a.csv", "id;path\n", True),  # and is refused as one
         ("a.csv", "/data/a.fits\n", False),
+        ("a.csv", "/data/a;b.fits\n", False),
         ("a.csv", "", False),
         ("a.txt", "path,id\n", False),
     ],
