@@ -445,6 +445,7 @@ def equal(here: Here) -> None:
     from stronglens.networks.streamed import stream_samples
     from stronglens.settings.preprocess import PreprocessSettings
     from stronglens.settings.train import TrainSettings
+    from stronglens.training.domain_task import DomainTargets, widened
     from stronglens.training.trainer import Trainer
     from stronglens.training.validation import roc_auc
 
@@ -526,7 +527,7 @@ def equal(here: Here) -> None:
     # All that a step can do, as it is and recorded.
     options: dict[str, dict[str, Any]] = {
         "plain": {},
-        "Muon, lens parameters with uncertainties": {"optimiser": "muon"},
+        "Muon, lens parameters with uncertainties, domains": {"optimiser": "muon"},
         "mixed, averaged, weighted, clipped, all of augmentation": {
             "mixup_alpha": 0.2,
             "cutmix_alpha": 1.0,
@@ -544,12 +545,19 @@ def equal(here: Here) -> None:
     for name, more in options.items():
         with guard(f"whole steps, {name}"):
             own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bf16", **more)
-            n_lens = 2 if "lens" in name else 0
-            kind, lens = "recipe" if n_lens else "atto", here.random_lenses(len(few), n_lens, uncertain=True)
+            more_tasks, n_lens = "lens" in name, 2
+            lens = here.random_lenses(len(few), n_lens, uncertain=True) if more_tasks else None
+            domains = (
+                DomainTargets(torch.eye(2, device=device)[few.labels.long()], 0.3) if more_tasks else None
+            )
+
+            def network(more_tasks: bool = more_tasks, n_lens: int = n_lens) -> Any:
+                if not more_tasks:
+                    return here.network("atto", chans=5)
+                return widened(here.network("recipe", n_lens=2 * n_lens), 2)
+
             found = [
-                Trainer(
-                    here.network(kind, chans=5, n_lens=2 * n_lens), few, few, own, 1, way, weights, lens
-                ).fit()
+                Trainer(network(), few, few, own, 1, way, weights, lens, domains=domains).fit()
                 for way in ("never", "never", "whole")
             ]
             losses_of_lenses = max(

@@ -396,8 +396,8 @@ def share_of_objects(objects: pd.Series, fraction: float) -> np.ndarray[tuple[in
     if fraction >= 1:
         return np.ones(len(objects), dtype=bool)
     codes, keys = pd.factorize(objects)
-    place = [int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") for key in keys]
-    kept = np.array(place, dtype=np.float64) < fraction * 2.0**64
+    positions = [int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") for key in keys]
+    kept = np.array(positions, dtype=np.float64) < fraction * 2.0**64
     return np.asarray(kept[codes], dtype=bool)
 
 
