@@ -488,6 +488,13 @@ def _wrong_member(
             (*location, "preprocess", "asinh_softening_of_band"),
             f"found {', '.join(stray)}, expected bands of data.bands: [{', '.join(data.bands)}]",
         )
+    all_known = all(bucket.domain is not None for bucket in data.labelled.values())
+    if settings.train.domain_weight > 0 and all_known and len(config.domains) < 2:
+        yield (
+            (*location, "train", "domain_weight"),
+            f"found {settings.train.domain_weight:g}, but all buckets are of domain {config.domains[0]}: "
+            "nothing is to be told apart; leave it out",
+        )
     pad_to_px = settings.preprocess.pad_to_px
     if pad_to_px is not None and pad_to_px < data.size_px:
         yield (

@@ -1,10 +1,12 @@
 """Ensembles whose members learn from some domains alone, derived from those of a config."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from stronglens.configuring.config import Config, ModelSettings
 from stronglens.settings.decide import MEMBER_METHODS, EnsembleSettings
 from stronglens.settings.domains import Domain, side
+from stronglens.settings.member import MemberSettings
 
 
 def trained_on(name: str, domains: Sequence[Domain]) -> str:
@@ -59,10 +61,14 @@ def with_single_domains(config: Config) -> Config:
 
 
 def _restricted(model: ModelSettings, domains: list[Domain]) -> ModelSettings:
-    overrides = {
-        seed: own.model_copy(update={"domains": domains}) for seed, own in model.seed_overrides.items()
-    }
-    return model.model_copy(update={"domains": domains, "seed_overrides": overrides})
+    def of_those(settings: MemberSettings) -> dict[str, Any]:
+        if len(domains) > 1:
+            return {"domains": domains}
+        # There is nothing to tell apart.
+        return {"domains": domains, "train": settings.train.model_copy(update={"domain_weight": 0.0})}
+
+    overrides = {seed: own.model_copy(update=of_those(own)) for seed, own in model.seed_overrides.items()}
+    return model.model_copy(update=of_those(model) | {"seed_overrides": overrides})
 
 
 def _is_trained_on_all(model: ModelSettings) -> bool:

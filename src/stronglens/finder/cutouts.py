@@ -163,9 +163,9 @@ def packed_sources(
             listed = Path(scratch) / "files.txt"
             listed.write_text("".join(f"{file}\n" for file in files), encoding="utf-8")
             others.append(str(listed))
-        place: dict[str, Any] = {"path": os.path.abspath(others[0])} if len(others) == 1 else {}  # noqa: PTH100 - keeps links
-        if not place:
-            place["buckets"] = {f"source_{number}": {"path": path} for number, path in enumerate(others)}
+        source: dict[str, Any] = {"path": os.path.abspath(others[0])} if len(others) == 1 else {}  # noqa: PTH100 - keeps links
+        if not source:
+            source["buckets"] = {f"source_{number}": {"path": path} for number, path in enumerate(others)}
         try:
             settings = PackSettings(
                 dataset="sources",
@@ -173,7 +173,7 @@ def packed_sources(
                 size_px=size_px,
                 non_finite=non_finite,
                 max_rejected=1,
-                **place,
+                **source,
                 **reading.reading,
             )
         except ValidationError as error:
@@ -201,8 +201,8 @@ def _checked(reading: Mapping[str, Any] | None) -> ReadSettings:
 
 def _first_of(error: ValidationError) -> str:
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
+    key = ".".join(map(str, first["loc"]))
+    return f"{key}: {first['msg']}" if key else str(first["msg"])
 
 
 def _names_files(path: str, reading: ReadSettings) -> bool:

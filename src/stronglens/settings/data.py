@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -41,7 +42,7 @@ CHALLENGE: dict[str, dict[str, str]] = {
     "hsc_nonlenses": {"label": "nonlens", "domain": "hsc"},
 }
 """The four folders of the challenge, in the order in which they are packed: label and domain, which their
-names, written alone before a path, are short for. Nothing else in the code knows these names."""
+names imply. Nothing else in the code knows these names."""
 
 NO_LISTS = (
     ".tar",
@@ -77,25 +78,29 @@ class BucketSettings(ReadSettings):
     _catalogue_is_path = model_validator(mode="before")(with_catalogue_as_path)
 
 
-def _spelt_out(value: Any) -> Any:
+def _spelt_out(value: Any, info: ValidationInfo) -> Any:
     """Buckets as blocks, `NAME: PATH` too, with what a name of the challenge implies."""
     if not isinstance(value, Mapping):
         return value
-    return {name: _with_implied(name, bucket) for name, bucket in value.items()}
+    return {name: _block_of(name, bucket, info.data.get("columns")) for name, bucket in value.items()}
 
 
-def _with_implied(name: Any, bucket: Any) -> Any:
-    block = {"path": bucket} if isinstance(bucket, str) else bucket
-    if not isinstance(block, Mapping):
-        return block
-    in_rows = block.get("columns")
-    said = {*block, *(in_rows if isinstance(in_rows, Mapping) else ())}
-    return {**block, **{key: text for key, text in CHALLENGE.get(name, {}).items() if key not in said}}
+def _block_of(name: Any, bucket: Any, columns: Any = None) -> Any:
+    """A bucket as a block; `columns` are those that all buckets have."""
+    implied = CHALLENGE.get(name, {})
+    if isinstance(bucket, str):
+        return {"path": bucket, **implied}
+    if not isinstance(bucket, Mapping):
+        return bucket
+    # What a column of its table says is not implied.
+    in_rows = [one for one in (columns, bucket.get("columns")) if isinstance(one, Mapping)]
+    said = {key for keys in (bucket, *in_rows) for key in keys}
+    return {**bucket, **{key: text for key, text in implied.items() if key not in said}}
 
 
 def _written_short(buckets: dict[str, BucketSettings]) -> dict[str, Any]:
     """As `_spelt_out` found them: a config in the short form has the parameters that it always had."""
-    short = _spelt_out({name: bucket.path for name, bucket in buckets.items()})
+    short = {name: _block_of(name, bucket.path) for name, bucket in buckets.items()}
     return {
         name: bucket.path if bucket == BucketSettings(**short[name]) else bucket.model_dump(mode="json")
         for name, bucket in buckets.items()

@@ -96,7 +96,7 @@ class MemberSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _images_have_parameters(self) -> Self:
+    def _images_have_what_is_learnt(self) -> Self:
         mixed = [key for key in ("mixup_alpha", "cutmix_alpha") if getattr(self.train, key) > 0]
         learnt = {
             "lens_parameters": ("Einstein radius", self.lens_parameters is not None),

@@ -91,8 +91,8 @@ class TrainSettings(Settings):
     within domains) weigh the same in sum; the mean weight is 1. Validation is not weighted. `none` by
     default; what it gained: docs/EXPERIMENTS.md."""
     domain_weight: float = Field(0.0, ge=0, le=10, examples=[0.3], exclude_if=lambda value: value == 0)
-    """Learn to tell domains apart beside the label, with this weight of its loss, by outputs that are removed
-    when training ends. 0, the default: not; what it gained: docs/EXPERIMENTS.md."""
+    """Weight of a second loss: the network also learns which domain an object is from. The outputs for that
+    are dropped after training. 0, the default: off; what it gained: docs/EXPERIMENTS.md."""
     clip_grad_norm: float | None = Field(None, gt=0, le=1e6, examples=[1.0])
     """Scale the gradient down to this norm (over all weights) where it is larger; `null`, the default, never
     does. What it gained: docs/EXPERIMENTS.md."""

@@ -23,6 +23,9 @@ _DEGREES = {
 }
 """What a unit that a column states is in degrees; hours are those of right ascension."""
 
+OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Between columns of what is called CSV, and in words."""
+
 _CSV_BYTES = 2**23  # some are read ahead
 _CSV_START = 2**20
 
@@ -80,9 +83,6 @@ def _kind_of(path: Path) -> str:
     )
 
 
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-"""Between columns of what is called CSV, and in words."""
-
 _ENDINGS = {
     "CSV": (".csv",),
     "Parquet": (".parquet", ".pq"),
@@ -117,24 +117,23 @@ def _refuse_missing(path: Path, columns: Sequence[str], found: Sequence[str]) ->
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    _refuse_missing(path, columns, _csv_names(path))
     options = csv.ReadOptions(block_size=_CSV_BYTES)
     # A name may look like a number, in one block and not in another: as text, "007" stays what it is.
     convert = csv.ConvertOptions(
         column_types=dict.fromkeys(columns, pa.large_string()), null_values=[""], strings_can_be_null=True
     )
     with csv.open_csv(path, read_options=options, convert_options=convert) as reader:
-        _refuse_missing(path, columns, _separated(path, reader.schema.names))
         for batch in reader:
             yield from _pieces(pa.Table.from_batches([batch]).select(list(columns)))
 
 
 def _csv_names(path: Path) -> list[str]:
-    with csv.open_csv(path, read_options=csv.ReadOptions(block_size=_CSV_START)) as reader:
-        return _separated(path, reader.schema.names)
-
-
-def _separated(path: Path, names: list[str]) -> list[str]:
     """The names of columns, if commas separate them; spreadsheets of some countries write others."""
+    # Of the header alone: with commas in decimals, rows have other numbers of cells.
+    lenient = csv.ParseOptions(invalid_row_handler=lambda row: "skip")
+    with csv.open_csv(path, csv.ReadOptions(block_size=_CSV_START), lenient) as reader:
+        names = list(reader.schema.names)
     for separator, word in OTHER_SEPARATORS.items():
         if len(names) == 1 and separator in names[0]:
             raise InputError(

@@ -1,6 +1,5 @@
 """Telling domains apart, learnt beside the label by outputs that are there in training alone."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -91,29 +90,15 @@ def make_domain_targets(
     return DomainTargets(torch.from_numpy(shares).to(device), weight)
 
 
-def widened(network: nn.Module, n_more: int) -> nn.Module:
-    """A copy of a network with more outputs, after its own and zero at first.
-
-    Raises
-    ------
-    InputError
-        Its last layer is not linear: what comes of more rows in it is not known.
-    """
-    network = copy.deepcopy(network)
-    last: nn.Module = network.get_classifier()  # type: ignore[operator] # every network of timm has it
-    if not isinstance(last, nn.Linear):
-        raise InputError(
-            "train.domain_weight: expected a network whose last layer is linear, found "
-            f"{type(last).__name__}; leave it out, or take another network"
-        )
-    last.out_features += n_more
-    for name, own in list(last.named_parameters(recurse=False)):
-        more = own.new_zeros((n_more, *own.shape[1:]))
-        setattr(last, name, nn.Parameter(torch.cat([own.detach(), more])))
-    return network
+def take_weights(wide: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of one with fewer outputs, which are its first; the rest stays as it is."""
+    with torch.no_grad():
+        for name, own in wide.state_dict().items():
+            part = own[: len(weights[name])] if own.ndim else own
+            part.copy_(weights[name])
 
 
-def narrowed(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """The state dict of a network, from that of what `widened` made of it."""
+def without_more(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Weights for a network, from those of one with more outputs, of which its own are the first."""
     own = network.state_dict()
-    return {name: tensor[: len(own[name])] if own[name].ndim else tensor for name, tensor in state.items()}
+    return {name: tensor[: len(own[name])] if tensor.ndim else tensor for name, tensor in weights.items()}

@@ -357,7 +357,9 @@ class Steps:
 
     def _set_rate(self, rate: float) -> None:
         for group in self._learner.optimiser.param_groups:
-            group.update(lr=rate * group.get("lr_scale", 1.0), capturable=False)
+            # In single precision, as a recorded step finds it on the device.
+            scaled = np.float32(rate) * np.float32(group.get("lr_scale", 1.0))
+            group.update(lr=float(scaled), capturable=False)
 
 
 class WholeSteps(Steps):

@@ -39,7 +39,7 @@ from stronglens.running.tracker import Tracker
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision
 from stronglens.training.balance import balancing_weights
-from stronglens.training.domain_task import make_domain_targets, narrowed, widened
+from stronglens.training.domain_task import DomainTargets, make_domain_targets, take_weights, without_more
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.mixing import mixes
 from stronglens.training.resume import StateKeeper, clear_state, load_state
@@ -142,6 +142,11 @@ def train_member(
             progress_file=progress_file,
             choices=choices,
         )
+    if data.domains is not None:
+        network = _moved(_built(data, settings), data)
+        result = dataclasses.replace(
+            result, best=without_more(result.best, network), last=without_more(result.last, network)
+        )
     network.load_state_dict(result.best)
     precision = settings.train.precision
     dtype = _kept_in(device, settings)
@@ -196,6 +201,8 @@ class MemberData:
         Lens parameters that are learnt along.
     lesson : Lesson or None
         Probabilities that are learnt in place of labels.
+    domains : DomainTargets or None
+        Domains that are learnt along.
     n_unlabelled : int
         Samples without labels that are learnt from.
     settings : MemberSettings
@@ -209,6 +216,7 @@ class MemberData:
     device: torch.device
     lens: LensTask | None
     lesson: Lesson | None
+    domains: DomainTargets | None
     n_unlabelled: int
     settings: MemberSettings
 
@@ -283,7 +291,9 @@ def load_data(
         **({} if more is None else {"unlabelled": more.stated}),
     }
     n_unlabelled = 0 if more is None else len(more.samples)
-    return MemberData(packed, chosen, loaded, sha256, device, lens, lesson, n_unlabelled, settings)
+    weight = settings.train.domain_weight
+    domains = make_domain_targets(chosen["train"].table, weight, device, n_unlabelled)
+    return MemberData(packed, chosen, loaded, sha256, device, lens, lesson, domains, n_unlabelled, settings)
 
 
 def _followed(packed: PackedSet, samples: Samples, more: Unlabelled) -> tuple[AnySet, Samples]:
@@ -293,7 +303,7 @@ def _followed(packed: PackedSet, samples: Samples, more: Unlabelled) -> tuple[An
 
 
 def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
-    """The network before its first step, on the device.
+    """The network before its first step, on the device; outputs for domains, if it learns them, are the last.
 
     Raises
     ------
@@ -301,9 +311,20 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
         There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
     torch.manual_seed(seed)
-    side = side_px(data.packed, settings)
-    network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
+    network = _built(data, settings)
     start(network, settings)
+    if data.domains is not None:
+        plain, network = network, _built(data, settings, data.domains.n_domains)
+        take_weights(network, plain.state_dict())
+    return _moved(network, data)
+
+
+def _built(data: MemberData, settings: MemberSettings, n_more: int = 0) -> torch.nn.Module:
+    side = side_px(data.packed, settings)
+    return build_network(settings.network, settings.in_chans, side, settings.n_outputs + n_more)
+
+
+def _moved(network: torch.nn.Module, data: MemberData) -> torch.nn.Module:
     return network.to(data.device).to(memory_format=torch.channels_last)
 
 
@@ -352,9 +373,8 @@ def fit_network(
     }
 
     train, n_unlabelled = settings.train, data.n_unlabelled
-    domains = make_domain_targets(data.chosen["train"].table, train.domain_weight, data.device, n_unlabelled)
     trainer = Trainer(
-        network if domains is None else widened(network, domains.n_domains),
+        network,
         data.loaded["train"],
         data.loaded["val"],
         train,
@@ -368,7 +388,7 @@ def fit_network(
             "shape": list(data.loaded["train"].image_shape),
         },
         None if data.lesson is None else data.lesson.targets,
-        domains,
+        data.domains,
     )
     state = load_state(resume_folder, identity)
     if state is not None:
@@ -376,11 +396,7 @@ def fit_network(
         if observe is not None:
             observe(state)
     with StateKeeper(resume_folder, identity) as keeper:
-        result = trainer.fit(keeper, observe, progress_file)
-    if domains is None:
-        return result
-    best, last = (narrowed(state, network) for state in (result.best, result.last))
-    return dataclasses.replace(result, best=best, last=last)
+        return trainer.fit(keeper, observe, progress_file)
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:

@@ -48,6 +48,19 @@ def test_the_real_run_is_the_one_of_the_challenge() -> None:
     assert config.submission.ensemble == "nano"
 
 
+def test_domains_are_told_apart_where_there_are_several() -> None:
+    raw = read("challenge_grizy.yaml")
+    raw["data"]["labelled"] = {name: path for name, path in raw["data"]["labelled"].items() if "hsc" in name}
+    with pytest.raises(
+        InputError, match=r"train\.domain_weight: found 0\.3, but all buckets are of domain hsc"
+    ):
+        check_config(raw, "c.yaml")
+    # What a column of the table says is not known before it is read.
+    bucket = {"path": "/d", "label": "lens", "columns": {"domain": "survey"}}
+    raw["data"]["labelled"]["zoo"] = bucket
+    assert check_config(raw, "c.yaml").models["grizy"].train.domain_weight == 0.3
+
+
 def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
     config = check_config(read("challenge_grizy.yaml"), "challenge_grizy.yaml")
     single = check_config(read("challenge.yaml"), "challenge.yaml")

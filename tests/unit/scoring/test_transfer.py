@@ -53,6 +53,15 @@ def test_members_are_the_same_but_for_their_domain() -> None:
     assert found.ensembles["nano_on_hsc"].calibration == "platt"
 
 
+def test_a_network_of_one_domain_has_none_to_tell_apart() -> None:
+    nano = RAW["models"]["nano"] | {"train": {"domain_weight": 0.3}}
+    config = Config.model_validate(RAW | {"models": RAW["models"] | {"nano": nano}})
+    found = with_single_domains(config)
+    for seed in (1, 2):
+        assert config.member_settings("nano", seed).train.domain_weight == 0.3
+        assert found.member_settings("nano_on_hsc", seed).train.domain_weight == 0
+
+
 def test_a_threshold_of_members_knows_no_domains() -> None:
     config = Config.model_validate(
         RAW | {"threshold": {"method": "mean_of_members"}, "ensembles": {"nano": {"models": ["nano"]}}}

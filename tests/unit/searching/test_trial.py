@@ -65,6 +65,12 @@ def test_a_setting_that_does_not_work_is_a_trial_that_failed(
     assert message in found["message"]
 
 
+def test_a_trial_may_tell_domains_apart(data: tuple[Path, Path], tmp_path: Path) -> None:
+    assert call(data, tmp_path, 0, SETTINGS | {"space": {"train.domain_weight": {"choices": [0.5]}}}) == 0
+    found = told(tmp_path, 0)
+    assert (found["state"], found["settings"]["train"]["domain_weight"]) == ("complete", 0.5)
+
+
 def test_data_that_are_wrong_fail_the_job_and_not_the_trial(
     data: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

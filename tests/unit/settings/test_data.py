@@ -48,8 +48,11 @@ def test_a_block_of_the_challenge_needs_a_path_and_no_more() -> None:
     # What it says itself holds, in a key or in a column of its table.
     said = {"hsc_lenses": block | {"domain": "real"}, "slsim_nonlenses": SHORT["slsim_nonlenses"]}
     assert DataSettings.model_validate({"labelled": said}).labelled["hsc_lenses"].domain == "real"
-    said["hsc_lenses"] = block | {"columns": {"domain": "survey"}}
-    assert DataSettings.model_validate({"labelled": said}).labelled["hsc_lenses"].domain is None
+    columns = {"columns": {"domain": "survey"}}
+    for everywhere, own in (({}, columns), (columns, {})):
+        said["hsc_lenses"] = block | own
+        found = DataSettings.model_validate({"labelled": said, **everywhere}).labelled["hsc_lenses"]
+        assert (found.label, found.domain) == ("lens", None)
 
 
 def test_buckets_of_other_names_say_what_they_are() -> None:

@@ -168,7 +168,8 @@ def test_columns_that_something_else_than_commas_separates_are_refused(
     separator: str, word: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.csv"
-    path.write_text(separator.join(["path", "id"]) + "\n" + separator.join(["a.fits", "7"]) + "\n")
+    rows = [["path", "id", "ra"], ["a.fits", "7", "150,5"], ["b.fits", "8", "2"]]
+    path.write_text("".join(separator.join(row) + "\n" for row in rows))
     for read in (columns_in, lambda it: next(read_catalogue(it, ["path"]))):
         with pytest.raises(InputError, match=f"expected commas between columns, found {word}: 'path"):
             read(path)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -28,7 +29,12 @@ from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import NetworkSettings
 from stronglens.settings.train import TrainSettings
-from stronglens.training.domain_task import DomainTargets, make_domain_targets, narrowed, widened
+from stronglens.training.domain_task import (
+    DomainTargets,
+    make_domain_targets,
+    take_weights,
+    without_more,
+)
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.trainer import Trainer
 
@@ -68,26 +74,23 @@ def test_there_must_be_something_to_tell_apart() -> None:
         make_domain_targets(DOMAINS[DOMAINS["domain"] == "slsim"], 0.3, CPU)
 
 
-@pytest.mark.parametrize("name", ["cutout_resnet", "convnextv2_atto", "resnet18d"])
-def test_more_outputs_come_after_the_network_s_own_and_go_again(name: str) -> None:
-    network = build_network(NetworkSettings(name=name), in_chans=2, size_px=41, n_outputs=3).eval()
-    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-    wide, images = widened(network, 2).eval(), torch.randn(4, 2, 41, 41)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("cutout_resnet", {}), ("convnextv2_atto", {}), ("deit_tiny_distilled_patch16_224", {"img_size": 41})],
+)
+def test_a_network_s_own_outputs_are_the_first_of_one_with_more(name: str, options: dict[str, Any]) -> None:
+    def built(n_outputs: int) -> nn.Module:
+        settings = NetworkSettings(name=name, timm=options)  # the last has two layers of outputs
+        return build_network(settings, in_chans=2, size_px=41, n_outputs=n_outputs).eval()
+
+    plain, wide, other = built(3), built(5), built(3)
+    take_weights(wide, plain.state_dict())
+    images = torch.randn(4, 2, 41, 41)
     with torch.inference_mode():
-        outputs, expected = wide(images), network(images)
-    assert outputs.shape == (4, 5)
+        outputs, expected = wide(images), plain(images)
     torch.testing.assert_close(outputs[:, :3], expected)
-    assert not outputs[:, 3:].any()
-    again = narrowed(wide.state_dict(), network)
-    assert list(again) == list(before)
-    assert all(torch.equal(again[key], tensor) for key, tensor in before.items())
-    assert all(torch.equal(network.state_dict()[key], tensor) for key, tensor in before.items())
-
-
-def test_a_last_layer_of_another_kind_is_refused() -> None:
-    network = SmallNetwork(nn.Conv2d(1, 1, 9), nn.Flatten())
-    with pytest.raises(InputError, match="whose last layer is linear, found Flatten"):
-        widened(network, 2)
+    other.load_state_dict(without_more(wide.state_dict(), other))
+    assert all(torch.equal(own, plain.state_dict()[key]) for key, own in other.state_dict().items())
 
 
 def test_a_network_learns_to_tell_domains_apart_beside_all_else() -> None:
@@ -97,12 +100,12 @@ def test_a_network_learns_to_tell_domains_apart_beside_all_else() -> None:
     domains = targets_of(pd.DataFrame({"domain": ["a" if one else "b" for one in bright]}))
     network = small_network()
     assert isinstance(network, SmallNetwork)
-    network[-1] = nn.Linear(4 * 49, 2)
+    network[-1] = nn.Linear(4 * 49, 1 + 1 + 2)
     # A lens parameter that is 1 for all: outputs of one task reach no other.
     lens = LensTargets(torch.ones(90, 1), 1.0)
     settings = TrainSettings(epochs=30, batch_size=16, lr=1e-2)
     trainer = Trainer(
-        widened(network, 2),
+        network,
         samples,
         samples,
         settings,
@@ -118,10 +121,12 @@ def test_a_network_learns_to_tell_domains_apart_beside_all_else() -> None:
     assert (outputs[:, 1] - 1).abs().mean() < 0.3
 
 
+@pytest.mark.parametrize("more", [{}, {"ema_decay": 0.9, "layer_decay": 0.8, "optimiser": "muon"}])
 def test_a_member_is_of_the_same_kind_and_a_cut_training_gives_the_same_bytes(
-    data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any]
 ) -> None:
-    assert train(data, tmp_path / "plain") == train(data, tmp_path / "whole", WITH) == 0
+    with_domains = with_train(domain_weight=0.5, **more)
+    assert train(data, tmp_path / "plain") == train(data, tmp_path / "whole", with_domains) == 0
     plain, found = (torch.load(tmp_path / name / "best.pt", weights_only=True) for name in ("plain", "whole"))
     assert {key: tensor.shape for key, tensor in found.items()} == {
         key: tensor.shape for key, tensor in plain.items()
@@ -132,8 +137,8 @@ def test_a_member_is_of_the_same_kind_and_a_cut_training_gives_the_same_bytes(
     assert "domain_weight" not in json.loads((tmp_path / "plain/best.json").read_text())["settings"]["train"]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         die_once_kept(patch, 1, 1)
-        train(data, tmp_path / "cut", WITH)
-    assert train(data, tmp_path / "cut", WITH) == 0
+        train(data, tmp_path / "cut", with_domains)
+    assert train(data, tmp_path / "cut", with_domains) == 0
     for name in PRODUCTS:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 

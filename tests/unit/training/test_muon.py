@@ -54,28 +54,40 @@ def test_the_first_step_is_decay_and_the_orthonormal_gradient() -> None:
 
 
 def test_a_rate_that_lies_on_the_device_makes_the_same_step() -> None:
-    # Recorded steps on a GPU read it there.
+    # Recorded steps on a GPU read it there, in single precision; `Steps` rounds the number likewise.
     (layer, optimiser), (twin, of_twin) = one_layer(), one_layer()
-    of_twin.param_groups[0]["lr"] = torch.tensor(0.0123)
-    optimiser.param_groups[0]["lr"] = 0.0123
-    for seed in range(3):
-        layer.weight.grad = torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(seed))
-        twin.weight.grad = layer.weight.grad.clone()
+    for seed, rate in enumerate((0.0123, 0.003, 0.0007)):
+        there = torch.tensor(rate)
+        for group, of_other in zip(optimiser.param_groups, of_twin.param_groups, strict=True):
+            group["lr"], of_other["lr"] = there.item(), there
+        generator = torch.Generator().manual_seed(seed)
+        for one, other in zip(layer.parameters(), twin.parameters(), strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
         optimiser.step()
         of_twin.step()
     assert torch.equal(layer.weight, twin.weight)
+    assert torch.equal(layer.bias, twin.bias)
 
 
-def test_matrices_of_one_shape_are_changed_as_each_by_itself() -> None:
-    (layer, _), (twin, by_itself) = one_layer(), one_layer()
-    other = nn.Parameter(random_matrix(6, 36).view(6, 4, 3, 3))
-    together = Muon([{"params": [other, layer.weight], "matrices": True}], lr=0.01, weight_decay=0.1)
-    for parameter in (other, layer.weight):
-        parameter.grad = torch.randn(parameter.shape)
-    twin.weight.grad = layer.weight.grad.clone()
-    together.step()
-    by_itself.step()
-    torch.testing.assert_close(layer.weight, twin.weight, atol=1e-6, rtol=1e-5)
+def test_matrices_are_changed_together_as_each_by_itself() -> None:
+    # Two of one shape, one that is taller than wide, and a kernel.
+    shapes = [(6, 4, 3, 3), (9, 5), (6, 4, 3, 3), (3, 7)]
+    generator = torch.Generator().manual_seed(1)
+    together = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    apart = [nn.Parameter(parameter.detach().clone()) for parameter in together]
+    optimisers = [
+        Muon([{"params": params, "matrices": True}], lr=0.01, weight_decay=0.1)
+        for params in (together, *([parameter] for parameter in apart))
+    ]
+    for _ in range(3):
+        for one, other in zip(together, apart, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 def test_other_parameters_take_the_steps_of_adamw() -> None:
