@@ -149,7 +149,7 @@ def test_rows_that_contradict_their_bucket_are_refused(
             r"expected a column path, found id, band, file; .*columns: \{path: id\}",
         ),
         ("id,band,path\na,g\n", "expected a CSV table, found something else"),
-        ("id;band;path\na;g;00.fits\n", "expected a file in every line, found 2 that name none"),
+        ("id;band;path\na;g;00.fits\n", "expected commas between columns, found semicolons: 'id;band;path'"),
         ("", "expected FITS cutouts .* found nothing"),
         ("id,band,path\n", "expected FITS cutouts .* found nothing"),
     ],
