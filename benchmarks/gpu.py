@@ -973,7 +973,7 @@ def stream(here: Here) -> None:
 
 def shared(here: Here) -> None:
     """Several trainings at once on the card."""
-    for count in here.pick((1,), (1, 2, 4)):
+    for count in here.pick((1, 2), (1, 2, 4)):
         command = [sys.executable, __file__, "--out", here.options.out, "--work", here.work]
         command += ["--section", "worker", *(["--smoke"] if here.smoke else [])]
         workers = [
