@@ -21,7 +21,7 @@ from stronglens.formats.packed import CUTOUTS, INDEX, PackedSet, PackSummary
 from stronglens.networks.device import choose_device
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.mixture import mixture_by_group
-from stronglens.networks.network import build_network
+from stronglens.networks.network import build_to_load
 from stronglens.networks.precision import algorithms
 from stronglens.networks.samples import make_samples
 from stronglens.networks.symmetries import N_SYMMETRIES
@@ -213,12 +213,7 @@ def _load(
     told: str, member: CapsuleMember, size_px: int, content: bytes, device: torch.device
 ) -> TorchMember:
     settings = member.settings
-    network = build_network(
-        settings.network.model_copy(update={"pretrained": False}),
-        settings.in_chans,
-        settings.preprocess.pad_to_px or size_px,
-        settings.n_outputs,
-    )
+    network = build_to_load(settings, size_px)
     try:
         weights = load_safetensors(content)
         network.load_state_dict(weights)

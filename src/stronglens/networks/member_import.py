@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stronglens.formats.artefact import sha256_of
 from stronglens.formats.member_files import write_member
-from stronglens.networks.network import build_network
+from stronglens.networks.network import build_to_load
 from stronglens.networks.original_checkpoint import load_weights, to_timm_state_dict
 from stronglens.running.errors import InputError
 from stronglens.settings.member import MemberSettings
@@ -49,11 +49,7 @@ def import_member(
             "preprocess.asinh_softening: expected the softening in counts that the checkpoint was trained "
             "with, found none"
         )
-    network = build_network(
-        settings.network.model_copy(update={"pretrained": False}),
-        settings.in_chans,
-        settings.preprocess.pad_to_px or size_px,
-    )
+    network = build_to_load(settings, size_px)
     found = to_timm_state_dict(load_weights(checkpoint))
     weights = fitted(
         found, network.state_dict(), f"{checkpoint}: expected weights of {settings.network.name}"

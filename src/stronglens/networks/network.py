@@ -10,6 +10,7 @@ from torch import nn
 import stronglens.networks.cutout_resnet  # noqa: F401 - with it timm knows the network by its name
 from stronglens.networks.depthwise import fit_kernels
 from stronglens.running.errors import InputError
+from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import NetworkSettings
 
 
@@ -76,6 +77,28 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
     fit_kernels(network)
     _check_input(network, settings.name, in_chans, size_px, n_outputs)
     return network
+
+
+def build_to_load(settings: MemberSettings, size_px: int, n_more: int = 0) -> nn.Module:
+    """Build a member's network for weights that are at hand: no published ones are looked for.
+
+    Parameters
+    ----------
+    settings : MemberSettings
+        Of the member.
+    size_px : int
+        Side of a cutout in pixels, before padding.
+    n_more : int
+        Outputs after those that the settings ask for.
+
+    Raises
+    ------
+    InputError
+        See `build_network`.
+    """
+    network = settings.network.model_copy(update={"pretrained": False})
+    side = settings.preprocess.pad_to_px or size_px
+    return build_network(network, settings.in_chans, side, settings.n_outputs + n_more)
 
 
 def _faster_form(name: str) -> dict[str, bool]:

@@ -22,7 +22,7 @@ from stronglens.networks.forward import outputs_of
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.lens_widths import gaussians_of
 from stronglens.networks.mixture import mixture
-from stronglens.networks.network import build_network
+from stronglens.networks.network import build_to_load
 from stronglens.networks.precision import algorithms, autocast_dtype
 from stronglens.networks.preprocess import CutoutContext, context_of
 from stronglens.networks.resident import load_resident
@@ -131,9 +131,7 @@ def predict_member(
         f"{packed_folder}, for {member_folder}", settings.bands, count.n_samples, count.blind, count.n_blind
     )
     side = settings.preprocess.pad_to_px or packed.summary.size_px
-    network = build_network(
-        settings.network.model_copy(update={"pretrained": False}), settings.in_chans, side, settings.n_outputs
-    )
+    network = build_to_load(settings, packed.summary.size_px)
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
     scaling = _scaling(member_folder, description, settings)

@@ -29,7 +29,7 @@ from stronglens.formats.train_progress import ProgressFile
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
-from stronglens.networks.network import build_network
+from stronglens.networks.network import build_network, build_to_load
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, join_samples, make_samples, refuse_unseen_classes
 from stronglens.networks.starting import start, with_known_start
@@ -143,7 +143,7 @@ def train_member(
             choices=choices,
         )
     if data.domains is not None:
-        network = _moved(_built(data, settings), data)
+        network = _moved(build_to_load(settings, data.packed.summary.size_px), data)
         result = dataclasses.replace(
             result, best=without_more(result.best, network), last=without_more(result.last, network)
         )
@@ -311,17 +311,14 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
         There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
     torch.manual_seed(seed)
-    network = _built(data, settings)
+    side = side_px(data.packed, settings)
+    network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
     start(network, settings)
     if data.domains is not None:
-        plain, network = network, _built(data, settings, data.domains.n_domains)
-        take_weights(network, plain.state_dict())
+        weights = network.state_dict()
+        network = build_to_load(settings, data.packed.summary.size_px, data.domains.n_domains)
+        take_weights(network, weights)
     return _moved(network, data)
-
-
-def _built(data: MemberData, settings: MemberSettings, n_more: int = 0) -> torch.nn.Module:
-    side = side_px(data.packed, settings)
-    return build_network(settings.network, settings.in_chans, side, settings.n_outputs + n_more)
 
 
 def _moved(network: torch.nn.Module, data: MemberData) -> torch.nn.Module:
@@ -372,16 +369,15 @@ def fit_network(
         "precision": resolved(data.device, settings.train.precision),
     }
 
-    train, n_unlabelled = settings.train, data.n_unlabelled
     trainer = Trainer(
         network,
         data.loaded["train"],
         data.loaded["val"],
-        train,
+        settings.train,
         seed,
         compile_choice,
-        balancing_weights(data.chosen["train"].table, train.balance, n_unlabelled),
-        None if data.lens is None else data.lens.targets("train", data.device, n_unlabelled),
+        balancing_weights(data.chosen["train"].table, settings.train.balance, data.n_unlabelled),
+        None if data.lens is None else data.lens.targets("train", data.device, data.n_unlabelled),
         choices,
         {
             "network": settings.network.model_dump(mode="json"),

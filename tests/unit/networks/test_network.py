@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stronglens.networks.network import build_network
+from stronglens.networks.network import build_network, build_to_load
 from stronglens.running.errors import InputError
+from stronglens.settings.member import MemberSettings
 from stronglens.settings.network import NetworkSettings
 
 
@@ -163,3 +164,25 @@ def test_an_unknown_network_is_told_with_names_close_to_it() -> None:
 def test_what_a_network_does_not_take_is_told(settings: dict[str, Any], size_px: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build(1, size_px, **settings)
+
+
+def test_a_network_to_be_loaded_looks_for_no_published_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    create, asked = timm.create_model, []
+
+    def watched(name: str, pretrained: bool = False, **keywords: Any) -> nn.Module:
+        asked.append(pretrained)
+        return create(name, **keywords)
+
+    monkeypatch.setattr(timm, "create_model", watched)
+    settings = MemberSettings.model_validate(
+        {
+            "network": {"name": "resnet10t", "pretrained": True},
+            "bands": ["g", "r"],
+            "preprocess": {"pad_to_px": 64},
+            "lens_parameters": {"targets": ["Rein"]},
+        }
+    )
+    assert build_to_load(settings, 41, 2)(torch.zeros(3, 2, 64, 64)).shape == (3, 1 + 1 + 2)
+    assert asked == [False]
+    build_network(settings.network, 2, 64)
+    assert asked[1:] == [False, True]
