@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from stronglens.running.errors import InputError
 from stronglens.settings.data import LABELS
 from stronglens.sources.sky import NOWHERE, Sky
@@ -18,6 +21,20 @@ _LABELS = {
 }
 
 
+def cells_of(values: Any) -> list[Any]:
+    """Cells of a column of NumPy or Arrow as Python has them.
+
+    Floats of less than double precision stay NumPy's, which say how precise they are.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        if not (pa.types.is_float16(values.type) or pa.types.is_float32(values.type)):
+            return list(values.to_pylist())
+        values = values.to_numpy(zero_copy_only=False)
+    if values.ndim > 1:
+        return [cells_of(row) for row in values]
+    return list(values) if values.dtype.kind == "f" and values.dtype.itemsize < 8 else list(values.tolist())
+
+
 def text_of(value: Any) -> str:
     """A cell as text, without blanks around it; "" where it is empty. Whole numbers have no `.0`."""
     if value is None or (getattr(value, "mask", None) is not None and bool(value.mask)):
@@ -25,7 +42,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     if isinstance(value, float) or hasattr(value, "is_integer"):
-        return "" if math.isnan(value) else str(int(value)) if float(value).is_integer() else str(value)
+        number = float(value)
+        return "" if math.isnan(number) else str(int(number)) if number.is_integer() else str(number)
     return str(value).strip()
 
 
@@ -37,7 +55,7 @@ def id_of(value: Any, where: str) -> str:
     InputError
         It is a float that is too large for its last digits: ids of HSC or Rubin become those of others.
     """
-    if isinstance(value, float) and abs(value) >= 2**53:
+    if isinstance(value, float | np.floating) and abs(value) >= 2 ** (np.finfo(type(value)).nmant + 1):
         raise InputError(
             f"{where}: expected an id as an integer or text, found the float {value:.0f}, whose last digits "
             "are lost; write the column anew, as integers of 64 bits or as text"

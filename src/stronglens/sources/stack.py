@@ -14,7 +14,7 @@ import numpy.typing as npt
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.archive import BETWEEN
-from stronglens.sources.columns import coordinates_of, id_of, label_of, text_of
+from stronglens.sources.columns import cells_of, coordinates_of, id_of, label_of, text_of
 from stronglens.sources.fits_general import undefine
 from stronglens.sources.fits_image import FitsReader, unpacked
 from stronglens.sources.names import NameParser, UnknownBand
@@ -340,7 +340,7 @@ class _Stack:
 
     def values(self, name: str) -> Any:
         """All values of a small column."""
-        return np.asarray(self._arrays[name][:]).tolist()
+        return cells_of(np.asarray(self._arrays[name][:]))
 
     def image(self, name: str, row: int | None) -> Any:
         """An image, or an array that is one."""
@@ -394,7 +394,7 @@ class _Npz(_Stack):
         return int(self._array(name).ndim)
 
     def values(self, name: str) -> Any:
-        return self._array(name).tolist()
+        return cells_of(self._array(name))
 
     def image(self, name: str, row: int | None) -> Any:
         array = self._array(name)
@@ -442,7 +442,7 @@ class _ParquetColumns(_Stack):
         return column.field(inner) if inner else column
 
     def values(self, name: str) -> Any:
-        return self._column(self._file.read(columns=[name]), name).to_pylist()
+        return cells_of(self._column(self._file.read(columns=[name]), name))
 
     def image(self, name: str, row: int | None) -> Any:
         if row is None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import Column, ReadSettings
 from stronglens.sources.catalogue import OTHER_SEPARATORS, columns_in, read_catalogue
-from stronglens.sources.columns import coordinates_of, id_of, known_columns, label_of, text_of
+from stronglens.sources.columns import cells_of, coordinates_of, id_of, known_columns, label_of, text_of
 from stronglens.sources.files import FileReader
 from stronglens.sources.fits_image import read_bytes
 from stronglens.sources.protocol import Entry
@@ -66,7 +66,7 @@ class TableSource:
         for table in read_catalogue(self.path, list(dict.fromkeys(names.values()))):
             for start in range(0, len(table), _ROWS_LISTED):  # cells as objects of Python take much room
                 rows = table.slice(start, _ROWS_LISTED)
-                columns = [rows[name].to_pylist() for name in names.values()]
+                columns = [cells_of(rows[name]) for name in names.values()]
                 for cells in zip(*columns, strict=True):
                     row += 1
                     yield self._entry(dict(zip(names, cells, strict=True)), row, base)

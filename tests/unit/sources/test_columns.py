@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from stronglens.running.errors import InputError
-from stronglens.sources.columns import coordinates_of, id_of, known_columns, label_of, text_of
+from stronglens.sources.columns import cells_of, coordinates_of, id_of, known_columns, label_of, text_of
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,22 @@ def test_floats_that_lost_their_last_digits_are_no_ids() -> None:
         InputError, match=r"row 1: expected .* found the float 41112345678901240, whose last d"
     ):
         id_of(41112345678901237.0, "row 1")
+
+
+@pytest.mark.parametrize("kind", ["numpy", "arrow"])
+@pytest.mark.parametrize(("dtype", "largest"), [("float16", 2**11), ("float32", 2**24), ("float64", 2**53)])
+def test_each_kind_of_float_holds_ids_up_to_its_own_precision(dtype: str, largest: int, kind: str) -> None:
+    values: Any = np.array([largest - 1, largest], dtype)
+    exact, lost = cells_of(values if kind == "numpy" else pa.chunked_array([pa.array(values)]))
+    assert id_of(exact, "row 1") == str(largest - 1)
+    with pytest.raises(InputError, match=rf"row 2: .* found the float {largest}, whose last digits are lost"):
+        id_of(lost, "row 2")
+
+
+def test_cells_are_those_of_python() -> None:
+    assert cells_of(np.array([[1.5], [2]], np.float32)) == [[1.5], [2.0]]
+    assert cells_of(np.array(["a", "b"])) == cells_of(pa.array(["a", "b"])) == ["a", "b"]
+    assert [text_of(one) for one in cells_of(pa.array([0.1, None], pa.float32()))] == [
+        "0.10000000149011612",  # the number that is stored
+        "",
+    ]

@@ -177,6 +177,14 @@ def test_what_is_wrong_with_a_stack_is_said(
         list(source_of(tmp_path / "x.npz", **settings).entries())
 
 
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_ids_in_single_precision_that_are_those_of_others_are_refused(suffix: str, tmp_path: Path) -> None:
+    ids = np.arange(12, dtype=np.float32) // 2 + 2**24  # 2^24 and 2^24 + 1 are one number there
+    WRITERS[suffix](tmp_path / f"x.{suffix}", {"image": IMAGES} | COLUMNS | {"id": ids})
+    with pytest.raises(InputError, match="row 0: expected an id as an integer or text, found the float 1677"):
+        list(source_of(tmp_path / f"x.{suffix}").entries())
+
+
 def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([print], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="Python objects"):

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from stronglens.running.errors import InputError
 from stronglens.settings.reading import ReadSettings
@@ -47,6 +50,15 @@ def test_rows_say_object_band_label_domain_and_place(tmp_path: Path) -> None:
     assert other[:7] == ("/d/b.fits", "", "b", "r", 0, 0, "slsim")
     assert other.ra != other.ra
     assert other.line == 2
+
+
+def test_ids_in_single_precision_that_are_those_of_others_are_refused(tmp_path: Path) -> None:
+    ids = np.array([7, 2**24 + 1], np.float32)
+    parquet.write_table(pa.table({"path": ["a.fits", "b.fits"], "id": ids}), tmp_path / "t.parquet")
+    found = TableSource(tmp_path / "t.parquet", 41, PLAIN).entries()
+    assert next(found).object == "7"
+    with pytest.raises(InputError, match="row 2: expected an id as an integer or text, found the float 1677"):
+        next(found)
 
 
 def test_what_a_row_does_not_say_is_left_to_the_name(tmp_path: Path) -> None:
