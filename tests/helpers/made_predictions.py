@@ -55,8 +55,8 @@ def write_packed_tables(
     index.to_parquet(folder / "index.parquet")
     with (folder / "rejected.csv").open("w", newline="") as text:
         writer = csv.writer(text)
-        writer.writerow(["path", "bucket", "object", "reason"])
-        writer.writerows((path, "", key, "truncated") for path, key in rejected)
+        writer.writerow(["path", "bucket", "object", "band", "reason"])
+        writer.writerows((path, "", key, "g", "truncated") for path, key in rejected)
     hashes = {name: sha256_of(folder / name) for name in ("index.parquet", "rejected.csv")}
     pixels = pixels or repr([(row["object"], row["band"]) for row in rows])
     hashes["cutouts.npy"] = sha256(pixels.encode()).hexdigest()

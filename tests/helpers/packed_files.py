@@ -64,7 +64,7 @@ def write_packed(
     np.save(folder / "cutouts.npy", np.stack(cutouts))
     index = pd.DataFrame(rows).astype({"label": "int8"})
     index.to_parquet(folder / "index.parquet")
-    (folder / "rejected.csv").write_text("path,bucket,object,reason\n")
+    (folder / "rejected.csv").write_text("path,bucket,object,band,reason\n")
     write_json(
         folder / "summary.json",
         {

@@ -236,8 +236,8 @@ def _listed(path: str) -> str:
 
 
 def read_rejected(folder: Path) -> pd.DataFrame:
-    """The files of a packed set that gave no cutout: path, object, reason."""
+    """The files of a packed set that gave no cutout: path, object, band, reason."""
     table: pd.DataFrame = read_table(
-        folder / REJECTED, dict.fromkeys(("path", "object", "reason"), TEXT)
+        folder / REJECTED, dict.fromkeys(("path", "object", "band", "reason"), TEXT)
     ).to_pandas()
     return table

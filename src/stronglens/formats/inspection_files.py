@@ -23,6 +23,7 @@ class BadFile(Part):
     path: str
     bucket: str
     object: str
+    band: str
     reason: str
 
 

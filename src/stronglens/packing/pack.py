@@ -110,7 +110,7 @@ def build_buckets(
     with write_aside(out_dir / PARAMETERS) as aside:
         parquet.write_table(parameters, aside)
     no_cutouts = [
-        RejectedFile(printable(path), bucket, "", f"not a cutout ({reason})")
+        RejectedFile(printable(path), bucket, "", "", f"not a cutout ({reason})")
         for path, bucket, reason in leftovers
     ]
     _write_rejected(out_dir / REJECTED, [*rejected.values(), *no_cutouts])
@@ -186,7 +186,7 @@ def _pack_files(found: Found, settings: PackSettings, target: Path, n_processes:
                 file = part[row]
                 bucket = found.buckets[file.bucket].name
                 rejected[first + row] = RejectedFile(
-                    printable(file.path), bucket, printable(file.object), reason
+                    printable(file.path), bucket, printable(file.object), bands[file.band], reason
                 )
             filled |= {part[row].path: n_pixels for row, n_pixels in block.filled.items()}
             good = [file for row, file in enumerate(part) if row not in block.rejected]

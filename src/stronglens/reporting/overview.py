@@ -205,7 +205,7 @@ def describe_data(
             ],
         ),
         html.heading("Files that could not be read"),
-        *_rejects([(one.bucket, one.path, one.reason) for one in inspected.bad_files], ""),
+        *_rejects([(one.bucket, one.path, one.band, one.reason) for one in inspected.bad_files], ""),
         *(
             part
             for name, path in tests.items()
@@ -227,21 +227,21 @@ def describe_data(
     write_text(out, html.page("Data", parts))
 
 
-def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str]]:
-    """Test set, file and reason of each cutout that was rejected; what is no cutout at all is not counted."""
+def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str, str]]:
+    """Test set, file, band and reason of each cutout that was rejected; what is no cutout is not counted."""
     path = summary.with_name(REJECTED)
     check_stated(path, PackSummary.read(summary).sha256, summary)
     with path.open(encoding="utf-8", newline="") as text:
-        return [(name, row["path"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
+        return [(name, row["path"], row["band"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
 
 
-def _rejects(bad: Sequence[tuple[str, str, str]], testset: str) -> Iterator[Markup]:
+def _rejects(bad: Sequence[tuple[str, str, str, str]], testset: str) -> Iterator[Markup]:
     """Files that could not be read, of the labelled data ("") or of a test set."""
     if not bad:
         yield html.paragraph("None of the labelled ones.")
         return
     yield html.table(
-        ("test set" if testset else "bucket", "file", "reason"), bad[:MOST_REJECTS], texts=(1, 2)
+        ("test set" if testset else "bucket", "file", "band", "reason"), bad[:MOST_REJECTS], texts=(1, 2, 3)
     )
     if len(bad) > MOST_REJECTS:
         yield html.paragraph(f"… and {len(bad) - MOST_REJECTS:,} more: rejected.csv lists all.", "note")

@@ -41,8 +41,8 @@ def place(folder: Path) -> None:
     index.to_parquet(folder / "index.parquet")
     state_index(folder)
     (folder / "rejected.csv").write_text(
-        f"path,bucket,object,reason\n/data/{LOST}_g.fits,slsim_lenses,{LOST},broken\n"
-        f"/data/hsc_lenses/D_00000003_i.fits,hsc_lenses,hsc_lenses/D_00000003,constant\n"
+        f"path,bucket,object,band,reason\n/data/{LOST}_g.fits,slsim_lenses,{LOST},g,broken\n"
+        f"/data/hsc_lenses/D_00000003_i.fits,hsc_lenses,hsc_lenses/D_00000003,i,constant\n"
     )
     summary = read_json(folder / "summary.json")
     summary["sha256"]["rejected.csv"] = sha256_of(folder / "rejected.csv")

@@ -28,8 +28,8 @@ def packed(tmp_path: Path) -> Path:
     index.to_parquet(folder / "index.parquet")
     state_index(folder)
     (folder / "rejected.csv").write_text(
-        f"path,bucket,object,reason\n/d/a.fits,hsc_lenses,{FIRST},constant\n/d/b.fits,slsim_lenses,{LOST},broken\n"
-        "/d/readme,,,no cutout\n"
+        f"path,bucket,object,band,reason\n/d/a.fits,hsc_lenses,{FIRST},g,constant\n/d/b.fits,slsim_lenses,{LOST},g,broken\n"
+        "/d/readme,,,,no cutout\n"
     )
     summary = read_json(folder / "summary.json")
     summary["sha256"]["rejected.csv"] = sha256_of(folder / "rejected.csv")

@@ -145,9 +145,9 @@ def test_the_summary_counts(labelled: dict[str, str], tmp_path: Path) -> None:
 def test_leftovers_are_in_the_list_of_what_was_not_packed(labelled: dict[str, str], tmp_path: Path) -> None:
     build_buckets(settings_of(labelled), tmp_path)
     rows = rejected(tmp_path)
-    assert {(Path(row["path"]).name, row["object"]) for row in rows} == {
-        ("_manifest.txt", ""),
-        ("parameters.fits", ""),
+    assert {(Path(row["path"]).name, row["object"], row["band"]) for row in rows} == {
+        ("_manifest.txt", "", ""),
+        ("parameters.fits", "", ""),
     }
     assert all(row["reason"].startswith("not a cutout") for row in rows)
 

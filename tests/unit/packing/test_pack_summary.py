@@ -59,10 +59,10 @@ def summary(**changed: Any) -> dict[str, Any]:
     )
     files += found(("e", "g"), ("f", "r"))
     rejected = {
-        number: RejectedFile(files[number].path, "", files[number].object, reason)
+        number: RejectedFile(files[number].path, "", files[number].object, "g", reason)
         for number, reason in ((3, "constant image (0 everywhere)"), (7, "constant image (1 everywhere)"))
     }
-    rejected[8] = RejectedFile(files[8].path, "", "f", "non-finite pixels (3)")
+    rejected[8] = RejectedFile(files[8].path, "", "f", "g", "non-finite pixels (3)")
     objects = object_bands(files, rejected, SETTINGS)
     leftovers = [Leftover("/data/readme", "", "no FITS file"), Leftover("/data/x", "", "no FITS file")]
     return summarise(SETTINGS, objects, index(), rejected, leftovers) | changed
@@ -118,7 +118,7 @@ def test_nothing_shared_is_nothing_named() -> None:
 
 
 def test_oddities_are_warnings_with_examples(caplog: pytest.LogCaptureFixture) -> None:
-    files = {number: RejectedFile(f"/data/{number}.fits", "", "", "truncated") for number in range(103)}
+    files = {number: RejectedFile(f"/data/{number}.fits", "", "", "", "truncated") for number in range(103)}
     filled = {"n_pixels": 5, "n_cutouts": 2, "first": ["/data/a_g.fits"]}
     with caplog.at_level(logging.INFO, "stronglens"):
         log_summary(summary(filled=filled), files, [Leftover("/data/readme", "", "no FITS file")])
