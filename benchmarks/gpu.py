@@ -552,7 +552,9 @@ def equal(here: Here) -> None:
     }
     few = load_resident(packed, samples_of(list("grizy")).part(0, here.pick(40, 300)), plain, device)
     weights = torch.rand(len(few), device=device) + 0.5
-    with_tasks = {"Muon, lens parameters with uncertainties, domains": {"optimiser": "muon"}}
+    with_tasks = {
+        "Muon, lens parameters with uncertainties, domains, crops": {"optimiser": "muon", "crop_px": 29}
+    }
     for name, more in (options | with_tasks).items():
         with guard(f"whole steps, {name}"):
             own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bf16", **more)

@@ -113,7 +113,9 @@ EXAMPLES: dict[type[Sidecar], dict[str, Any]] = {
     },
     InspectionSummary: {
         "dataset": "labelled",
-        "bad_files": [{"path": "a.fits", "bucket": "b", "object": "b/a", "band": "g", "reason": "not finite"}],
+        "bad_files": [
+            {"path": "a.fits", "bucket": "b", "object": "b/a", "band": "g", "reason": "not finite"}
+        ],
         "pixels": {"b": {"g": {"n_cutouts": 7, "mean": 0.5}}},
         "splits": None,
     },

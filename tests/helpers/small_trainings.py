@@ -64,6 +64,7 @@ def die_once_kept(patch: pytest.MonkeyPatch, n_epochs: int, n_steps: int = 0) ->
 OF_STEPS = {
     "plain": TrainSettings(epochs=2, batch_size=16),
     "muon": TrainSettings(epochs=2, batch_size=16, optimiser="muon"),
+    "crop": TrainSettings(epochs=2, batch_size=16, crop_px=8, mixup_alpha=0.4),
     "all": TrainSettings(
         epochs=2,
         batch_size=16,
@@ -101,5 +102,5 @@ def small_network() -> nn.Module:
     torch.manual_seed(1)
     return SmallNetwork(
         *(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.3)),
-        *(nn.Flatten(), nn.Linear(4 * 49, 1)),
+        *(nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(4 * 49, 1)),  # 7 x 7 already, where they are whole
     )

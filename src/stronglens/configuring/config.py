@@ -501,6 +501,12 @@ def _wrong_member(
             (*location, "preprocess", "pad_to_px"),
             f"found {pad_to_px}, expected data.size_px ({data.size_px}) or more",
         )
+    crop_px, side_px = settings.train.crop_px, pad_to_px or data.size_px
+    if crop_px is not None and crop_px >= side_px:
+        yield (
+            (*location, "train", "crop_px"),
+            f"found {crop_px}, expected less than the {side_px} pixels of an image",
+        )
 
 
 def _wrong_domains(config: Config) -> Iterator[tuple[Location, str]]:

@@ -41,6 +41,25 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
     return images
 
 
+def centre(images: Tensor, side_px: int) -> Tensor:
+    """The central square of images.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, n_channels, height, width)
+        Axes (sample, channel, y, x).
+    side_px : int
+        Its side, at most height and width. Where it differs from them by an odd number, it lies half a pixel
+        towards the origin.
+
+    Returns
+    -------
+    Tensor, shape (n, n_channels, side_px, side_px)
+    """
+    y, x = ((side - side_px) // 2 for side in images.shape[2:])
+    return images[:, :, y : y + side_px, x : x + side_px].contiguous()
+
+
 def turn_and_mirror(images: Tensor, generator: torch.Generator) -> Tensor:
     """Apply to each image one of the eight symmetries of the square, all equally likely.
 

@@ -75,7 +75,7 @@ def build_network(settings: NetworkSettings, in_chans: int, size_px: int, n_outp
     if settings.head_init_scale != 1:
         _scale_head(network, settings)
     fit_kernels(network)
-    _check_input(network, settings.name, in_chans, size_px, n_outputs)
+    check_input(network, settings.name, in_chans, size_px, n_outputs)
     return network
 
 
@@ -123,8 +123,14 @@ def _scale_head(network: Any, settings: NetworkSettings) -> None:
             parameter.mul_(settings.head_init_scale)
 
 
-def _check_input(network: nn.Module, name: str, in_chans: int, size_px: int, n_outputs: int) -> None:
-    """Raise InputError unless the network gives its outputs for each of two images."""
+def check_input(network: nn.Module, name: str, in_chans: int, size_px: int, n_outputs: int) -> None:
+    """See that a network, on the CPU, takes images of a side.
+
+    Raises
+    ------
+    InputError
+        It does not give its outputs, that many, for each of two such images.
+    """
     problem = f"network: {name} does not take images of {in_chans} x {size_px} x {size_px} (channel, y, x)"
     network.eval()
     try:

@@ -24,7 +24,7 @@ _MOST_LOGGED = 100
 
 
 class RejectedFile(NamedTuple):
-    """A row of `rejected.csv`: a file, its bucket, object and band ("" if it is no cutout at all), and why."""
+    """A row of `rejected.csv`: a file, its bucket, object and band ("" if it is no cutout), and why."""
 
     path: str
     bucket: str

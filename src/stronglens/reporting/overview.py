@@ -232,7 +232,9 @@ def _rejected_files(summary: Path, name: str) -> list[tuple[str, str, str, str]]
     path = summary.with_name(REJECTED)
     check_stated(path, PackSummary.read(summary).sha256, summary)
     with path.open(encoding="utf-8", newline="") as text:
-        return [(name, row["path"], row["band"], row["reason"]) for row in csv.DictReader(text) if row["object"]]
+        return [
+            (name, row["path"], row["band"], row["reason"]) for row in csv.DictReader(text) if row["object"]
+        ]
 
 
 def _rejects(bad: Sequence[tuple[str, str, str, str]], testset: str) -> Iterator[Markup]:

@@ -58,6 +58,13 @@ class TrainSettings(Settings):
     """Smallest change of the monitored figure that counts as an improvement."""
     patience: int | None = Field(20, ge=1, examples=[20])
     """Epochs without improvement after which training stops; `null` never stops early."""
+    crop_px: int | None = Field(None, ge=8, le=1024, examples=[29], exclude_if=lambda value: value is None)
+    """Side of the central square that the first epochs see of each training image, in pixels: such an epoch
+    takes a share of the time. The last epochs, and all that looks at the network, see whole images. `null`,
+    the default: whole images from the start. What it gained: docs/EXPERIMENTS.md."""
+    crop_share: float = Field(0.6, gt=0, lt=1, examples=[0.6], exclude_if=lambda value: value == 0.6)
+    """Share of the epochs that see `crop_px` pixels, rounded down to whole epochs. Patience begins after
+    them."""
     augment: bool = True
     """Turn and mirror each training image at random: the eight symmetries of the square."""
     augment_any_angle: bool = Field(False, exclude_if=lambda value: not value)
@@ -133,6 +140,15 @@ class TrainSettings(Settings):
     def _moves_are_augmentation(self) -> Self:
         if not self.augment and (self.augment_any_angle or self.augment_shift_px > 0):
             raise ValueError("augment_any_angle and augment_shift_px need augment: true")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_hold_what_was_mixed(self) -> Self:
+        if self.crop_px is not None and self.cutmix_alpha > 0:
+            raise ValueError(
+                "crop_px: a crop need not hold the shares of both images that CutMix counted; leave it out, "
+                "or cutmix_alpha"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The learning rate: by the time in training, on a plateau, and by the depth of a layer."""
+"""What changes in the course of training: the learning rate, how much is seen of an image, when it ends."""
 
 import math
 from dataclasses import dataclass
@@ -52,6 +52,11 @@ def rate_at(settings: TrainSettings, epoch: float, plateau_drops: int = 0) -> fl
     return settings.lr * max(factor, floor)
 
 
+def side_seen(settings: TrainSettings, epoch: int) -> int | None:
+    """Side of the central square that an epoch, from 0 on, sees of training images; None: all of them."""
+    return settings.crop_px if epoch < int(settings.crop_share * settings.epochs) else None
+
+
 @dataclass
 class Watch:
     """Follows the monitored figure: the best epoch, when to stop early, when a plateau drops the rate.
@@ -63,7 +68,7 @@ class Watch:
     best_epoch : int
         Its epoch, counted from 1; 0 before the first.
     n_waited : int
-        Epochs since then.
+        Epochs since then that saw whole images.
     n_bad, n_cooldown, drops : int
         State of the plateau rule: epochs without improvement that count, epochs that still do not count, and
         drops so far.
@@ -88,7 +93,7 @@ class Watch:
         if improved:
             self.best, self.best_epoch, self.n_waited, self.n_bad = value, epoch, 0, 0
         else:
-            self.n_waited += 1
+            self.n_waited += side_seen(settings, epoch - 1) is None
             self.n_bad += 1
         if self.n_cooldown > 0:
             self.n_cooldown -= 1

@@ -15,7 +15,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from stronglens.networks.augment import augment
+from stronglens.networks.augment import augment, centre
 from stronglens.networks.batch_norm import in_batches
 from stronglens.networks.compiled import Forward
 from stronglens.networks.device import sent
@@ -26,7 +26,7 @@ from stronglens.settings.train import TrainSettings
 from stronglens.training.domain_task import DomainTargets
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.mixing import Mixing, draw_mixing, mix, mixes
-from stronglens.training.schedule import rate_at
+from stronglens.training.schedule import rate_at, side_seen
 
 N_WARM_UP = 3
 """Steps before a step is recorded: what is made on first use (kernels, states, workspaces) must be there."""
@@ -98,12 +98,15 @@ class Turn:
         Of the new weights in their average.
     mixing : Mixing or None
         How images are mixed.
+    side_px : int or None
+        Side of the central square that is seen of them; None: all of them.
     """
 
     numbers: Tensor
     step: Tensor
     share: float | Tensor
     mixing: Mixing | None
+    side_px: int | None = None
 
 
 class EpochPlan:
@@ -117,6 +120,12 @@ class EpochPlan:
         Whose epochs.
     seed : int
         With the epoch's number the seed of all that is random in it.
+
+    Attributes
+    ----------
+    side_px : int or None
+        Side of the central square that is seen of each image; None: all of it. Steps that were recorded, or
+        compiled, with another are of no use.
 
     Raises
     ------
@@ -136,6 +145,7 @@ class EpochPlan:
         self._rates_there = torch.zeros(self.n_steps, device=device)
         self._shares_there = torch.zeros(self.n_steps, device=device)
         self._drawn: Mixing | None = None
+        self.side_px: int | None = None
 
     def fill(self, epoch: int, plateau_drops: int) -> None:
         """Plan an epoch, numbers from 0; seeds PyTorch's global generators and the learner's.
@@ -146,6 +156,7 @@ class EpochPlan:
         own, shared = np.random.SeedSequence([self._seed, epoch]).generate_state(2, np.uint64) >> np.uint64(1)
         torch.manual_seed(int(shared))
         learner.generator.manual_seed(int(own))
+        self.side_px = side_seen(settings, epoch)
         n = len(self._order)
         self._order.copy_(torch.randperm(n, generator=learner.generator, device=learner.device))
         moments = [epoch + step / self.n_steps for step in range(self.n_steps)]
@@ -166,15 +177,14 @@ class EpochPlan:
     def turn(self, step: int) -> Turn:
         """What a step is about, by its number."""
         rows = self._rows(step)
-        return Turn(
-            self._order[rows], self._steps[step : step + 1], self._shares[step], self._mixing(rows, step)
-        )
+        numbers, at = self._order[rows], self._steps[step : step + 1]
+        return Turn(numbers, at, self._shares[step], self._mixing(rows, step), self.side_px)
 
     def turn_there(self, at: Tensor) -> Turn:
         """What a step with a whole batch is about, by its number on the device: int64, shape (1,)."""
         rows = at * self._batch_size + self._in_batch
         share = self._shares_there.index_select(0, at).view(())
-        return Turn(self._order.index_select(0, rows), at, share, self._mixing(rows, at))
+        return Turn(self._order.index_select(0, rows), at, share, self._mixing(rows, at), self.side_px)
 
     def rate_there(self, at: Tensor) -> Tensor:
         """Learning rate of a step, by its number on the device: float32, scalar."""
@@ -281,6 +291,8 @@ def learn(learner: Learner, forward: Forward, turn: Turn, sums: Sums, images: Te
     if turn.mixing is not None:
         images, targets, weights = mix(images, targets, weights, turn.mixing)
         labels = (targets > 0.5).float()
+    if turn.side_px is not None:
+        images = centre(images, turn.side_px)
     with autocast(learner.device, learner.dtype):
         outputs = forward(images).float()
     logit, others = outputs[:, 0], outputs[:, 1:]

@@ -29,7 +29,7 @@ from stronglens.formats.train_progress import ProgressFile
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
-from stronglens.networks.network import build_network, build_to_load
+from stronglens.networks.network import build_network, build_to_load, check_input
 from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
 from stronglens.networks.samples import Samples, join_samples, make_samples, refuse_unseen_classes
 from stronglens.networks.starting import start, with_known_start
@@ -313,6 +313,12 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
     torch.manual_seed(seed)
     side = side_px(data.packed, settings)
     network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
+    if (crop_px := settings.train.crop_px) is not None:
+        if crop_px >= side:
+            raise InputError(
+                f"train.crop_px: expected less than the {side} pixels of an image, found {crop_px}"
+            )
+        check_input(network, settings.network.name, settings.in_chans, crop_px, settings.n_outputs)
     start(network, settings)
     if data.domains is not None:
         weights = network.state_dict()

@@ -175,7 +175,10 @@ class Trainer:
         self._step = 0
         self._drawn: dict[str, Tensor] | None = None
         self._compile_choice, self._way = compile_choice, ""
+        self._steps: dict[int | None, Steps] = {}  # by the side that they see
         self._about = card_of(device) | {"dtype": str(dtype), "batch_size": settings.batch_size}
+        if settings.crop_px is not None:
+            self._about["crop_px"] = settings.crop_px
         self._choices = ChoiceFile(choices, self._about | dict(about or {}))
 
     def state_dict(self) -> dict[str, Any]:
@@ -242,7 +245,7 @@ class Trainer:
         self._note_progress(at_once=True)
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), StopSignal() as stop:
-            self._steps, scoring = self._prepare()
+            scoring = self._prepare()
             while len(self.records) < self.settings.epochs and not self.watch.patience_is_over(self.settings):
                 self._epoch(stop, scoring)
                 if observe is not None:
@@ -269,7 +272,7 @@ class Trainer:
             self._drawn = None
         self._learner.network.train()
         left = range(self._step, n_steps)
-        for _ in progress(self._steps.each(left), len(left), f"epoch {number}", "steps"):
+        for _ in progress(self._steps_now().each(left), len(left), f"epoch {number}", "steps"):
             self._step += 1
             self._note_progress()
             if stop.requested and self._step < n_steps:
@@ -354,19 +357,25 @@ class Trainer:
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(states["cuda"], self._device)
 
-    def _prepare(self) -> tuple[Steps, Forward]:
+    def _prepare(self) -> Forward:
         """Decide how steps are taken, and how the network is scored."""
-        steps: Steps | None = None
         if not self._way:
             self._way, steps = self._chosen()
-        if steps is None:
-            steps = self._made(self._way)
+            if steps is not None:
+                self._steps = {self._plan.side_px: steps}
         scoring: Forward = self._scored
         # Measured on an H100: large batches gain far more there than compiling does.
         if self._worth_compiling(self._val, learn=False):
             size, graphs = scoring_batch_size(self._device), self._way == "graphs"
             scoring = self._compiled(self._scored, self._val, size, learn=False, graphs=graphs)
-        return steps, scoring
+        return scoring
+
+    def _steps_now(self) -> Steps:
+        """The steps of the running epoch."""
+        side = self._plan.side_px
+        if side not in self._steps:
+            self._steps = {side: self._made(self._way)}
+        return self._steps[side]
 
     def _chosen(self) -> tuple[str, Steps | None]:
         """The way that is demanded, or the fastest: by estimate on a CPU, by measuring on a GPU."""
@@ -387,6 +396,8 @@ class Trainer:
     def _worth_compiling(self, samples: LoadedSamples, *, learn: bool) -> bool:
         # By all epochs, not by those that are left: a resumed training computes as one that was not cut.
         n_shown = len(samples) * self.settings.epochs
+        if learn and self.settings.crop_px is not None:
+            n_shown //= 2  # it is compiled twice
         network = self._learner.network
         return worth_compiling(self._compile_choice, network, samples.image_shape, n_shown, learn=learn)
 
@@ -462,7 +473,9 @@ class Trainer:
     ) -> Forward:
         if len(samples) < size:
             return network
-        shape = (size, *samples.image_shape)
+        channels, *sides = samples.image_shape
+        seen = self._plan.side_px if learn else None
+        shape = (size, channels, *(sides if seen is None else (seen, seen)))
         return compiled(network, shape, self._device, self._learner.dtype, learn=learn, graphs=graphs)
 
 

@@ -61,6 +61,20 @@ def test_domains_are_told_apart_where_there_are_several() -> None:
     assert check_config(raw, "c.yaml").models["grizy"].train.domain_weight == 0.3
 
 
+@pytest.mark.parametrize(("pad_to_px", "crop_px", "side_px"), [(None, 41, 41), (48, 48, 48)])
+def test_crops_are_smaller_than_images(pad_to_px: int | None, crop_px: int, side_px: int) -> None:
+    raw = read("challenge_grizy.yaml")
+    model = raw["models"]["grizy"]
+    model["preprocess"]["pad_to_px"] = pad_to_px
+    model["train"]["crop_px"] = crop_px - 1
+    check_config(raw, "c.yaml")
+    model["train"]["crop_px"] = crop_px
+    with pytest.raises(
+        InputError, match=rf"train\.crop_px: found {crop_px}, expected less than the {side_px} pixels"
+    ):
+        check_config(raw, "c.yaml")
+
+
 def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
     config = check_config(read("challenge_grizy.yaml"), "challenge_grizy.yaml")
     single = check_config(read("challenge.yaml"), "challenge.yaml")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stronglens.networks.augment import augment
+from stronglens.networks.augment import augment, centre
 from stronglens.settings.train import TrainSettings
 
 NOTHING = TrainSettings(augment=False)
@@ -177,6 +177,12 @@ def test_shifts_are_even_and_no_longer_than_stated() -> None:
         counts = torch.histc(found, 10, -2.5, 2.5)
         # Chi-squared with 9 degrees of freedom: above 27.9 once in a thousand.
         assert ((counts - 400) ** 2 / 400).sum() < 27.9
+
+
+@pytest.mark.parametrize(("size", "side", "first"), [(7, 3, 2), (7, 7, 0), (7, 4, 1), (8, 4, 2)])
+def test_the_centre_is_as_far_from_every_edge(size: int, side: int, first: int) -> None:
+    whole = images(2, size=size)
+    assert torch.equal(centre(whole, side), whole[:, :, first : first + side, first : first + side])
 
 
 def test_moves_without_augmentation_are_refused() -> None:

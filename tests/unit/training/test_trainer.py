@@ -6,13 +6,15 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from small_trainings import (
@@ -30,6 +32,7 @@ from stronglens.networks.resident import ResidentSamples
 from stronglens.running.errors import InputError
 from stronglens.settings.train import TrainSettings
 from stronglens.training import resume, step, train_member, trainer, validation
+from stronglens.training.schedule import Watch
 from stronglens.training.trainer import WAYS, Trainer
 
 
@@ -284,12 +287,58 @@ def test_measuring_leaves_weights_optimiser_and_generators_as_they_were(
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_resumed_training_takes_its_way_and_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = Trainer(small_network(), small_samples(), small_samples(), OF_STEPS["all"], 1, "whole")
+@pytest.mark.parametrize("way", ["never", "whole", "auto"])
+def test_the_first_epochs_see_the_centre_and_all_else_whole_images(
+    way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainSettings(epochs=5, batch_size=90, augment=False, crop_px=8, crop_share=0.5)
+    samples, shown = small_samples(), list[Tensor]()
+    network = small_network()
+    network.register_forward_pre_hook(
+        lambda module, given: shown.append(given[0]) if module.training else None
+    )
+    monkeypatch.setattr(trainer, "WAYS", WAYS[:2])
+    monkeypatch.setattr(trainer, "N_COMPARED", 1)
+    monkeypatch.setattr(trainer, "N_TIMED", 1)
+    if way == "auto":  # as on a GPU
+        monkeypatch.setattr(Trainer, "_chosen", Trainer._measured)
+    Trainer(network, samples, samples, settings, 1, way).fit()
+    seen = shown[-5:]
+    assert [one.shape[2:] for one in seen] == [(8, 8)] * 2 + [(9, 9)] * 3
+    # The first row and column are left out: 8 of 9 pixels, half a pixel towards the origin.
+    assert {one.tobytes() for one in seen[0].numpy()} == {
+        one.tobytes() for one in samples.images[:, None, :8, :8].contiguous().numpy()
+    }
+
+
+def test_patience_begins_with_whole_images() -> None:
+    settings = TrainSettings(epochs=10, patience=2, crop_px=8, crop_share=0.6)
+    watch = Watch()
+    over = []
+    for epoch in range(1, 10):
+        watch.observe(settings, epoch, 0.9 if epoch == 1 else 0.5)
+        over.append(watch.patience_is_over(settings))
+    assert over.index(True) + 1 == 8
+
+
+def test_images_and_networks_that_cannot_be_cropped_so_are_refused(data, tmp_path, caplog):
+    assert train(data, tmp_path, with_train(crop_px=33)) == 1
+    assert "train.crop_px: expected less than the 33 pixels of an image, found 33" in caplog.text
+    assert train(data, tmp_path, with_train(crop_px=31)) == 1
+    assert "convnextv2_atto does not take images of 1 x 31 x 31" in caplog.text
+    with pytest.raises(ValidationError, match="a crop need not hold the shares"):
+        TrainSettings(crop_px=31, cutmix_alpha=1.0)
+
+
+@pytest.mark.parametrize("name", ["all", "crop"])
+def test_a_resumed_training_takes_its_way_and_measures_nothing(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Trainer(small_network(), small_samples(), small_samples(), OF_STEPS[name], 1, "whole")
     states: list[dict[str, object]] = []
     expected = first.fit(observe=lambda state: states.append(copy.deepcopy(dict(state))))
     monkeypatch.setattr(Trainer, "_chosen", None)
-    again = Trainer(small_network(), small_samples(), small_samples(), OF_STEPS["all"], 1, "never")
+    again = Trainer(small_network(), small_samples(), small_samples(), OF_STEPS[name], 1, "never")
     again.load_state_dict(states[0])
     found = again.fit()
     assert (found.way, found.records) == ("whole", expected.records)
