@@ -87,10 +87,7 @@ def open_test_set(
     places = described.reindex(said["object"])
     flags = places["flags"].fillna(0).to_numpy(np.int64)
     unreadable = np.where(said["pred"] == -1, int(Flag.NO_CUTOUT | Flag.REJECTED), 0)
-    # A table may state right ascension from -180, or 360.
-    rows = said.assign(
-        ra=places["ra"].to_numpy() % 360, dec=places["dec"].to_numpy(), flags=flags | unreadable
-    )
+    rows = said.assign(ra=places["ra"].to_numpy(), dec=places["dec"].to_numpy(), flags=flags | unreadable)
     rows = rows.drop(columns=[name for name in ("object", "path") if name in rows]).sort_values("id")
     return TestSet(ensemble, parts, float(ensemble.description.threshold), rows.reset_index(drop=True))
 

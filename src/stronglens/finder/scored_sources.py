@@ -96,8 +96,6 @@ def score_sources(
             )
             result = finder.predict_pixels(pixels, batch_size=batch_size)
             known = first[[name for name in _FROM_INDEX if name in first]].reset_index(drop=True)
-            if "ra" in known:
-                known["ra"] %= 360  # a table may state it from -180, or 360
             tables.append(pd.concat([known, result.table()], axis=1))
             with_rejects -= set(first["object"])
     if with_rejects:

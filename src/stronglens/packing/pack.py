@@ -105,6 +105,8 @@ def build_buckets(
     del found  # its files take 0.2 GB a million, which are not needed any more
     parameters, parameter_counts = match_parameters(settings, folders, buckets, index)
     index = with_coordinates(index, parameters)
+    ra = pa.array(index["ra"].to_numpy() % 360)  # a table may state it from -180, or 360
+    index = index.set_column(index.schema.get_field_index("ra"), "ra", ra)
     with write_aside(out_dir / INDEX) as aside:
         parquet.write_table(index, aside)
     with write_aside(out_dir / PARAMETERS) as aside:

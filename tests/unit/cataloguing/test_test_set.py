@@ -59,15 +59,6 @@ def test_each_object_has_a_row_with_its_place_and_what_is_odd(packed: Path, tmp_
     assert (lost["pred"], lost["n_cutouts"], lost["flags"]) == (-1, 0, Flag.NO_CUTOUT | Flag.REJECTED)
 
 
-def test_right_ascensions_are_below_360(packed: Path, tmp_path: Path) -> None:
-    index = pd.read_parquet(packed / "index.parquet")
-    index["ra"], index["dec"] = index["object"].map({FIRST: -0.25, LAST: 360.0}), 0.0
-    index.to_parquet(packed / "index.parquet")
-    state_index(packed)
-    rows = opened(packed, tmp_path).rows.set_index("id")
-    assert rows.loc[[FIRST, LAST], "ra"].tolist() == [359.75, 0.0]
-
-
 def test_members_that_see_nothing_of_an_object_are_flagged(packed: Path, tmp_path: Path) -> None:
     rows = opened(packed, tmp_path, members_bands=["each", ["r"]]).rows.set_index("id")
     assert rows.loc[FIRST, "flags"] & Flag.UNSEEN

@@ -152,6 +152,14 @@ def test_leftovers_are_in_the_list_of_what_was_not_packed(labelled: dict[str, st
     assert all(row["reason"].startswith("not a cutout") for row in rows)
 
 
+def test_right_ascensions_are_below_360_however_a_table_states_them(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).normal(0, 1, (3, 9, 9)).astype(np.float32)
+    np.savez(tmp_path / "set.npz", image=images, id=["a", "b", "c"], ra=[-0.25, 360.0, 12.5], dec=np.zeros(3))
+    settings = PackSettings(dataset="new", path=str(tmp_path / "set.npz"), size_px=9, bands=("g",))
+    build_buckets(settings, tmp_path / "out")
+    assert open_packed(tmp_path / "out").index["ra"].tolist() == [359.75, 0.0, 12.5]
+
+
 def test_any_number_of_processes_gives_the_same_bytes(
     labelled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
