@@ -6,8 +6,8 @@ from typing import Any
 
 Records = Sequence[Mapping[str, Any]]
 
-MEMBERS = {"nano": (700_000, 80), "atto": (700_000, 80), "recipe": (140_000, 40)}
-"""Images that a member of the real run learns from, and epochs."""
+MEMBERS = {"nano": (700_000, 80), "atto": (700_000, 80), "recipe": (140_000, 56)}
+"""Images that a member of the real run learns from, and epochs; crops of images are counted as whole."""
 BATCH = 128
 NEAR_LIMIT, TIMES_NAIVE, MEMBER_MIN, NOT_SLOWER = 0.9, 30.0, 45.0, 1.05
 """Share of the rate on resident random data; times the naive loader; minutes of nano on an H100; times the

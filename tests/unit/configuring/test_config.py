@@ -87,7 +87,7 @@ def test_the_recipe_for_five_bands_has_the_data_of_the_challenge() -> None:
     assert (member.network.name, member.train.optimiser) == ("cutout_resnet", "muon")
     assert member.network.timm == {"widths": [64, 128, 256]}
     assert (member.train.lr, member.train.weight_decay) == (3e-3, 0.05)
-    assert member.train.domain_weight == 0.3
+    assert (member.train.domain_weight, member.train.crop_px, member.train.epochs) == (0.3, 29, 56)
     assert member.lens_parameters is not None
     assert config.models["grizy"].predict.test_time_augmentation
     assert "not measured on the challenge's data" in (CONFIG_FOLDER / "challenge_grizy.yaml").read_text()
