@@ -265,14 +265,15 @@ class Trainer:
     def _epoch(self, stop: StopSignal, scoring: Forward) -> None:
         """Go through the running epoch to its end, score the network and note what came of it."""
         number, n_steps = len(self.records) + 1, self._plan.n_steps
-        started = time.monotonic()
         self._plan.fill(number - 1, self.watch.drops)
+        steps = self._steps_now()
+        started = time.monotonic()
         if self._drawn is not None:
             self._set_generators(self._drawn)
             self._drawn = None
         self._learner.network.train()
         left = range(self._step, n_steps)
-        for _ in progress(self._steps_now().each(left), len(left), f"epoch {number}", "steps"):
+        for _ in progress(steps.each(left), len(left), f"epoch {number}", "steps"):
             self._step += 1
             self._note_progress()
             if stop.requested and self._step < n_steps:
