@@ -267,8 +267,9 @@ def test_the_page_on_the_data_names_what_could_not_be_read(tmp_path: Path) -> No
     assert len(bad) == 6
     for one in bad:
         assert one["path"] in text.replace("<wbr>", "")
+        assert f'<td class="text">{one["band"]}</td>' in text
     # The test set is the same data: its files are named once more, under its name.
-    assert text.count('<td class="text">') == 24
+    assert text.count('<td class="text">') == 36  # file, band, reason
     assert text.count("<td>challenge</td><td class") == 6
 
 
