@@ -30,9 +30,9 @@ def cells_of(values: Any) -> list[Any]:
         if not (pa.types.is_float16(values.type) or pa.types.is_float32(values.type)):
             return list(values.to_pylist())
         values = values.to_numpy(zero_copy_only=False)
-    if values.ndim > 1:
-        return [cells_of(row) for row in values]
-    return list(values) if values.dtype.kind == "f" and values.dtype.itemsize < 8 else list(values.tolist())
+    if values.dtype.kind != "f" or values.dtype.itemsize >= 8:
+        return list(values.tolist())
+    return list(values) if values.ndim == 1 else [cells_of(row) for row in values]
 
 
 def text_of(value: Any) -> str:

@@ -305,7 +305,7 @@ def test_the_first_epochs_see_the_centre_and_all_else_whole_images(
     Trainer(network, samples, samples, settings, 1, way).fit()
     seen = shown[-5:]
     assert [one.shape[2:] for one in seen] == [(8, 8)] * 2 + [(9, 9)] * 3
-    # The first row and column are left out: 8 of 9 pixels, half a pixel towards the origin.
+    # The last row and column are left out: 8 of 9 pixels, half a pixel towards the origin.
     assert {one.tobytes() for one in seen[0].numpy()} == {
         one.tobytes() for one in samples.images[:, None, :8, :8].contiguous().numpy()
     }
