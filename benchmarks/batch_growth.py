@@ -5,8 +5,8 @@ same command on a CPU and on a GPU:
 
     python benchmarks/batch_growth.py --out batch_growth.csv
 
-Rates grow as the square root of the batch, as befits AdamW, and all warm up over the same share of the
-epochs. A row is kept after each training, so that a study that was cut goes on. The table comes at the end.
+Rates grow as the square root of the batch, from those of the settings, as befits AdamW and Muon; all else stays.
+A row is kept after each training, so that a study that was cut goes on. The table comes at the end.
 """
 
 import argparse
@@ -28,9 +28,21 @@ from stronglens.settings.member import MemberSettings
 from stronglens.training.train_member import fit_network, load_data, make_network
 from stronglens.training.validation import score
 
-FIRST_BATCH = 128
+ATTO = {
+    "network": {"name": "convnextv2_atto"},
+    "preprocess": {"smoothing": "gaussian"},
+    "train": {
+        "epochs": 20,
+        "batch_size": 128,
+        "lr": 1e-3,
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "warmup_epochs": 2,
+        "patience": None,
+    },
+}
 TOLERANCE = 0.01
-"""AUC holds where the interval of its difference from that of `FIRST_BATCH` begins above minus this."""
+"""AUC holds where the interval of its difference from that of the settings' own batch begins above minus this."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,50 +52,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="CSV of the trainings, a row each")
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 256, 512, 1024, 2048])
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 101, 202])
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=1e-3, help=f"learning rate of batch {FIRST_BATCH}")
-    parser.add_argument("--warmup", type=float, default=0.1, help="share of the epochs")
-    parser.add_argument("--network", type=json.loads, default={"name": "convnextv2_atto"}, help="as JSON")
-    parser.add_argument("--bands", nargs="+", default=["each"], help="each, or those of a stack")
+    parser.add_argument("--settings", type=json.loads, default=ATTO, help="of a member, as JSON, as train.py has")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no training begins after these")
     options = parser.parse_args(argv)
+    own = MemberSettings.model_validate(options.settings)
     end = time.monotonic() + 60 * options.minutes
     done = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
     # All batches of a seed before the next one: what a study that was cut has found is complete in itself.
     for seed in options.seeds:
         for batch in options.batches:
-            settings = _settings(options, batch)
+            settings = _settings(own, batch)
             key = {"batch": batch, "seed": seed, "settings": settings.model_dump_json()}
             if len(done) and (done[list(key)] == pd.Series(key)).all(axis=1).any():
                 continue
             if time.monotonic() < end:
                 done = pd.concat([done, pd.DataFrame([key | _train(options, settings, seed)])])
                 done.to_csv(options.out, index=False)
-    wanted = {_settings(options, batch).model_dump_json() for batch in options.batches}
+    wanted = {_settings(own, batch).model_dump_json() for batch in options.batches}
     print(harness.machine(), end="\n\n")
     if len(done):
-        harness.print_table(*table(done[done["settings"].isin(wanted)]))
+        harness.print_table(*table(done[done["settings"].isin(wanted)], own.train.batch_size))
     return 0
 
 
-def _settings(options: argparse.Namespace, batch: int) -> MemberSettings:
-    return MemberSettings.model_validate(
-        {
-            "network": options.network,
-            "bands": options.bands,
-            "preprocess": {"smoothing": "gaussian"},
-            "train": {
-                "epochs": options.epochs,
-                "batch_size": batch,
-                "lr": options.rate * (batch / FIRST_BATCH) ** 0.5,
-                "weight_decay": 0.05,
-                "schedule": "cosine",
-                "warmup_epochs": options.warmup * options.epochs,
-                "patience": None,
-            },
-        }
-    )
+def _settings(own: MemberSettings, batch: int) -> MemberSettings:
+    """The settings for another batch."""
+    rate = own.train.lr * (batch / own.train.batch_size) ** 0.5
+    return own.model_copy(update={"train": own.train.model_copy(update={"batch_size": batch, "lr": rate})})
 
 
 def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> dict[str, object]:
@@ -114,15 +110,17 @@ def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> 
     }
 
 
-def table(done: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """A row for each batch size: steps, AUC, and how far it is from that of the first, seed by seed.
+def table(done: pd.DataFrame, own_batch: int) -> tuple[list[str], list[list[str]]]:
+    """A row for each batch size: steps, AUC, and how far it is from that of another size, seed by seed.
 
     Parameters
     ----------
     done : DataFrame
         A row for each training: batch, seed, n_steps, rate, auc, seconds, cpu_seconds.
+    own_batch : int
+        The batch size that others are compared with.
     """
-    first = done[done["batch"] == FIRST_BATCH].set_index("seed")["auc"]
+    first = done[done["batch"] == own_batch].set_index("seed")["auc"]
     rows = []
     for batch, of_batch in done.sort_values("batch").groupby("batch"):
         aucs = of_batch.set_index("seed")["auc"]
@@ -134,12 +132,12 @@ def table(done: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
                 f"{of_batch['rate'].iloc[0]:.2g}",
                 f"{of_batch['n_steps'].iloc[0]:,}",
                 f"{aucs.mean():.4f}" + (f" ± {aucs.std():.4f}" if len(aucs) > 1 else ""),
-                "" if batch == FIRST_BATCH else _difference(differences),
+                "" if batch == own_batch else _difference(differences),
                 f"{of_batch['seconds'].mean():.0f}",
                 f"{of_batch['cpu_seconds'].mean():.0f}",
             ]
         )
-    against = f"against {FIRST_BATCH}, 95 % interval"
+    against = f"against {own_batch}, 95 % interval"
     return ["batch", "seeds", "rate", "steps", "AUC held out", against, "s", "CPU s"], rows
 
 

@@ -170,7 +170,8 @@ def test_larger_batches_are_trained_once_and_compared_seed_by_seed(tmp_path: Pat
     splits = write_splits(tmp_path / "splits", packed)
     network = {"name": "convnextv2_atto", "timm": {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 8]}}
     arguments = ["--packed", str(packed), "--splits", str(splits), "--out", str(tmp_path / "rows.csv")]
-    arguments += ["--network", json.dumps(network), "--seeds", "1", "2", "--epochs", "2", "--device", "cpu"]
+    settings = {"network": network, "train": {"epochs": 2, "batch_size": 128, "lr": 1e-3}}
+    arguments += ["--settings", json.dumps(settings), "--seeds", "1", "2", "--device", "cpu"]
     # None begins without time; then the first; then those that are left.
     assert run("batch_growth.py", *arguments, "--minutes", "0").count("\n| ") == 0
     told = run("batch_growth.py", *arguments, "--batches", "128")
@@ -196,7 +197,7 @@ def test_auc_of_a_batch_holds_only_where_its_interval_says_so(monkeypatch: pytes
         for batch, aucs in of_batch.items()
         for seed, auc in enumerate(aucs)
     ]
-    header, found = module.table(pd.DataFrame(rows))
+    header, found = module.table(pd.DataFrame(rows), 128)
     verdicts = [row[header.index("against 128, 95 % interval")] for row in found]
     assert verdicts[0] == ""
     assert verdicts[1] == "+0.0003 [-0.0025, +0.0032], holds"

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,7 +33,7 @@ from stronglens.training.domain_task import DomainTargets
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.muon import Muon, matrices_apart
 from stronglens.training.resume import StateKeeper
-from stronglens.training.schedule import Watch, layer_groups
+from stronglens.training.schedule import Watch, layer_groups, side_seen
 from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
 from stronglens.training.stop_signal import StopSignal
 from stronglens.training.validation import Scores, score, scoring_batch_size
@@ -405,12 +405,16 @@ class Trainer:
     def _measured(self) -> tuple[str, Steps | None]:
         """The fastest way by measuring, and its steps."""
         candidates = [one for one in WAYS if "whole" not in one.name or self._learner.dtype != torch.float16]
-        n_steps = (self.settings.epochs - len(self.records)) * self._plan.n_steps
+        epochs = range(len(self.records), self.settings.epochs)
+        n_steps = len(epochs) * self._plan.n_steps
+        # Steps that see another part of the images are set up anew.
+        n_setups = len({side_seen(self.settings, epoch) for epoch in epochs})
+        candidates = [replace(one, setup_s=n_setups * one.setup_s) for one in candidates]
         made: dict[str, Steps] = {}
 
         def measure(way: str) -> Measured:
             found, made[way] = self.measure(way)
-            return found
+            return replace(found, setup_s=n_setups * found.setup_s)
 
         choice = choose(candidates, measure, n_steps)
         log.info("%s", in_words(choice, candidates, "images", self.settings.batch_size))

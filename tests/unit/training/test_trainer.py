@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from small_trainings import (
 )
 from stronglens.formats.train_progress import read_progress
 from stronglens.networks.resident import ResidentSamples
+from stronglens.networks.ways import Measured
 from stronglens.running.errors import InputError
 from stronglens.settings.train import TrainSettings
 from stronglens.training import resume, step, train_member, trainer, validation
@@ -309,6 +311,23 @@ def test_the_first_epochs_see_the_centre_and_all_else_whole_images(
     assert {one.tobytes() for one in seen[0].numpy()} == {
         one.tobytes() for one in samples.images[:, None, :8, :8].contiguous().numpy()
     }
+
+
+@pytest.mark.parametrize(("crop_px", "way"), [(None, "whole_compiled"), (8, "whole")])
+def test_steps_that_are_set_up_twice_cost_their_set_up_twice(
+    crop_px: int | None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 500 steps: 50 and 30 s of steps; with 15 s of set-up once 45 s, twice 60.
+    costs = {"eager": (0.0, 1.0), "whole": (0.0, 0.1), "whole_compiled": (15.0, 0.06)}
+
+    def measure(self: Trainer, name: str) -> tuple[Measured, None]:
+        return Measured(*costs[name], losses=(0.7,)), None
+
+    monkeypatch.setattr(trainer, "WAYS", tuple(replace(one, setup_s=1.0) for one in WAYS[:3]))
+    monkeypatch.setattr(Trainer, "measure", measure)
+    settings = TrainSettings(epochs=500, batch_size=90, crop_px=crop_px)
+    one = Trainer(small_network(), small_samples(), small_samples(), settings, 1)
+    assert one._measured()[0] == way
 
 
 def test_patience_begins_with_whole_images() -> None:
