@@ -5,8 +5,8 @@ same command on a CPU and on a GPU:
 
     python benchmarks/batch_growth.py --out batch_growth.csv
 
-Rates grow as the square root of the batch, from those of the settings, as befits AdamW and Muon; all else stays.
-A row is kept after each training, so that a study that was cut goes on. The table comes at the end.
+Rates grow as the square root of the batch, from those of the settings, as befits AdamW; all else stays. A
+row is kept after each training, so that a study that was cut goes on. The table comes at the end.
 """
 
 import argparse
@@ -42,7 +42,7 @@ ATTO = {
     },
 }
 TOLERANCE = 0.01
-"""AUC holds where the interval of its difference from that of the settings' own batch begins above minus this."""
+"""AUC holds where the interval of its difference from that of the settings' batch begins above minus this."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="CSV of the trainings, a row each")
     parser.add_argument("--batches", type=int, nargs="+", default=[128, 256, 512, 1024, 2048])
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 101, 202])
-    parser.add_argument("--settings", type=json.loads, default=ATTO, help="of a member, as JSON, as train.py has")
+    parser.add_argument(
+        "--settings", type=json.loads, default=ATTO, help="of a member, as JSON, as train.py has"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no training begins after these")
     options = parser.parse_args(argv)
@@ -87,6 +89,7 @@ def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> 
     device = choose_device(options.device)
     with tempfile.TemporaryDirectory() as folder, algorithms(settings.train):
         data = load_data(options.packed, options.splits, settings, device, name=f"seed {seed}")
+        settings = data.settings  # with all that is measured on what is learnt from
         network = make_network(data, settings, seed)
         started = time.perf_counter(), time.process_time()
         # On a CPU eager: with few images compiling takes longer than it saves, and it is not what is asked.

@@ -1,12 +1,13 @@
 """Whether the pipeline is right on a GPU, and how fast: a table of checks, one of rates, and goals.
 
-`python benchmarks/gpu.py` ends in 8 minutes. It needs Python 3.11 or later, a tree, no Snakemake, and beside
-torch and torchvision these packages with what they need: timm, pydantic, pydantic-settings, pandas, pyarrow,
-astropy.
+`python benchmarks/gpu.py` ends within 8 minutes. It needs Python 3.11 or later, a tree, no Snakemake, and
+beside torch and torchvision these packages with what they need: timm, pydantic, pydantic-settings, pandas,
+pyarrow, astropy.
 
 Each section is a process of its own with a time cap, so that one that fails or hangs takes nothing with it.
-What is compiled for the sections that are timed is compiled before them, beside those that are not. `--smoke`
-runs all of it on a CPU with a handful of samples: whether the script works, and nothing else.
+What is compiled for the sections that are timed is compiled before them, beside those that are not; each of
+them imports what it needs while the one before it is timed. `--smoke` runs all of it on a CPU with a handful
+of samples: whether the script works, and nothing else.
 """
 
 # mypy: disable-error-code="no-untyped-call,arg-type,call-arg,operator,assignment,var-annotated"
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import harness
-from gpu_goals import BATCH, MEMBERS, goals, shares_of_peak
+from gpu_goals import ALL_S, BATCH, MEMBERS, goals, shares_of_peak
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,14 @@ SECTIONS = {  # seconds at most
 }
 UNTIMED = ("equal", "resume", "train", "auc")
 """Sections in which nothing is timed: they run side by side."""
+WARM_S = 150
+"""Seconds at most of what compiles beforehand."""
 SIDE_PX = 41
 PRECISION = "bf16"
 """Of all that is timed."""
 SMOKE_BATCH = 8
+LOOKED_AT = 2048
+"""Images that a compiled network predicts at once."""
 NOISE = 8.0
 """Added for the comparison of precisions, in standard deviations of a cutout's pixels."""
 
@@ -155,9 +160,9 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     ways = "eager,whole,whole_compiled"  # the other two are tried only where the last of these fails
     parser.add_argument("--ways", default=ways, help="ways to take a step that are timed")
-    parser.add_argument("--batches", default="128,2048", help="batches of training that are timed")
+    parser.add_argument("--batches", default="128,512,2048", help="batches of training that are timed")
     parser.add_argument("--smoke", action="store_true", help="a handful of samples, on a CPU")
-    parser.add_argument("--limit", type=float, default=460, help="seconds for all of it")
+    parser.add_argument("--limit", type=float, default=ALL_S - 20, help="seconds for all of it")
     parser.add_argument("--out", type=Path, default=Path("gpu_results"), help="folder of results and log")
     parser.add_argument("--section", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
@@ -175,49 +180,70 @@ def main() -> int:
     return _summary(options.out, smoke=options.smoke)
 
 
+@dataclass
+class _Section:
+    """A process that waits for its turn, runs, and is ended at its time."""
+
+    process: "subprocess.Popen[bytes]"
+    cap_s: float
+    started: float = 0.0
+
+
 class _Parent:
     """Starts sections and ends those that take too long."""
 
     def __init__(self, options: argparse.Namespace, log: Any) -> None:
         self._options, self._log = options, log
-        self._end = time.monotonic() + (math.inf if options.smoke else options.limit)
+        self._started = time.monotonic()
+        self._end = self._started + (math.inf if options.smoke else options.limit)
         self._book = Book(options.out / "results.jsonl", "all")
-        self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        self._running: dict[str, _Section] = {}
+        self._took: dict[str, float] = {}
+        self._left_out: list[str] = []
 
     def run(self) -> None:
         wanted = [name for name in SECTIONS if name in self._options.only.split(",")]
+        timed = [name for name in wanted if name not in (*UNTIMED, "env")]
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sections are ended, too
         try:
             if "env" in wanted:
                 self._start("env")
-                self._wait()
-            for name in wanted:
-                if name in UNTIMED:
-                    self._start(name)
-                    if self._options.smoke:
-                        self._wait()
-                if name.startswith("ways:") and not self._options.smoke:
-                    for way in self._to_compile():
-                        self._start(f"warm:{name.partition(':')[2]}:{way}", 150)
-            self._wait()
-            for name in wanted:
-                if name not in (*UNTIMED, "env"):
-                    self._start(name)
-                    self._wait()
+                self._wait("env")
+            together = [name for name in wanted if name in UNTIMED]
+            if not self._options.smoke:
+                together += [f"warm:{name}" for name in self._to_compile(wanted)]
+            for name in together:
+                self._start(name)
+                if self._options.smoke:
+                    self._wait(name)
+            for name in list(self._running):
+                self._wait(name)
+            for name, next_one in zip(timed, [*timed[1:], ""], strict=True):
+                self._start(name)
+                if next_one:
+                    self._make(next_one)
+                self._wait(name)
         finally:
-            for process, _ in self._running.values():
-                _end(process)
+            for section in self._running.values():
+                _end(section.process)
+        self._book.add(
+            "all of it",
+            time.monotonic() - self._started,
+            "s",
+            note=", ".join(f"{name} {took:.0f}" for name, took in self._took.items()),
+            of={"what": "took", "left_out": self._left_out, "whole": wanted == list(SECTIONS)},
+        )
 
-    def _to_compile(self) -> list[str]:
-        """Ways whose networks are compiled beforehand."""
-        wanted = self._options.ways.split(",")
-        return [way for way in ("compiled", "graphs") if any(one.endswith(way) for one in wanted)]
+    def _to_compile(self, wanted: list[str]) -> list[str]:
+        """What is compiled beforehand: networks that learn, by ways, and those that predict."""
+        ways = self._options.ways.split(",")
+        compiled = [way for way in ("compiled", "graphs") if any(one.endswith(way) for one in ways)]
+        kinds = [name.partition(":")[2] for name in wanted if name.startswith("ways:")]
+        looking = [name.partition(":")[2] for name in wanted if name.startswith("predict:")]
+        return [f"{kind}:{way}" for kind in kinds for way in compiled] + [f"{kind}:look" for kind in looking]
 
-    def _start(self, name: str, cap_s: float = 0.0) -> None:
-        left = self._end - time.monotonic()
-        if left < 15:
-            self._book.add(f"section {name}", "SKIPPED", note="no time left")
-            return
+    def _make(self, name: str) -> None:
+        """Make the process of a section: it imports, and waits to be told to begin."""
         command = [sys.executable, __file__, "--section", name, "--out", self._options.out]
         command += [
             "--work",
@@ -230,21 +256,44 @@ class _Parent:
         ]
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": str(self._options.work / "inductor")}
         process = subprocess.Popen(
-            list(map(str, command)), env=environment, stderr=self._log, start_new_session=True
+            list(map(str, command)),
+            env=environment,
+            stdin=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
         )
-        cap_s = 1500 if self._options.smoke else min(cap_s or SECTIONS[name], left - 5)
-        self._running[name] = process, time.monotonic() + cap_s
+        cap_s = 1500 if self._options.smoke else SECTIONS.get(name, WARM_S)
+        self._running[name] = _Section(process, cap_s)
 
-    def _wait(self) -> None:
-        for name, (process, until) in list(self._running.items()):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(1.0, until - time.monotonic()))
-            if process.poll() is None:
-                self._book.add(f"section {name}", "TIMED OUT", ok=False)
-            elif process.returncode:
-                self._book.add(f"section {name}", f"exit {process.returncode}", ok=False, note="see log.txt")
-            _end(process)
-            del self._running[name]
+    def _start(self, name: str) -> None:
+        """Let a section begin."""
+        if self._end - time.monotonic() < 15:
+            self._book.add(f"section {name}", "SKIPPED", note="no time left")
+            self._left_out.append(name)
+            if made := self._running.pop(name, None):
+                _end(made.process)
+            return
+        if name not in self._running:
+            self._make(name)
+        section = self._running[name]
+        section.started = time.monotonic()
+        _stream_of(section.process.stdin).close()
+
+    def _wait(self, name: str) -> None:
+        """Wait for a section that was started."""
+        if (section := self._running.pop(name, None)) is None:
+            return
+        process, until = section.process, min(section.started + section.cap_s, self._end - 5)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(1.0, until - time.monotonic()))
+        if process.poll() is None:
+            self._book.add(f"section {name}", "TIMED OUT", ok=False)
+            self._left_out.append(name)
+        elif process.returncode:
+            self._book.add(f"section {name}", f"exit {process.returncode}", ok=False, note="see log.txt")
+            self._left_out.append(name)
+        _end(process)
+        self._took[name] = time.monotonic() - section.started
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -253,6 +302,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
 
 
 def _summary(out: Path, *, smoke: bool) -> int:
@@ -285,7 +336,11 @@ def _table_of(record: dict[str, Any]) -> str:
 # --- what sections work with
 def _run_section(options: argparse.Namespace) -> int:
     here = Here(options)
+    from stronglens.training import trainer  # noqa: F401 - and with it nearly all that sections need
+
     name, _, kind = options.section.partition(":")
+    if name != "worker":
+        sys.stdin.read()  # until it is this section's turn
     with here.book.guard(f"section {options.section}"):
         {
             "env": env,
@@ -691,7 +746,7 @@ def train(here: Here) -> None:
         text = (here.work / f"{name}.log").read_text(errors="replace")
         return " | ".join(line for line in text.splitlines() if word in line)[-600:]
 
-    add, epochs = here.book.add, here.pick(3, 40)
+    add, epochs = here.book.add, here.pick(3, 20)
     first = start("first", 1, epochs)
     first.wait(140)
     add("train.py: exit code", first.returncode, ok=first.returncode == 0, note=lines("first", "ERROR"))
@@ -770,7 +825,10 @@ def warm(here: Here, kind_and_way: str) -> None:
     """Compile what is timed later, so that the cache on the disk has it."""
     kind, way = kind_and_way.split(":")
     started = time.monotonic()
-    _trainer(here, kind, 128, 128 * 64).measure(way)
+    if way == "look":
+        _looking(here, kind)
+    else:
+        _trainer(here, kind, BATCH, BATCH * 64).measure(way)
     here.book.add(f"{kind}, {way}, beside others", time.monotonic() - started, "s to compile and try")
 
 
@@ -800,7 +858,8 @@ def ways(here: Here, kind: str) -> None:
         chosen = names if batch == here.batch else ["eager", "whole"]
         for way in chosen:
             with here.book.guard(f"{kind}, batch {batch}, {way}"):
-                module.N_TIMED = here.pick(2, 40 if way in ("eager", "compiled") else 300)
+                slow = way in ("eager", "compiled") or batch != BATCH
+                module.N_TIMED = here.pick(2, 40 if slow else 300)
                 one = _trainer(here, kind, batch, batch * here.pick(3, 300 if batch == BATCH else 40))
                 found, steps = one.measure(way)
                 del one, steps
@@ -907,23 +966,31 @@ def _limit(here: Here, kind: str, batch: int) -> float:
     return here.rate(replay, 50 * batch)
 
 
+def _looking(here: Here, kind: str, network: Any = None) -> Any:
+    """A network compiled for predictions."""
+    from stronglens.networks.compiled import compiled
+
+    shape = (LOOKED_AT, KINDS[kind].n_channels, SIDE_PX, SIDE_PX)
+    network = here.network(kind) if network is None else network
+    forward = compiled(network, shape, here.device, here.dtype, learn=False)
+    if forward is network:
+        raise RuntimeError("it cannot be compiled here: see log.txt")
+    return forward
+
+
 def predict(here: Here, kind: str) -> None:
     """Networks that only look, by batch: from images on the device."""
     import torch
 
-    from stronglens.networks.compiled import compiled
     from stronglens.networks.forward import logits_of
 
     chans = KINDS[kind].n_channels
     samples, network = here.random_samples(here.pick(64, 65_536), chans), here.network(kind)
     for batch in here.pick((8,), (512, 2048, 8192)):
-        # Each is compiled for some 20 s: the batch that predictions are made in.
-        for how in ("eager", "compiled") if here.gpu and batch == 2048 else ("eager",):
+        # Each is compiled for some 20 s: one of them is enough.
+        for how in ("eager", "compiled") if here.gpu and batch == LOOKED_AT else ("eager",):
             with here.book.guard(f"{kind}, batches of {batch}, {how}"):
-                forward = network
-                if how == "compiled":
-                    shape = (batch, chans, SIDE_PX, SIDE_PX)
-                    forward = compiled(network, shape, here.device, here.dtype, learn=False)
+                forward = _looking(here, kind, network) if how == "compiled" else network
 
                 def look(forward: Any = forward, batch: int = batch) -> None:
                     logits_of(network, samples, here.dtype, batch, fill=True, forward=forward)
@@ -975,50 +1042,52 @@ def stream(here: Here) -> None:
 
 def shared(here: Here) -> None:
     """Several trainings at once on the card."""
-    for count in here.pick((1, 2), (1, 2, 4)):
-        command = [sys.executable, __file__, "--out", here.options.out, "--work", here.work]
-        command += ["--section", "worker", *(["--smoke"] if here.smoke else [])]
-        workers = [
-            subprocess.Popen(
-                list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(count)
-        ]
-        try:
-            for one in workers:
-                _stream_of(one.stdout).readline()  # it is ready
-            for one in workers:
-                print("go", file=_stream_of(one.stdin), flush=True)
-            told = [one.communicate(timeout=60)[0] for one in workers]
-        finally:
-            for one in workers:
-                one.kill()
-        rates = [float(text.split("RATE ")[1].split()[0]) for text in told if "RATE " in text]
-        here.book.add(
-            f"atto, batch 128, whole steps, {count} at once, together",
-            sum(rates),
-            "images/s",
-            ok=len(rates) == count,
+    counts = here.pick((1, 2), (1, 2, 4))
+    command = [sys.executable, __file__, "--out", here.options.out, "--work", here.work]
+    command += ["--section", "worker", *(["--smoke"] if here.smoke else [])]
+    workers = [
+        subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
+        for _ in range(max(counts))
+    ]
+    try:
+        for one in workers:
+            _stream_of(one.stdout).readline()  # it is ready
+        for count in counts:
+            for one in workers[:count]:
+                print("go", file=_stream_of(one.stdin))
+            told = [_stream_of(one.stdout).readline() for one in workers[:count]]
+            rates = [float(line) for line in told if line]
+            here.book.add(
+                f"atto, batch 128, whole steps, {count} at once, together",
+                sum(rates),
+                "images/s",
+                ok=None if len(rates) == count else False,
+            )
+    finally:
+        for one in workers:
+            one.kill()
+            one.wait()
 
 
-def _stream_of(pipe: IO[str] | None) -> IO[str]:
+def _stream_of(pipe: IO[Any] | None) -> IO[Any]:
     if pipe is None:
         raise ValueError("no pipe")
     return pipe
 
 
 def worker(here: Here) -> None:
-    """One of several trainings: it begins to measure when it is told to."""
+    """One of several trainings: it measures whenever it is told to."""
     from stronglens.training import trainer as module
 
-    module.N_TIMED = here.pick(2, 1000)
     one = _trainer(here, "atto", here.batch, here.pick(24, 128 * 500))
     one.measure("whole")
-    print("READY", flush=True)
-    sys.stdin.readline()
-    found, _ = one.measure("whole")
-    print(f"RATE {here.batch / found.step_s}", flush=True)
+    print("ready", flush=True)
+    module.N_TIMED = here.pick(2, 1000)
+    for _ in sys.stdin:
+        found, _ = one.measure("whole")
+        print(here.batch / found.step_s, flush=True)
 
 
 def naive(here: Here) -> None:

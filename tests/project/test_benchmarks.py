@@ -1,5 +1,6 @@
 """Benchmarks run: each with a handful of items. How fast anything is, nobody asks here."""
 
+import argparse
 import importlib
 import json
 import os
@@ -85,11 +86,11 @@ def test_the_check_of_a_gpu_runs_on_a_cpu_without_snakemake(
     told = run("gpu.py", "--smoke", "--only", sections, "--out", str(tmp_path / "out"))
     assert ", 0 bad;" in told
     records = json.loads((tmp_path / "out/results.json").read_text())
-    assert {one["section"] for one in records} == {*sections.split(","), "goals"}
+    assert {one["section"] for one in records} == {*sections.split(","), "all", "goals"}
     worked_out = [one for one in records if one["section"] == "goals"]
     assert all(one["ok"] is None for one in worked_out)  # a CPU is not asked for any
     if "naive" in sections:
-        assert len(worked_out) == 8 + 3  # goals, and shares of the peak
+        assert len(worked_out) == 9 + 3  # goals, and shares of the peak
         assert not [one["name"] for one in worked_out if one["value"] == "not measured"]
 
 
@@ -97,6 +98,43 @@ def test_every_section_of_the_check_of_a_gpu_is_tried(monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     sections = importlib.import_module("gpu").SECTIONS
     assert sorted(",".join(GPU_SECTIONS).split(",")) == sorted(sections)
+
+
+WAITS_ITS_TURN = """
+import sys, time
+section = sys.argv[sys.argv.index("--section") + 1]
+sys.stdin.read()
+if section == "slow":
+    time.sleep(300)
+sys.exit(3 if section == "wrong" else 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "left_out"), [(300, {"wrong": "exit 3", "slow": "TIMED OUT"}), (10, "SKIPPED")]
+)
+def test_sections_of_the_check_of_a_gpu_that_do_not_end_are_named(
+    limit_s: float, left_out: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("gpu")
+    (tmp_path / "section.py").write_text(WAITS_ITS_TURN)
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "section.py"))
+    sections = {"env": 60, "equal": 60, "wrong": 60, "slow": 1, "ways:nano": 60, "predict:nano": 60}
+    monkeypatch.setattr(module, "SECTIONS", sections)
+    monkeypatch.setattr("signal.signal", lambda *given: None)
+    common = {"only": ",".join(sections), "ways": "eager,whole_compiled", "batches": "128", "smoke": False}
+    given = argparse.Namespace(out=tmp_path, work=tmp_path, limit=limit_s, **common)
+    parent = module._Parent(given, None)
+    parent.run()
+    records = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    told = {one["name"].removeprefix("section "): one["value"] for one in records[:-1]}
+    assert (set(told.values()) == {left_out}) if left_out == "SKIPPED" else (told == left_out)
+    assert set(records[-1]["of"]["left_out"]) == set(told)
+    begun = {*sections, "warm:nano:compiled", "warm:nano:look"}
+    assert set(parent._took) == (begun if limit_s > 15 else set())
+    assert next(row for row in module.goals(records) if row["name"].startswith("all sections"))["ok"] is False
+    assert not parent._running
 
 
 def _way(kind: str, way: str, setup_s: float, step_s: float, *, agrees: bool = True) -> dict[str, Any]:
@@ -114,17 +152,19 @@ def _gpu_records(card: str, chosen: str) -> list[dict[str, Any]]:
         records += [{"value": chosen, "of": {"what": "chosen", "kind": kind, "batch": 128}}]
         records += [{"value": 53_000.0, "of": {"what": "limit", "kind": kind, "batch": 128}}]
         records += [{"value": 4e8, "of": {"what": "work", "kind": kind}}]
-    return [*records, {"value": 1500.0, "of": {"what": "naive", "kind": "atto"}}]
+    took = {"what": "took", "left_out": [], "whole": True}
+    naive = {"what": "naive", "kind": "atto"}
+    return [*records, {"value": 1500.0, "of": naive}, {"value": 400.0, "of": took}]
 
 
 @pytest.mark.parametrize(
     ("card", "chosen", "met"),
     [
-        ("NVIDIA H100 80GB HBM3", "whole_compiled", [True] * 8),
+        ("NVIDIA H100 80GB HBM3", "whole_compiled", [True] * 9),
         # 19,692 images/s: 37 % of the limit, 13 x the naive loader, 47 minutes.
-        ("NVIDIA H100 80GB HBM3", "whole", [False] * 8),
-        ("NVIDIA A100-SXM4-80GB", "whole", [False] * 7 + [None]),
-        ("A card of tomorrow", "whole_compiled", [True] * 7 + [None]),
+        ("NVIDIA H100 80GB HBM3", "whole", [False] * 7 + [False, True]),
+        ("NVIDIA A100-SXM4-80GB", "whole", [False] * 7 + [None, True]),
+        ("A card of tomorrow", "whole_compiled", [True] * 7 + [None, True]),
     ],
 )
 def test_goals_of_a_gpu_by_made_up_rates(
@@ -134,7 +174,7 @@ def test_goals_of_a_gpu_by_made_up_rates(
     goals = importlib.import_module("gpu_goals").goals
     records = _gpu_records(card, chosen)
     assert [row["ok"] for row in goals(records)] == met
-    assert [row["ok"] for row in goals(records, demanded=False)] == [None] * 8
+    assert [row["ok"] for row in goals(records, demanded=False)] == [None] * 9
     assert {row["value"] for row in goals(records[:2])} == {"not measured"}
 
 
