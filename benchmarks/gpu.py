@@ -2,7 +2,7 @@
 
 `python benchmarks/gpu.py` ends within 8 minutes. It needs Python 3.11 or later, a tree, no Snakemake, and
 beside torch and torchvision these packages with what they need: timm, pydantic, pydantic-settings, pandas,
-pyarrow, astropy.
+pyarrow, astropy, scipy.
 
 Each section is a process of its own with a time cap, so that one that fails or hangs takes nothing with it.
 What is compiled for the sections that are timed is compiled before them, beside those that are not; each of
@@ -97,8 +97,11 @@ PRECISION = "bf16"
 SMOKE_BATCH = 8
 LOOKED_AT = 2048
 """Images that a compiled network predicts at once."""
-NOISE = 8.0
-"""Added for the comparison of precisions, in standard deviations of a cutout's pixels."""
+NOISE = 24.0
+"""Added for the comparison of precisions, in standard deviations of a cutout's pixels: of an AUC of 1 none
+differs. By the distance of the classes' means no straight cut reaches more than 0.89 with it."""
+TELLING = 0.65, 0.98
+"""AUC within which precisions can differ."""
 
 
 class Book:
@@ -209,6 +212,8 @@ class _Parent:
             if "env" in wanted:
                 self._start("env")
                 self._wait("env")
+                if self._left_out:  # without a GPU, what is sized for one would take hours
+                    return
             together = [name for name in wanted if name in UNTIMED]
             if not self._options.smoke:
                 together += [f"warm:{name}" for name in self._to_compile(wanted)]
@@ -297,11 +302,10 @@ class _Parent:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a section, and what it started."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """End a section, and what it started, which may have outlived it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     if process.stdin is not None:
         process.stdin.close()
 
@@ -497,6 +501,8 @@ def env(here: Here) -> None:
         note = f"{free:.0f} of {total:.0f} GiB free"
         add("card", torch.cuda.get_device_name(), note=note, of={"what": "card"})
     add("a GPU", str(here.gpu), ok=here.gpu or here.smoke)
+    if not (here.gpu or here.smoke):
+        raise SystemExit(1)
 
 
 def equal(here: Here) -> None:
@@ -636,6 +642,7 @@ def equal(here: Here) -> None:
             # The same bits, where single steps give the same twice.
             most = 0 if itself == 0 else 1e-3
             fine = found[2].way == "whole" and max(losses, losses_of_lenses) <= most
+            fine = fine and (itself > 0 or off == 0)
             add(
                 f"whole steps against single ones, {name}: losses",
                 losses,
@@ -705,7 +712,7 @@ def resume(here: Here) -> None:
             losses = max(
                 abs(a.train_loss - b.train_loss) for a, b in zip(whole.records, cut.records, strict=True)
             )
-            fine = off == 0 if deterministic else losses < 1e-3
+            fine = off == 0 if deterministic or itself == 0 else losses < 1e-3
             here.book.add(
                 f"cut and gone on, {precision}, {way}, {optimiser}: weights",
                 off,
@@ -761,17 +768,20 @@ def train(here: Here) -> None:
     add(
         "train.py: exit code after SIGTERM",
         second.returncode,
-        ok=second.returncode in (143, -15, 0),
+        ok=second.returncode == 143,
         note=lines("second", "SIGTERM"),
     )
     again = start("second", 2, epochs)
     again.wait(100)
-    agreed = read_json(here.work / "second/best.json")["way"]
+    agreed, gone_on = (
+        read_json(here.work / "second/best.json")["way"],
+        lines("second", "going on after epoch"),
+    )
     add(
         "train.py: gone on, the same way",
         agreed,
-        ok=again.returncode == 0 and agreed == way,
-        note=lines("second", "going on"),
+        ok=again.returncode == 0 and agreed == way and bool(gone_on),
+        note=gone_on,
     )
 
 
@@ -789,14 +799,15 @@ def auc(here: Here) -> None:
         for packed, samples in (here.packed(here.pick(8, n), seed) for n, seed in ((400, 1), (200, 2)))
     ]
     for image in loaded:
-        # So much noise that some lenses are lost in it: of an AUC of 1 no precision differs.
         image.images.add_(image.images.new_empty(image.images.shape).normal_().mul_(here.pick(0.0, NOISE)))
     for precision in ("float32", "tf32", "bf16", "fp16"):
         own = TrainSettings(batch_size=here.pick(16, 128), epochs=here.pick(1, 5), precision=precision)
         with algorithms(own):
             found[precision] = Trainer(here.network("atto"), *loaded, own, 1).fit().records[-1].val_auc
         off = found[precision] - found["float32"]
-        here.book.add(f"AUC, {precision}", found[precision], ok=abs(off) < here.pick(1.0, 0.02))
+        low, high = here.pick((0.0, 1.0), TELLING)
+        fine = abs(off) < here.pick(1.0, 0.02) and low <= found["float32"] <= high
+        here.book.add(f"AUC, {precision}", found[precision], ok=fine)
 
 
 def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
@@ -905,7 +916,8 @@ def ways(here: Here, kind: str) -> None:
         )
         del steps
         own = one.settings.model_copy(update={"epochs": 2})
-        few = here.random_samples(2048, KINDS[kind].n_channels)
+        # As many beside those that are learnt from as in the real run: 15 % beside 70.
+        few = here.random_samples(len(one._train) * 3 // 14, KINDS[kind].n_channels)
         learner = one._learner
         whole = module.Trainer(
             *(here.network(kind), one._train, few, own, 1, way, None, learner.lens), domains=learner.domains
@@ -1015,6 +1027,10 @@ def stream(here: Here) -> None:
     packed, samples_of = here.packed(here.pick(8, 1000))
     settings, samples = PreprocessSettings(smoothing="gaussian"), samples_of()
     order = torch.randperm(len(samples), device=here.device)
+    load_resident(
+        packed, samples, settings, here.device, here.dtype
+    )  # what is made on first use is not timed
+    here.sync()
     started = time.perf_counter()
     resident = load_resident(packed, samples, settings, here.device, here.dtype)
     here.sync()
@@ -1091,7 +1107,7 @@ def worker(here: Here) -> None:
 
 
 def naive(here: Here) -> None:
-    """A data loader that opens a FITS file for each image, and eager steps."""
+    """A data loader that opens a FITS file for each image, in as many processes as the original's, eager."""
     import torch
     from item_by_item import FitsFiles
     from made_data import write_fits
@@ -1103,7 +1119,10 @@ def naive(here: Here) -> None:
     files = write_fits(here.work / "files", here.pick(4, 200), here.pick(1, 5))
     network = here.network("atto")
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    loader = DataLoader(FitsFiles(files), batch_size=128, shuffle=True, num_workers=here.pick(0, 8))
+    n_workers = here.pick(0, 8)
+    loader = DataLoader(
+        FitsFiles(files), 128, shuffle=True, num_workers=n_workers, persistent_workers=n_workers > 0
+    )
 
     def epoch() -> None:
         for images, labels in loader:

@@ -9,6 +9,7 @@ Records = Sequence[Mapping[str, Any]]
 MEMBERS = {"nano": (700_000, 80), "atto": (700_000, 80), "recipe": (140_000, 56)}
 """Images that a member of the real run learns from, and epochs; crops of images are counted as whole."""
 BATCH = 128
+NOT_MEASURED = "not measured"
 ALL_S = 480.0
 """Seconds in which all of it is to end."""
 NEAR_LIMIT, TIMES_NAIVE, MEMBER_MIN, NOT_SLOWER = 0.9, 30.0, 45.0, 1.05
@@ -38,8 +39,10 @@ alone reached 716 in bfloat16, 343 in TF32, 52 in float32 (RESULTS.md)."""
 
 def peak_tflops(card: str, precision: str) -> float | None:
     """Most that a card of this name (as PyTorch gives it) can do in products, TFLOP/s; None where unknown."""
-    # Whole words: an A100 is no A10, and an L40S no L4.
+    # Whole words: an A100 is no A10, and an L40S no L4. A slice is not the card.
     words = card.replace("-", " ").split()
+    if "MIG" in words:
+        return None
     for name, peaks in PEAKS.items():
         wanted = name.split()
         if any(words[at : at + len(wanted)] == wanted for at in range(len(words))):
@@ -48,7 +51,9 @@ def peak_tflops(card: str, precision: str) -> float | None:
 
 
 def goals(records: Records, batch: int = BATCH, *, demanded: bool = True) -> Iterator[dict[str, Any]]:
-    """A row for each goal: name, value, unit, whether it is met (None: not measured or not asked), a note.
+    """A row for each goal: name, value, unit, whether it is met, a note.
+
+    What is not asked is None; what has not been measured is not met where all of it was to be measured.
 
     Parameters
     ----------
@@ -60,6 +65,13 @@ def goals(records: Records, batch: int = BATCH, *, demanded: bool = True) -> Ite
     demanded : bool
         Whether goals are asked for; on a CPU they are only worked out.
     """
+    whole = any(took["of"]["whole"] for took in _of(records, "took"))
+    for row in _goals(records, batch, demanded=demanded):
+        missing = demanded and whole and row["value"] == NOT_MEASURED
+        yield row | ({"ok": False} if missing else {})
+
+
+def _goals(records: Records, batch: int, *, demanded: bool) -> Iterator[dict[str, Any]]:
     for kind in MEMBERS:
         chosen, limit = _chosen(records, kind, batch), _value(records, "limit", kind=kind, batch=batch)
         share = chosen and limit and chosen["value"] / limit
@@ -139,6 +151,6 @@ def _cost_s(way: Mapping[str, Any]) -> float:
 
 def _row(name: str, value: Any, unit: str, met: Any, asked: bool) -> dict[str, Any]:
     if value is None:
-        return {"name": name, "value": "not measured", "unit": "", "ok": None, "note": ""}
+        return {"name": name, "value": NOT_MEASURED, "unit": "", "ok": None, "note": ""}
     note = "" if asked else "not asked of this device"
     return {"name": name, "value": value, "unit": unit, "ok": bool(met) if asked else None, "note": note}

@@ -175,7 +175,10 @@ def test_goals_of_a_gpu_by_made_up_rates(
     records = _gpu_records(card, chosen)
     assert [row["ok"] for row in goals(records)] == met
     assert [row["ok"] for row in goals(records, demanded=False)] == [None] * 9
-    assert {row["value"] for row in goals(records[:2])} == {"not measured"}
+    missing = list(goals([*records[:2], records[-1]]))[:-1]
+    assert {(row["value"], row["ok"]) for row in missing} == {("not measured", False)}
+    # Of a part of the sections only what was measured is asked for.
+    assert {(row["value"], row["ok"]) for row in goals(records[:2])} == {("not measured", None)}
 
 
 @pytest.mark.parametrize(
@@ -190,6 +193,7 @@ def test_goals_of_a_gpu_by_made_up_rates(
         ("NVIDIA L4", "bf16", 121),
         ("Tesla T4", "bf16", None),
         ("NVIDIA A10G", "bf16", None),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "bf16", None),
         ("Quadro", "bf16", None),
         ("", "bf16", None),
     ],

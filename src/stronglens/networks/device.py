@@ -265,6 +265,8 @@ def check_after(error: Exception, device: torch.device, probe: Callable[[torch.d
     """
     try:
         probe(device)
+    except torch.OutOfMemoryError:  # full, and well
+        return
     except Exception as lost:  # noqa: BLE001 - whatever it is, nothing can be computed
         raise LostDeviceError(
             f"{device}: expected a working device, found: {first_line(lost)} (first: {first_line(error)}); "

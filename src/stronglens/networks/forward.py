@@ -1,12 +1,17 @@
 """Running a network over samples without learning from them."""
 
+import logging
+
 import torch
 from torch import nn
 from torch.nn.functional import pad
 
 from stronglens.networks.compiled import Forward
+from stronglens.networks.device import first_line
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast
+
+log = logging.getLogger(__name__)
 
 
 def outputs_of(
@@ -29,7 +34,7 @@ def outputs_of(
     dtype : torch.dtype or None
         Type that autocast computes in; None for plain float32.
     batch_size : int
-        Samples at once.
+        Samples at once; fewer where a GPU has no room for so many, which is said in the log.
     fill : bool
         Fill the last batch up with zeros: the last bits of an output depend on the size of its batch, and so
         they do not depend on how many samples there are.
@@ -39,17 +44,40 @@ def outputs_of(
     Returns
     -------
     Tensor of float32, shape (n_samples, n_outputs)
+
+    Raises
+    ------
+    OutOfMemoryError
+        There is no room for a single sample; or for a batch, where equal bytes are asked for
+        (`stronglens.networks.precision.algorithms`).
     """
     device = samples.rows.device
     network.eval()
     run = forward or network
     with torch.inference_mode(), autocast(device, dtype):
-        parts = []
+        parts, most = list[torch.Tensor](), batch_size
         batches = torch.split(torch.arange(len(samples), device=device), batch_size)
         for numbers, images in zip(batches, samples.in_turn(batches), strict=True):
             shown = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers))) if fill else images
-            parts.append(run(shown)[: len(numbers)].float())
+            outputs, most = _as_many_as_fit(run, shown, most)
+            parts.append(outputs[: len(numbers)].float())
     return torch.cat(parts)
+
+
+def _as_many_as_fit(run: Forward, images: torch.Tensor, most: int) -> tuple[torch.Tensor, int]:
+    """Outputs for a batch, shown in parts of at most so many images, and how many have fitted."""
+    while True:
+        try:
+            outputs = [run(part) for part in torch.split(images, most)]
+            return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), most
+        except torch.OutOfMemoryError as error:
+            # Bytes depend on the size of a batch.
+            if most == 1 or torch.are_deterministic_algorithms_enabled():
+                raise
+            reason = first_line(error)
+        log.warning("%d images have no room on the GPU at once, %d are tried: %s", most, most // 2, reason)
+        most //= 2
+        torch.cuda.empty_cache()
 
 
 def logits_of(

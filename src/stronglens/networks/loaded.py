@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from stronglens.formats.joined import AnySet
+from stronglens.networks.device import first_line
 from stronglens.networks.resident import ResidentSamples, load_resident
 from stronglens.networks.samples import Samples
 from stronglens.networks.streamed import StreamedSamples, stream_samples
@@ -21,8 +22,8 @@ LoadedSamples = ResidentSamples | StreamedSamples
 Residence = Literal["auto", "always", "never"]
 
 LARGEST_SHARE = 0.6
-"""Of a GPU's free memory that samples may take, in even shares where jobs share the GPU and may all find it
-free: the rest is for the networks."""
+"""Of a GPU's free memory that all samples of a job may take, in even shares where jobs share the GPU and may
+all find it free: the rest is for the networks."""
 
 
 def load_samples(
@@ -52,8 +53,14 @@ def load_samples(
         network casts its input to that type before all else, as convolutions under autocast do.
     """
     n_bytes = _n_bytes(packed, samples, settings, dtype)
-    if residence == "always" or (residence == "auto" and n_bytes <= _room_on(device)):
+    if residence == "always":
         return load_resident(packed, samples, settings, device, dtype)
+    if residence == "auto" and n_bytes <= _room_on(device):
+        try:
+            return load_resident(packed, samples, settings, device, dtype)
+        except torch.OutOfMemoryError as error:  # another job has taken it meanwhile
+            log.warning("%s: %s", device, first_line(error))
+        torch.cuda.empty_cache()
     log.info("%d samples, %.1f GB, are streamed to %s", len(samples), n_bytes / 1e9, device)
     return stream_samples(packed, samples, settings, device)
 
@@ -65,7 +72,9 @@ def _n_bytes(packed: AnySet, samples: Samples, settings: PreprocessSettings, dty
 
 
 def _room_on(device: torch.device) -> float:
-    """Memory for samples on a device, in bytes."""
+    """Memory that is left for samples on a device, in bytes."""
     if device.type != "cuda":
         return float("inf")
-    return LARGEST_SHARE * torch.cuda.mem_get_info(device)[0] / jobs_per_gpu()
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    # What this job has there already are samples, and a network beside them counts as some.
+    return LARGEST_SHARE * free / jobs_per_gpu() - torch.cuda.memory_allocated(device)

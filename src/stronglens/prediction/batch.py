@@ -1,6 +1,7 @@
 """How many samples go through a network at once, where that is for a GPU to say."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -35,6 +36,7 @@ def fastest_batch(
     kept: ChoiceFile,
     batch_sizes: Sequence[int] = BATCH_SIZES,
     *,
+    n_in_piece: int | None = None,
     may_compile: bool = True,
     probe: Callable[[torch.device], None] = compute_a_little,
 ) -> tuple[int, Forward | None]:
@@ -56,6 +58,8 @@ def fastest_batch(
         Where jobs share their choice.
     batch_sizes : sequence of int
         What is tried.
+    n_in_piece : int, optional
+        Samples that are read at once, of which the last batch is filled up; all of them, if not given.
     may_compile : bool
         Whether compiling is tried.
     probe : callable
@@ -75,7 +79,9 @@ def fastest_batch(
     """
     network.eval()
     generator = torch.Generator(device).manual_seed(1)
+    shown = torch.randn((min(batch_sizes), *image_shape), generator=generator, device=device)
     sizes = {str(size): size for size in batch_sizes}
+    n_in_piece = min(n_images, n_in_piece or n_images) or 1
     candidates = [Candidate(name, f"batches of {name}") for name in sizes]
     if may_compile:
         # Measured: H100, slow CPU cores: 20 to 45 s.
@@ -99,16 +105,17 @@ def fastest_batch(
         size, forward = made(name)
         if "compiled" in name and forward is network:
             raise RuntimeError("the network cannot be compiled here")
-        generator.manual_seed(1)
-        images = torch.randn((size, *image_shape), generator=generator, device=device)
+        # The same images in each: what a generator gives depends on how much it is asked for.
+        images = shown.repeat(math.ceil(size / len(shown)), 1, 1, 1)[:size]
         with torch.inference_mode(), autocast(device, dtype):
-            probs = torch.sigmoid(forward(images)[: min(batch_sizes), 0].float()).tolist()
+            probs = torch.sigmoid(forward(images)[: len(shown), 0].float()).tolist()
             setup_s, started = time.monotonic() - started, time.monotonic()
             for _ in range(N_TIMED):
                 outputs = forward(images)
             outputs.float().sum().item()
         forwards[name] = forward
-        return Measured(setup_s, (time.monotonic() - started) / N_TIMED / size, probs)
+        batch_s = (time.monotonic() - started) / N_TIMED
+        return Measured(setup_s, batch_s * math.ceil(n_in_piece / size) / n_in_piece, probs)
 
     name = kept.read()
     if name is None or name.split()[0] not in sizes:

@@ -13,7 +13,15 @@ import torch
 from torch import nn
 
 from stronglens.formats.member_files import MemberDescription, read_member
-from stronglens.formats.packed import CUTOUTS, INDEX, PackedPieces, PackedSet, open_packed, open_pieces
+from stronglens.formats.packed import (
+    CUTOUTS,
+    INDEX,
+    PIECE_ROWS,
+    PackedPieces,
+    PackedSet,
+    open_packed,
+    open_pieces,
+)
 from stronglens.formats.prediction_files import prediction_files
 from stronglens.formats.split_table import open_splits
 from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
@@ -34,6 +42,7 @@ from stronglens.prediction.batch import BATCH_SIZE, BATCH_SIZES, fastest_batch
 from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.running.errors import InputError
+from stronglens.running.gpu_lock import jobs_per_gpu
 from stronglens.running.progress import progress
 from stronglens.settings.lens_parameters import columns_of, std_column
 from stronglens.settings.member import MemberSettings, PredictSettings
@@ -41,9 +50,9 @@ from stronglens.settings.member import MemberSettings, PredictSettings
 log = logging.getLogger(__name__)
 
 CHUNK_ON_CPU, CHUNK_ON_GPU = 8192, 65_536
-"""Cutouts between two looks at the progress, in whole batches; on a CPU, those that are preprocessed at once.
-Memory does not grow with the number of objects: on a GPU a batch is preprocessed at once, and the next ones
-are copied to it meanwhile."""
+"""Between two looks at the progress, in whole batches: on a CPU cutouts, which are preprocessed at once; on a
+GPU samples, of which a batch is preprocessed at once, and the next ones are copied to it meanwhile. Memory
+does not grow with the number of objects."""
 
 DECIMALS = 6
 """Decimals of estimated parameters: far below their errors, and about the rounding of a network."""
@@ -153,14 +162,14 @@ def predict_member(
         **({"uncertainties": True} if settings.has_uncertainties else {}),
     }
     with algorithms(settings.train):
-        # All parts of a set make the same choice, and the one that the whole would make.
-        n_shown = n_views * count.n_samples * packed.summary.parts
+        n_shown, n_parts = n_views * count.n_samples, packed.summary.parts
         dtype = autocast_dtype(device, settings.train.precision)
         image_shape = (settings.in_chans, side, side)
         demanded = batch_size is not None and compile_choice != "auto"
         if device.type == "cpu" or demanded or settings.train.deterministic:
             batch_size = batch_size or BATCH_SIZE
-            if worth_compiling(compile_choice, network, image_shape, n_shown, learn=False):
+            # By all parts of a set, which give the bytes that the whole would give.
+            if worth_compiling(compile_choice, network, image_shape, n_shown * n_parts, learn=False):
                 shape, graphs = (batch_size, *image_shape), compile_choice == "graphs"
                 forward = compiled(network, shape, device, dtype, learn=False, graphs=graphs)
         else:
@@ -170,11 +179,15 @@ def predict_member(
                 card_of(device)
                 | {"work": "prediction", "dtype": str(dtype), "shape": list(image_shape)}
                 | {"network": settings.network.model_dump(mode="json"), "compile": compile_choice}
-                | {"sizes": list(sizes)},
+                | {"sizes": list(sizes), "jobs_on_the_card": jobs_per_gpu(), "n_parts": n_parts}
+                # The parts of a set are about of one size, and computed alike.
+                | ({"n_images_below_2_to": n_shown.bit_length()} if n_parts == 1 else {}),
             )
             may_compile = compile_choice != "never"
             batch_size, forward = fastest_batch(
-                network, image_shape, device, dtype, n_shown, kept, sizes, may_compile=may_compile
+                *(network, image_shape, device, dtype, n_shown, kept, sizes),
+                n_in_piece=min(count.n_samples, PIECE_ROWS // settings.in_chans),
+                may_compile=may_compile,
             )
         with (
             prediction_files(out_dir, which, count.n_samples, origin, columns) as files,
@@ -247,10 +260,12 @@ def predict_pieces(
         some, both in units of the outputs.
     """
     dtype = autocast_dtype(device, settings.train.precision)
-    load, n_cutouts = (
-        (stream_samples, CHUNK_ON_GPU) if device.type == "cuda" else (load_resident, CHUNK_ON_CPU)
+    load, n_at_once = (
+        (stream_samples, CHUNK_ON_GPU)
+        if device.type == "cuda"
+        else (load_resident, CHUNK_ON_CPU // settings.in_chans)
     )
-    step = max(1, n_cutouts // settings.in_chans // batch_size) * batch_size
+    step = max(1, n_at_once // batch_size) * batch_size
     run = forward if n_views == 1 else _in_views(forward or network, n_views)
     chunks = _chunks(pieces, settings, step)
     shown = progress(chunks, n_samples, "predict", "samples", size_of=lambda chunk: len(chunk[1]))

@@ -112,14 +112,13 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
             for handler in handlers[1:]:
                 log.addHandler(handler)
         step(options)
-    except (InputError, MemoryError) as error:
-        of_memory = isinstance(error, MemoryError)
-        log.error("%s", f"not enough memory: {error}; give the job more" if of_memory else error)
-        return 1
     except StoppedError as stopped:
         log.warning("%s", stopped)
         return 128 + signal.SIGTERM
     except Exception as error:
+        if message := _for_the_user(error):
+            log.error("%s", message)
+            return 1
         log.exception("%s failed", command.__name__)
         if "CUDA error" in str(error):
             log.error("the GPU works no more in this process; the same command goes on from what is saved")
@@ -129,6 +128,18 @@ def run(command: type[CommandT], step: Callable[[CommandT], None], argv: Sequenc
             log.removeHandler(handler)
             handler.close()
     return 0
+
+
+def _for_the_user(error: Exception) -> str:
+    """What there is to do; nothing where the program is at fault."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}; give the job more"
+    if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which most steps do without
+        reason = str(error).partition(". ")[0]
+        return f"not enough memory on the GPU: {reason}; take smaller batches, or let fewer jobs share it"
+    return ""
 
 
 def _option(location: Location) -> str:

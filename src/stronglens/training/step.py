@@ -5,9 +5,10 @@ where its figures go. What is decided before an epoch (order, learning rates, mi
 `EpochPlan`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,6 +28,10 @@ from stronglens.training.domain_task import DomainTargets
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.mixing import Mixing, draw_mixing, mix, mixes
 from stronglens.training.schedule import rate_at, side_seen
+
+QUEUED = 16
+"""Steps whose end is waited for at once, while as many have been given to the GPU after them: it never waits,
+and what must wait for it, as a signal to stop does, waits for few of them."""
 
 N_WARM_UP = 3
 """Steps before a step is recorded: what is made on first use (kernels, states, workspaces) must be there."""
@@ -168,7 +173,9 @@ class EpochPlan:
             self._shares = [1.0 - decay for decay in decays]
             self._shares_there.copy_(torch.tensor(self._shares))
         if mixes(settings):
-            self._lay_down(self._draw(epoch))
+            _, height, width = learner.samples.image_shape
+            generator = np.random.default_rng([self._seed, epoch, 1])
+            self._lay_down(draw_mixing(self._sizes, height, width, settings, generator))
 
     def numbers(self, step: int) -> Tensor:
         """Which samples a step sees: int64, shape (n,); in the last one of an epoch n may be another."""
@@ -202,31 +209,16 @@ class EpochPlan:
         share, corners = (None if one is None else one[rows] for one in (drawn.share, drawn.corners))
         return Mixing(drawn.partners[rows], share, corners, drawn.cut[step].view(()))
 
-    def _draw(self, epoch: int) -> list[Mixing]:
-        # Of each step alone: a training that goes on within an epoch needs no state for it.
-        _, height, width = self._learner.samples.image_shape
-        return [
-            draw_mixing(
-                len(self.numbers(step)),
-                height,
-                width,
-                self._learner.settings,
-                np.random.default_rng([self._seed, epoch, step, 1]),
-            )
-            for step in range(self.n_steps)
-        ]
-
-    def _lay_down(self, drawn: list[Mixing]) -> None:
-        joined = {}
-        for field in fields(Mixing):
-            parts = [getattr(one, field.name) for one in drawn]
-            if parts[0] is not None:
-                joined[field.name] = torch.stack(parts) if field.name == "cut" else torch.cat(parts)
+    def _lay_down(self, drawn: Mixing) -> None:
         if self._drawn is None:
-            there = {name: sent(tensor, self._learner.device) for name, tensor in joined.items()}
-            self._drawn = Mixing(there["partners"], there.get("share"), there.get("corners"), there["cut"])
-        else:
-            for name, tensor in joined.items():
+            device = self._learner.device
+            share, corners = (
+                None if one is None else sent(one, device) for one in (drawn.share, drawn.corners)
+            )
+            self._drawn = Mixing(sent(drawn.partners, device), share, corners, sent(drawn.cut, device))
+            return
+        for name, tensor in vars(drawn).items():
+            if tensor is not None:
                 getattr(self._drawn, name).copy_(tensor)
 
 
@@ -374,6 +366,45 @@ class Steps:
             group.update(lr=float(scaled), capturable=False)
 
 
+class Mark(Protocol):
+    """A place in what a GPU has to do."""
+
+    def synchronize(self) -> None:
+        """Wait until it has come there."""
+
+
+def _mark() -> Mark:
+    """The end of what the GPU has been given so far."""
+    mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+    mark.record()
+    return mark
+
+
+class Queue:
+    """Keeps short what a GPU has been given to do and has not done.
+
+    Parameters
+    ----------
+    length : int
+        After so many pieces of work, those before them are waited for.
+    mark : callable
+        Gives the end of what was given so far.
+    """
+
+    def __init__(self, length: int, mark: Callable[[], Mark]) -> None:
+        self._length, self._mark = length, mark
+        self._n = 0
+        self._last: Mark | None = None
+
+    def add(self) -> None:
+        """Note a piece of work, and wait where there are too many."""
+        self._n += 1
+        if self._n % self._length == 0:
+            before, self._last = self._last, self._mark()
+            if before is not None:
+                before.synchronize()
+
+
 class WholeSteps(Steps):
     """Steps that find out on the device which one they are: there is nothing to do for the CPU in between.
 
@@ -394,6 +425,7 @@ class WholeSteps(Steps):
         if learner.device.type == "cuda":
             # A rate that is a tensor can change under the graph, and so can a step count that lies there.
             self._rates = [torch.zeros((), device=learner.device) for _ in learner.optimiser.param_groups]
+        self._queue = Queue(QUEUED, _mark)
 
     def take(self, step: int, images: Tensor | None = None) -> None:
         """Take the step of that number; its images, if they have been taken already."""
@@ -415,6 +447,7 @@ class WholeSteps(Steps):
             self._graph = self._recorded()
             self._at.fill_(step)
         self._graph.replay()
+        self._queue.add()
 
     def _whole(self) -> None:
         if self._rates:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from stronglens.networks.device import Card, Gpus, choose_device, look_for_gpus, runs_on
+from stronglens.networks.device import (
+    Card,
+    Gpus,
+    LostDeviceError,
+    check_after,
+    choose_device,
+    compute_a_little,
+    look_for_gpus,
+    runs_on,
+)
 from stronglens.running.errors import InputError
 
 KERNELS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120")
@@ -140,3 +149,19 @@ def test_what_schedulers_assign(tmp_path: Path) -> None:
     assert look_for_gpus(tmp_path, {"SLURM_JOB_GPUS": "0"}).assigned == "SLURM_JOB_GPUS=0"
     file.write_text("node-gpu1\n")
     assert look_for_gpus(tmp_path, {"PBS_GPUFILE": str(file)}).assigned == f"PBS_GPUFILE={file}"
+
+
+def test_a_device_is_lost_only_where_it_computes_no_more() -> None:
+    def full(device: torch.device) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def lost(device: torch.device) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    first = RuntimeError("of compiling")
+    for works in (compute_a_little, full):
+        check_after(first, CPU, works)
+    with pytest.raises(
+        LostDeviceError, match=r"illegal memory access was encountered \(first: of compiling\)"
+    ):
+        check_after(first, CPU, lost)

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from stronglens.networks.forward import logits_of, outputs_of
+from stronglens.networks.precision import algorithms
 from stronglens.networks.resident import ResidentSamples
+from stronglens.settings.train import TrainSettings
 
 
 class Noting(nn.Module):
@@ -19,6 +21,23 @@ class Noting(nn.Module):
         self.shown.append(images)
         first = images[:, 0, 0, 0]
         return torch.stack([first, 10 * first, torch.full_like(first, float(self.training))], dim=1)
+
+
+class Small(Noting):
+    """Has room for three images at once."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = super().forward(images)
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return outputs
+
+
+class NoRoom(nn.Module):
+    """Has room for none."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 @pytest.fixture
@@ -55,3 +74,20 @@ def test_half_precision_comes_back_as_float32(samples: ResidentSamples) -> None:
     )
     assert {one.dtype for one in seen} == {torch.bfloat16}
     assert found.dtype == torch.float32
+
+
+def test_fewer_are_shown_where_a_batch_has_no_room(
+    samples: ResidentSamples, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = Small()
+    assert torch.equal(logits_of(network, samples, None, 5, fill=True), torch.arange(7.0, 0.0, -1.0))
+    assert [len(images) for images in network.shown] == [5, 2, 2, 1, 2, 2, 1]
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("5 images have no room on the GPU at once, 2 are tried: CUDA out of")
+
+
+def test_no_room_is_an_error_where_bytes_count(samples: ResidentSamples) -> None:
+    with algorithms(TrainSettings(deterministic=True)), pytest.raises(torch.OutOfMemoryError):
+        logits_of(Small(), samples, None, 5)
+    with pytest.raises(torch.OutOfMemoryError):
+        logits_of(NoRoom(), samples, None, 5)

@@ -55,6 +55,28 @@ def test_jobs_that_share_a_gpu_share_its_room(monkeypatch: pytest.MonkeyPatch) -
     assert loaded._room_on(CPU) == float("inf")
 
 
+def test_all_samples_of_a_job_share_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on the card already, 2.5 GB of 10, and what is kept for more of it, are of this job."""
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (7 * 10**9, 2 * 10**10))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 * 10**9)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 25 * 10**8)
+    assert loaded._room_on(gpu) == pytest.approx(6e9 - 2.5e9)
+
+
+def test_samples_are_streamed_where_their_room_is_gone_meanwhile(
+    packed: PackedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*given: object) -> ResidentSamples:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    samples = choose(packed, "each")
+    monkeypatch.setattr(loaded, "load_resident", no_room)
+    assert isinstance(load_samples(packed, samples, PREPROCESSING["plain"], CPU), StreamedSamples)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_samples(packed, samples, PREPROCESSING["plain"], CPU, "always")
+
+
 @pytest.mark.parametrize(
     ("gigabytes", "n_jobs", "whole", "half"),
     [

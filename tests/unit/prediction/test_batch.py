@@ -38,6 +38,24 @@ def test_a_batch_of_prediction_is_measured_within_memory_and_kept(
     assert batch.fastest_batch(Unlike(16), *arguments)[0] == size
 
 
+@pytest.mark.parametrize(("n_in_piece", "size"), [(100, 100), (130, 65)])
+def test_what_a_batch_is_filled_up_with_costs_time_as_well(
+    n_in_piece: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock larger ones are faster: 100 at once take 10 s, 65 of them 7."""
+    now = [0.0]
+
+    class Slow(Unlike):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            now[0] += {100: 10.0, 65: 7.0}[len(images)]
+            return super().forward(images)
+
+    monkeypatch.setattr(batch.time, "monotonic", lambda: now[0])
+    arguments = ((1, 3, 3), torch.device("cpu"), None, 10**6, ChoiceFile(None, {}), (65, 100))
+    found = batch.fastest_batch(Slow(1000), *arguments, n_in_piece=n_in_piece, may_compile=False)
+    assert found[0] == size
+
+
 def test_of_a_batch_that_was_asked_for_only_compiling_is_measured() -> None:
     arguments = ((1, 3, 3), torch.device("cpu"), None, 10**6, ChoiceFile(None, {}), (8,))
     assert batch.fastest_batch(Unlike(16), *arguments, may_compile=False) == (8, None)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import torch
 from pydantic import Field
 
 from stronglens.running.cli import Command, run
@@ -203,6 +204,14 @@ def test_a_gpu_that_fails_is_said_to_be_lost_to_this_process(capsys: pytest.Capt
     assert run(Step, failing(error), ["--out-dir", "o"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "the GPU works no more in this process; the same command goes on from what is saved"
+
+
+def test_a_gpu_without_room_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 9.50 GiB of which …"
+    assert run(Step, failing(torch.OutOfMemoryError(text)), ["--out-dir", "o"]) == 1
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "not enough memory on the GPU: CUDA out of memory; take smaller batches, or let fewer jobs share it"
+    ]
 
 
 def test_an_interrupt_is_passed_on() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as loss_of
 
 from stronglens.settings.train import TrainSettings
-from stronglens.training.mixing import draw_mixing, mix, mixes
+from stronglens.training.mixing import Mixing, draw_mixing, mix, mixes
 
 N = 4000
 MIXUP, CUTMIX = TrainSettings(mixup_alpha=0.4), TrainSettings(cutmix_alpha=1.0)
@@ -27,8 +27,11 @@ def mixed_of(
     seed: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
     n, _, height, width = images.shape
-    drawn = draw_mixing(n, height, width, settings, np.random.default_rng(seed))
-    return mix(images, labels, weights, drawn)
+    return mix(images, labels, weights, drawn_for([n], height, width, settings, seed))
+
+
+def drawn_for(sizes: list[int], height: int, width: int, settings: TrainSettings, seed: int) -> Mixing:
+    return draw_mixing(sizes, height, width, settings, np.random.default_rng(seed))
 
 
 def test_nothing_is_mixed_by_default() -> None:
@@ -44,7 +47,7 @@ def test_labels_follow_the_pixels(settings: TrainSettings) -> None:
     assert weights is None
     assert mixed.shape == images.shape
     torch.testing.assert_close(mixed[:, 1], 10 * mixed[:, 0])
-    partners = np.random.default_rng(1).permutation(N)
+    partners = drawn_for([N], 9, 9, settings, 1).partners
     own, other = images[:, 0, 0, 0], images[partners, 0, 0, 0]
     differs = own != other
     share = ((mixed[:, 0].mean(dim=(1, 2)) - other) / (own - other))[differs]
@@ -70,9 +73,9 @@ def test_the_loss_is_that_of_both_images_with_their_weights() -> None:
     weights = torch.rand(N, generator=torch.Generator().manual_seed(3)) + 0.5
     logits = torch.randn(N, generator=torch.Generator().manual_seed(4))
     _, targets, mixed = mixed_of(images, labels, weights, MIXUP, 2)
-    generator = np.random.default_rng(2)
-    partners = generator.permutation(N)
-    share = torch.from_numpy(generator.beta(0.4, 0.4, N)).float()
+    drawn = drawn_for([N], 1, 1, MIXUP, 2)
+    partners, share = drawn.partners, drawn.share
+    assert share is not None
     each = loss_of(logits, labels, reduction="none"), loss_of(logits, labels[partners], reduction="none")
     expected = share * weights * each[0] + (1 - share) * weights[partners] * each[1]
     found = loss_of(logits, targets, mixed, reduction="none")
@@ -87,3 +90,12 @@ def test_of_both_each_batch_has_one() -> None:
         mixed = mixed_of(images[:50], labels[:50], None, both, seed)[0]
         n_cutmix += bool((mixed[:, 0] % 1 == 0).all())
     assert 15 < n_cutmix < 45  # binomial: four standard deviations
+
+
+def test_images_are_mixed_within_their_batch() -> None:
+    both = TrainSettings(mixup_alpha=1.0, cutmix_alpha=1.0)
+    drawn = drawn_for([50, 50, 50, 7], 9, 9, both, 3)
+    assert len(drawn.cut) == 4
+    batches = torch.split(drawn.partners, [50, 50, 50, 7])
+    assert [sorted(one.tolist()) for one in batches] == [list(range(len(one))) for one in batches]
+    assert not torch.equal(batches[0], batches[1])

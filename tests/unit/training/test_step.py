@@ -192,3 +192,21 @@ def test_figures_of_the_first_steps_come_back() -> None:
     assert again.losses.tolist() == [0.5, 1.5, 0]
     assert again.n_right.tolist() == [4, 5, 0]
     assert again.lens.tolist() == [[1, 2], [2, 3], [0, 0]]
+
+
+def test_a_gpu_is_given_few_steps_ahead_and_never_waits() -> None:
+    given, done = [0], [0]
+
+    class Mark:
+        def __init__(self) -> None:
+            self.at = given[0]
+
+        def synchronize(self) -> None:
+            assert given[0] >= self.at + 4  # so many are still to be done while the host waits
+            done[0] = self.at
+
+    queue = step.Queue(4, Mark)
+    for _ in range(40):
+        given[0] += 1
+        queue.add()
+        assert given[0] - done[0] <= 8

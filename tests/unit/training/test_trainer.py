@@ -330,6 +330,24 @@ def test_steps_that_are_set_up_twice_cost_their_set_up_twice(
     assert one._measured()[0] == way
 
 
+def test_trainings_share_a_choice_where_their_steps_cost_the_same(tmp_path: Path) -> None:
+    def choice(**more: Any) -> Path | None:
+        settings = TrainSettings(**({"epochs": 80, "batch_size": 90} | more))
+        one = Trainer(small_network(), small_samples(), small_samples(), settings, 1, choices=tmp_path)
+        return one._choices.path
+
+    plain = choice()
+    assert choice(lr=1e-3, weight_decay=0.1, epochs=70) == plain
+    others = (
+        {"epochs": 4},
+        {"ema_decay": 0.9},
+        {"mixup_alpha": 0.2},
+        {"clip_grad_norm": 1.0},
+        {"crop_px": 8},
+    )
+    assert len({plain, *(choice(**more) for more in others)}) == len(others) + 1
+
+
 def test_patience_begins_with_whole_images() -> None:
     settings = TrainSettings(epochs=10, patience=2, crop_px=8, crop_share=0.6)
     watch = Watch()
