@@ -123,6 +123,9 @@ class PredictionDescription(Sidecar):
     """Lens parameters that are estimated, each a column of the table."""
     uncertainties: bool = False
     """Whether each is followed by a column `{name}_std`, its standard deviation, not calibrated."""
+    computed: dict[str, Any] | None = Field(None, exclude_if=lambda value: value is None)
+    """On a GPU: card, PyTorch, precision, batch, whether the network was compiled, and whether the same bytes
+    come out again."""
 
     @property
     def member(self) -> Member:

@@ -41,6 +41,12 @@ def augment(images: Tensor, settings: TrainSettings, generator: torch.Generator)
     return images
 
 
+def computes_on_pixels(settings: TrainSettings) -> bool:
+    """Whether `augment` does more than move pixels and leave some out, so that its input should be exact."""
+    interpolates = settings.augment_any_angle or settings.augment_shift_px > 0
+    return interpolates or settings.augment_gamma > 0 or settings.augment_noise > 0
+
+
 def centre(images: Tensor, side_px: int) -> Tensor:
     """The central square of images.
 

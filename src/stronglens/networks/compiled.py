@@ -172,7 +172,10 @@ def compiled(
                 logits: Tensor = fast(images)
                 # The next replay writes its logits where these lie.
                 return logits.clone() if graphs else logits
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
+                # While a graph is recorded the device cannot be asked: who records it deals with this.
+                if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+                    raise
                 _fall_back(error, device, probe)
                 works = False
         whole: Tensor = network(images)

@@ -4,7 +4,8 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stronglens.networks.device import LostDeviceError, first_line
+from stronglens.running.errors import StoppedError
 
 FURTHEST = 1e-2
 """A way whose losses are further than that from those of the first is not taken.
@@ -67,11 +69,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Choice:
-    """The way that is taken, what was measured of each, and why others were not taken."""
+    """The way that is taken, what was measured of each, and why others were not taken.
+
+    `had_room` is false where one had no room on the device, which another job may find.
+    """
 
     name: str
     measured: dict[str, Measured]
     refused: dict[str, str]
+    had_room: bool = True
 
 
 def choose(
@@ -79,6 +85,7 @@ def choose(
     measure: Callable[[str], Measured],
     n_steps: int,
     furthest: float = FURTHEST,
+    lost: Collection[str] = (),
 ) -> Choice:
     """Measure ways and take the one with the least cost: set-up, and the steps that are to come.
 
@@ -92,12 +99,23 @@ def choose(
         Steps that are to come.
     furthest : float
         Largest difference of losses.
+    lost : collection of str
+        Ways in which the device was lost before: they are not tried.
+
+    Raises
+    ------
+    LostDeviceError, StoppedError
+        What `measure` raises of these.
     """
     measured: dict[str, Measured] = {}
     refused: dict[str, str] = {}
+    had_room = True
     reference: Sequence[float] = ()
     for candidate in candidates:
         if candidate.unless in measured:
+            continue
+        if candidate.name in lost:
+            refused[candidate.name] = "not tried: the device was lost in it before"
             continue
         best_s = min((one.cost_s(n_steps) for one in measured.values()), default=math.inf)
         if candidate.setup_s > LARGEST_GAIN * best_s:
@@ -105,10 +123,11 @@ def choose(
             continue
         try:
             found = measure(candidate.name)
-        except LostDeviceError:
+        except (LostDeviceError, StoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a way, there are others
             refused[candidate.name] = f"{type(error).__name__}: {first_line(error)}"
+            had_room = had_room and not isinstance(error, torch.OutOfMemoryError)
             continue
         if fault := _fault(found, reference, furthest):
             refused[candidate.name] = fault
@@ -116,7 +135,7 @@ def choose(
         reference = reference or found.losses
         measured[candidate.name] = found
     best = min(measured, key=lambda name: measured[name].cost_s(n_steps), default=candidates[0].name)
-    return Choice(best, measured, refused)
+    return Choice(best, measured, refused, had_room)
 
 
 def _fault(found: Measured, reference: Sequence[float], furthest: float) -> str:
@@ -146,6 +165,7 @@ class _Kept(BaseModel):
     key: dict[str, Any]
     way: str
     measured: dict[str, Any]
+    refused: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -188,6 +208,7 @@ class ChoiceFile:
             key=self.key,
             way=choice.name,
             measured={name: asdict(one) for name, one in choice.measured.items()},
+            refused=choice.refused,
         )
         aside = self.path.with_name(f".{os.getpid()}.{self.path.name}")
         try:
@@ -196,12 +217,38 @@ class ChoiceFile:
             # A link is made only where there is none yet: the first choice holds for all.
             os.link(aside, self.path)
         except FileExistsError:
-            pass
+            if self.read() is None:  # it is damaged, or of another version
+                aside.replace(self.path)
         except OSError as error:
             log.warning("%s: the choice is not kept for other jobs: %s", self.path, error)
         finally:
             aside.unlink(missing_ok=True)
         return self.read() or choice.name
+
+    def lost(self) -> set[str]:
+        """Ways in which the device was lost."""
+        if self.path is None:
+            return set()
+        return {
+            path.read_text(encoding="utf-8") for path in self.path.parent.glob(f"{self.path.stem}.lost.*")
+        }
+
+    def noting_losses(self, measure: Callable[[str], Measured]) -> Callable[[str], Measured]:
+        """`measure`; a way in which it loses the device is noted, so that the next try leaves it out."""
+
+        def noting(way: str) -> Measured:
+            try:
+                return measure(way)
+            except LostDeviceError:
+                if self.path is not None:
+                    note = self.path.with_name(f"{self.path.stem}.lost.{way.replace(' ', '-')}")
+                    with suppress(OSError):
+                        note.parent.mkdir(parents=True, exist_ok=True)
+                        note.write_text(way, encoding="utf-8")
+                        log.error("%s: the next try leaves this way out; remove it to try it again", note)
+                raise
+
+        return noting
 
 
 def card_of(device: torch.device) -> dict[str, Any]:

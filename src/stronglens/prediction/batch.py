@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from stronglens.networks.compiled import Forward, compiled
+from stronglens.networks.compiled import Compile, Forward, compiled
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.precision import autocast
 from stronglens.networks.ways import Candidate, ChoiceFile, Measured, choose, in_words
@@ -37,7 +37,7 @@ def fastest_batch(
     batch_sizes: Sequence[int] = BATCH_SIZES,
     *,
     n_in_piece: int | None = None,
-    may_compile: bool = True,
+    compile_choice: Compile = "auto",
     probe: Callable[[torch.device], None] = compute_a_little,
 ) -> tuple[int, Forward | None]:
     """Find the batch that is predicted fastest, and whether it is worth compiling the network for it.
@@ -60,8 +60,8 @@ def fastest_batch(
         What is tried.
     n_in_piece : int, optional
         Samples that are read at once, of which the last batch is filled up; all of them, if not given.
-    may_compile : bool
-        Whether compiling is tried.
+    compile_choice : {"auto", "always", "graphs", "never"}
+        Whether the network is compiled; auto: that is tried as well.
     probe : callable
         Shows after a failure whether the device still works.
 
@@ -82,8 +82,9 @@ def fastest_batch(
     shown = torch.randn((min(batch_sizes), *image_shape), generator=generator, device=device)
     sizes = {str(size): size for size in batch_sizes}
     n_in_piece = min(n_images, n_in_piece or n_images) or 1
-    candidates = [Candidate(name, f"batches of {name}") for name in sizes]
-    if may_compile:
+    demanded, graphs = compile_choice in ("always", "graphs"), compile_choice == "graphs"
+    candidates = [] if demanded else [Candidate(name, f"batches of {name}") for name in sizes]
+    if compile_choice != "never":
         # Measured: H100, slow CPU cores: 20 to 45 s.
         candidates += [Candidate(f"{name} compiled", f"batches of {name}, compiled", 30.0) for name in sizes]
     forwards: dict[str, Forward] = {}
@@ -91,7 +92,9 @@ def fastest_batch(
     def made(name: str) -> tuple[int, Forward]:
         size, how = sizes[name.split(maxsplit=1)[0]], name.partition(" ")[2]
         shape = (size, *image_shape)
-        return size, compiled(network, shape, device, dtype, learn=False) if how else network
+        if not how:
+            return size, network
+        return size, compiled(network, shape, device, dtype, learn=False, graphs=graphs)
 
     def measure(name: str) -> Measured:
         try:
@@ -119,8 +122,10 @@ def fastest_batch(
 
     name = kept.read()
     if name is None or name.split()[0] not in sizes:
-        choice = choose(candidates, measure, n_images, FURTHEST)
+        choice = choose(candidates, kept.noting_losses(measure), n_images, FURTHEST, kept.lost())
         log.info("%s", in_words(choice, candidates, "images", 1))
         name = kept.keep(choice)
+    else:
+        log.info("predicted as other jobs have found to be fastest here: batches of %s", name)
     size, forward = (sizes[name.split()[0]], forwards[name]) if name in forwards else made(name)
     return size, None if forward is network else forward

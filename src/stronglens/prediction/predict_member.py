@@ -5,7 +5,9 @@ And to estimates of lens parameters, where the member gives some.
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,7 @@ from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.lens_widths import gaussians_of
 from stronglens.networks.mixture import mixture
 from stronglens.networks.network import build_to_load
-from stronglens.networks.precision import algorithms, autocast_dtype
+from stronglens.networks.precision import algorithms, autocast_dtype, computed_on, resolved
 from stronglens.networks.preprocess import CutoutContext, context_of
 from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, report_unseen
@@ -42,6 +44,7 @@ from stronglens.prediction.batch import BATCH_SIZE, BATCH_SIZES, fastest_batch
 from stronglens.prediction.in_turn import InTurn
 from stronglens.prediction.sample_pieces import SamplePieces
 from stronglens.running.errors import InputError
+from stronglens.running.fingerprint import step_sha256
 from stronglens.running.gpu_lock import jobs_per_gpu
 from stronglens.running.progress import progress
 from stronglens.settings.lens_parameters import columns_of, std_column
@@ -139,17 +142,15 @@ def predict_member(
     report_unseen(
         f"{packed_folder}, for {member_folder}", settings.bands, count.n_samples, count.blind, count.n_blind
     )
-    side = settings.preprocess.pad_to_px or packed.summary.size_px
     network = build_to_load(settings, packed.summary.size_px)
     network.load_state_dict(weights)
     network.to(device).to(memory_format=torch.channels_last)
     scaling = _scaling(member_folder, description, settings)
     names = list(scaling.names) if scaling else []
     columns = columns_of(names) if settings.has_uncertainties else names
-    forward = None
     augmented = predict_settings is not None and predict_settings.test_time_augmentation
     n_views = N_SYMMETRIES if augmented else 1
-    origin = {
+    origin: dict[str, Any] = {
         "model": description.model,
         "seed": description.seed,
         "weights_sha256": description.weights_sha256,
@@ -162,33 +163,14 @@ def predict_member(
         **({"uncertainties": True} if settings.has_uncertainties else {}),
     }
     with algorithms(settings.train):
-        n_shown, n_parts = n_views * count.n_samples, packed.summary.parts
-        dtype = autocast_dtype(device, settings.train.precision)
-        image_shape = (settings.in_chans, side, side)
-        demanded = batch_size is not None and compile_choice != "auto"
-        if device.type == "cpu" or demanded or settings.train.deterministic:
-            batch_size = batch_size or BATCH_SIZE
-            # By all parts of a set, which give the bytes that the whole would give.
-            if worth_compiling(compile_choice, network, image_shape, n_shown * n_parts, learn=False):
-                shape, graphs = (batch_size, *image_shape), compile_choice == "graphs"
-                forward = compiled(network, shape, device, dtype, learn=False, graphs=graphs)
-        else:
-            sizes = BATCH_SIZES if batch_size is None else (batch_size,)
-            kept = ChoiceFile(
-                choices,
-                card_of(device)
-                | {"work": "prediction", "dtype": str(dtype), "shape": list(image_shape)}
-                | {"network": settings.network.model_dump(mode="json"), "compile": compile_choice}
-                | {"sizes": list(sizes), "jobs_on_the_card": jobs_per_gpu(), "n_parts": n_parts}
-                # The parts of a set are about of one size, and computed alike.
-                | ({"n_images_below_2_to": n_shown.bit_length()} if n_parts == 1 else {}),
-            )
-            may_compile = compile_choice != "never"
-            batch_size, forward = fastest_batch(
-                *(network, image_shape, device, dtype, n_shown, kept, sizes),
-                n_in_piece=min(count.n_samples, PIECE_ROWS // settings.in_chans),
-                may_compile=may_compile,
-            )
+        side = settings.preprocess.pad_to_px or packed.summary.size_px
+        work = _Work((settings.in_chans, side, side), count.n_samples, n_views, packed.summary.parts)
+        batch_size, forward = _ways_to_predict(
+            network, settings, device, work, batch_size, compile_choice, choices
+        )
+        if device.type == "cuda":
+            compiled_or_not = {"batch_size": batch_size, "compiled": forward is not None}
+            origin["computed"] = computed_on(device, settings.train) | compiled_or_not
         with (
             prediction_files(out_dir, which, count.n_samples, origin, columns) as files,
             InTurn(files.add) as add,
@@ -199,6 +181,60 @@ def predict_member(
                 estimates = scaling.columns(outputs) if scaling else {}
                 add(samples.table, probs, {name: _rounded(name, estimates[name]) for name in columns})
     log.info("%s: %d samples of %d objects", out_dir, files.n_samples, files.n_objects)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is predicted: images of a shape, of so many samples in so many views, in one of so many parts."""
+
+    image_shape: tuple[int, int, int]
+    n_samples: int
+    n_views: int
+    n_parts: int
+
+
+def _ways_to_predict(
+    network: nn.Module,
+    settings: MemberSettings,
+    device: torch.device,
+    work: _Work,
+    batch_size: int | None,
+    compile_choice: Compile,
+    choices: Path | None,
+) -> tuple[int, Forward | None]:
+    """The batch, and the network compiled for it or None: by estimate on a CPU, by measuring on a GPU."""
+    train, image_shape, n_shown = settings.train, work.image_shape, work.n_views * work.n_samples
+    dtype = autocast_dtype(device, train.precision)
+    demanded = batch_size is not None and compile_choice != "auto"
+    if device.type == "cpu" or demanded or train.deterministic:
+        batch_size = batch_size or BATCH_SIZE
+        # By all parts of a set, which give the bytes that the whole would give.
+        if not worth_compiling(compile_choice, network, image_shape, n_shown * work.n_parts, learn=False):
+            return batch_size, None
+        shape, graphs = (batch_size, *image_shape), compile_choice == "graphs"
+        return batch_size, compiled(network, shape, device, dtype, learn=False, graphs=graphs)
+    sizes = BATCH_SIZES if batch_size is None else (batch_size,)
+    depends_on = {
+        "work": "prediction",
+        "code": step_sha256(__file__),
+        "network": settings.network.model_dump(mode="json"),
+        "shape": list(image_shape),
+        "dtype": str(dtype),
+        "precision": resolved(device, train.precision),
+        "compile": compile_choice,
+        "sizes": list(sizes),
+        "jobs_on_the_card": jobs_per_gpu(),
+        "n_parts": work.n_parts,
+        # The parts of a set are about of one size, and computed alike.
+        "n_images_below_2_to": n_shown.bit_length() if work.n_parts == 1 else None,
+    }
+    return fastest_batch(
+        *(network, image_shape, device, dtype, n_shown),
+        ChoiceFile(choices, card_of(device) | depends_on),
+        sizes,
+        n_in_piece=min(work.n_samples, PIECE_ROWS // settings.in_chans),
+        compile_choice=compile_choice,
+    )
 
 
 def _rounded(column: str, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

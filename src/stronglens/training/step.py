@@ -5,6 +5,7 @@ where its figures go. What is decided before an epoch (order, learning rates, mi
 `EpochPlan`.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from stronglens.networks.augment import augment, centre
 from stronglens.networks.batch_norm import in_batches
 from stronglens.networks.compiled import Forward
-from stronglens.networks.device import sent
+from stronglens.networks.device import check_after, compute_a_little, first_line, sent
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast
 from stronglens.networks.resident import ResidentSamples
@@ -28,6 +29,8 @@ from stronglens.training.domain_task import DomainTargets
 from stronglens.training.lens_task import LensTargets, mean_of
 from stronglens.training.mixing import Mixing, draw_mixing, mix, mixes
 from stronglens.training.schedule import rate_at, side_seen
+
+log = logging.getLogger(__name__)
 
 QUEUED = 16
 """Steps whose end is waited for at once, while as many have been given to the GPU after them: it never waits,
@@ -336,10 +339,20 @@ class Steps:
         Where figures go.
     forward : callable
         The network, compiled if it is.
+    way : str
+        What this way to take steps is called.
+
+    Attributes
+    ----------
+    way : str
+        How they are taken.
     """
 
-    def __init__(self, learner: Learner, plan: EpochPlan, sums: Sums, forward: Forward) -> None:
+    def __init__(
+        self, learner: Learner, plan: EpochPlan, sums: Sums, forward: Forward, way: str = "eager"
+    ) -> None:
         self._learner, self._plan, self._sums, self._forward = learner, plan, sums, forward
+        self.way = way
 
     def each(self, numbers: range) -> Iterator[None]:
         """Take the steps of these numbers, each as it is asked for; what is streamed is read meanwhile."""
@@ -373,10 +386,10 @@ class Mark(Protocol):
         """Wait until it has come there."""
 
 
-def _mark() -> Mark:
-    """The end of what the GPU has been given so far."""
+def _mark(device: torch.device) -> Mark:
+    """The end of what a GPU has been given so far."""
     mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-    mark.record()
+    mark.record(torch.cuda.current_stream(device))
     return mark
 
 
@@ -412,11 +425,28 @@ class WholeSteps(Steps):
     runs as it is. The last step of an epoch, where its batch is of another size, is taken like any other
     of `Steps`.
 
-    Making it takes steps: weights, optimiser and generators have to be put back afterwards.
+    Where a step cannot be recorded, that is said and steps are taken one by one; `way` is another then.
+
+    Parameters
+    ----------
+    learner, plan, sums, forward, way
+        See `Steps`.
+    strict : bool
+        Raise where a step cannot be recorded.
     """
 
-    def __init__(self, learner: Learner, plan: EpochPlan, sums: Sums, forward: Forward) -> None:
-        super().__init__(learner, plan, sums, forward)
+    def __init__(
+        self,
+        learner: Learner,
+        plan: EpochPlan,
+        sums: Sums,
+        forward: Forward,
+        way: str = "whole",
+        *,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(learner, plan, sums, forward, way)
+        self._strict, self._one_by_one = strict, False
         self._at = torch.zeros(1, dtype=torch.int64, device=learner.device)
         self._next = 0
         self._shown: Tensor | None = None
@@ -425,11 +455,11 @@ class WholeSteps(Steps):
         if learner.device.type == "cuda":
             # A rate that is a tensor can change under the graph, and so can a step count that lies there.
             self._rates = [torch.zeros((), device=learner.device) for _ in learner.optimiser.param_groups]
-        self._queue = Queue(QUEUED, _mark)
+        self._queue = Queue(QUEUED, lambda: _mark(learner.device))
 
     def take(self, step: int, images: Tensor | None = None) -> None:
         """Take the step of that number; its images, if they have been taken already."""
-        if step >= self._plan.n_whole:
+        if step >= self._plan.n_whole or self._one_by_one:
             super().take(step, images)
             return
         if step != self._next:
@@ -444,7 +474,17 @@ class WholeSteps(Steps):
             self._whole()
             return
         if self._graph is None:
-            self._graph = self._recorded()
+            try:
+                self._graph = self._recorded()
+            except Exception as error:
+                if self._strict:
+                    raise
+                check_after(error, self._learner.device, compute_a_little)
+                why = f"{type(error).__name__}: {first_line(error)}"
+                log.warning("the step cannot be recorded here, steps are taken one by one, slower: %s", why)
+                self._one_by_one, self.way = True, "compiled" if "compiled" in self.way else "eager"
+                super().take(step, images)
+                return
             self._at.fill_(step)
         self._graph.replay()
         self._queue.add()
@@ -478,9 +518,14 @@ class WholeSteps(Steps):
             self._at.zero_()
             for group in groups:
                 group["capturable"] = True
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            current = torch.cuda.current_stream(learner.device)
+            # The outer one puts the stream back where recording fails, which the inner one does not.
+            with (
+                torch.cuda.stream(current),
+                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            ):
                 self._whole()
-            torch.cuda.current_stream(learner.device).wait_stream(stream)
+            current.wait_stream(stream)
         return graph
 
 

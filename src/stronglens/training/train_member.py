@@ -26,6 +26,7 @@ from stronglens.formats.member_files import (
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.formats.split_table import SplitTable, open_splits
 from stronglens.formats.train_progress import ProgressFile
+from stronglens.networks.augment import computes_on_pixels
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
@@ -388,6 +389,7 @@ def fit_network(
         {
             "network": settings.network.model_dump(mode="json"),
             "shape": list(data.loaded["train"].image_shape),
+            "code": identity["code"],
         },
         None if data.lesson is None else data.lesson.targets,
         data.domains,
@@ -447,7 +449,7 @@ def _of(settings: MemberSettings) -> str:
 def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
     """What samples live in: what the network casts them to, if nothing is computed on them before."""
     train = settings.train
-    changed_before = train.augment_gamma > 0 or train.augment_noise > 0 or mixes(train)
+    changed_before = computes_on_pixels(train) or mixes(train)
     dtype = None if changed_before else autocast_dtype(device, train.precision)
     return torch.float32 if dtype is None else dtype
 

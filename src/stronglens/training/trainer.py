@@ -14,10 +14,11 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from stronglens.formats.train_progress import EndedEpoch, ProgressFile, TrainProgress
+from stronglens.networks.augment import computes_on_pixels
 from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.loaded import LoadedSamples
-from stronglens.networks.precision import autocast_dtype, gradient_scaler
+from stronglens.networks.precision import autocast_dtype, gradient_scaler, resolved
 from stronglens.networks.ways import (
     Candidate,
     ChoiceFile,
@@ -75,7 +76,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class FitResult:
-    """State dicts of the best and the last epoch, the figures of all, and the way steps were taken.
+    """State dicts of the best and the last epoch, the figures of all, and the way steps were taken, or ways.
 
     `lens_losses` are the training losses of lens parameters, an epoch each; empty where there are none.
     """
@@ -176,7 +177,8 @@ class Trainer:
         self._best = copy.deepcopy(self._scored.state_dict())
         self._step = 0
         self._drawn: dict[str, Tensor] | None = None
-        self._compile_choice, self._way = compile_choice, ""
+        self._compile_choice, self._way, self._ways_taken = compile_choice, "", list[str]()
+        self._stop_signal = StopSignal()
         self._steps: dict[int | None, Steps] = {}  # by the side that they see
         self._choices = ChoiceFile(choices, card_of(device) | self._work() | dict(about or {}))
 
@@ -197,6 +199,7 @@ class Trainer:
             "sums": self._sums.state_dict(self._step),
             "drawn": self._generator_states() if self._step else None,
             "way": self._way,
+            "ways_taken": self._ways_taken,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -213,6 +216,7 @@ class Trainer:
         self.lens_losses, self._seconds = list(state["lens_losses"]), list(state["seconds"])
         self._best = {name: tensor.to(self._device) for name, tensor in state["best"].items()}
         self._step, self._drawn, self._way = state["step"], state["drawn"], state["way"]
+        self._ways_taken = list(state["ways_taken"])
         self._sums.load_state_dict(state["sums"])
         log.info("going on after epoch %d", len(self.records))
 
@@ -244,6 +248,7 @@ class Trainer:
         self._note_progress(at_once=True)
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), StopSignal() as stop:
+            self._stop_signal = stop
             scoring = self._prepare()
             while len(self.records) < self.settings.epochs and not self.watch.patience_is_over(self.settings):
                 self._epoch(stop, scoring)
@@ -259,7 +264,8 @@ class Trainer:
             if keeper is not None:
                 keeper.keep(self.state_dict())
         last = copy.deepcopy(self._scored.state_dict())
-        return FitResult(self._best, last, self.watch.best_epoch, self.records, self.lens_losses, self._way)
+        way = ", then ".join(self._ways_taken)
+        return FitResult(self._best, last, self.watch.best_epoch, self.records, self.lens_losses, way)
 
     def _epoch(self, stop: StopSignal, scoring: Forward) -> None:
         """Go through the running epoch to its end, score the network and note what came of it."""
@@ -270,10 +276,15 @@ class Trainer:
         if self._drawn is not None:
             self._set_generators(self._drawn)
             self._drawn = None
+        if stop.requested:
+            # A compiler may have been ended with this job: no step is taken in another way for that.
+            self._stop(f"before step {self._step + 1} of {n_steps} of epoch {number}; {_GOES_ON}")
         self._learner.network.train()
         left = range(self._step, n_steps)
         for _ in progress(steps.each(left), len(left), f"epoch {number}", "steps"):
             self._step += 1
+            if steps.way not in self._ways_taken:
+                self._ways_taken.append(steps.way)
             self._note_progress()
             if stop.requested and self._step < n_steps:
                 self._stop(f"after {self._step} of {n_steps} steps of epoch {number}; {_GOES_ON}")
@@ -364,8 +375,8 @@ class Trainer:
             if steps is not None:
                 self._steps = {self._plan.side_px: steps}
         scoring: Forward = self._scored
-        # On an H200 nano scores 150,000 images in 0.8 s, at the rate of eager batches of 2,048. Compiling would
-        # take about as long as it saved in 80 epochs.
+        # On an H200 nano scores 150,000 images in 0.8 s, eager, in batches of 2,048. To compile takes
+        # about as long as it would save in 80 epochs.
         if self._worth_compiling(self._val, learn=False):
             size, graphs = scoring_batch_size(self._device), self._way == "graphs"
             scoring = self._compiled(self._scored, self._val, size, learn=False, graphs=graphs)
@@ -389,7 +400,10 @@ class Trainer:
             "batch_size": settings.batch_size,
             "crop_px": settings.crop_px,
             "n_steps_below_2_to": (settings.epochs * self._plan.n_steps).bit_length(),
+            "precision": resolved(self._device, settings.precision),
             "optimiser": settings.optimiser,
+            "in_layers": settings.layer_decay is not None,
+            "computes_on_pixels": computes_on_pixels(settings),
             "clipped": settings.clip_grad_norm is not None,
             "mixed": mixes(settings),
             "averaged": learner.average is not None,
@@ -436,7 +450,13 @@ class Trainer:
 
         def measure(way: str) -> Measured:
             nonlocal least_s
-            found, steps = self.measure(way)
+            try:
+                found, steps = self.measure(way)
+            finally:
+                if self._stop_signal.requested:  # what was asked to end may have failed for it
+                    raise StoppedError(
+                        f"stopped by SIGTERM while ways to take steps were measured; {_GOES_ON}"
+                    )
             found = replace(found, setup_s=n_setups * found.setup_s)
             if found.cost_s(n_steps) < least_s:
                 # Of the others none is kept: a recorded step holds all memory that it needs.
@@ -445,9 +465,10 @@ class Trainer:
                 made[way] = steps
             return found
 
-        choice = choose(candidates, measure, n_steps)
+        kept = self._choices
+        choice = choose(candidates, kept.noting_losses(measure), n_steps, lost=kept.lost())
         log.info("%s", in_words(choice, candidates, "images", self.settings.batch_size))
-        way = self._choices.keep(choice)
+        way = kept.keep(choice) if choice.had_room else choice.name
         return way, made.get(way)
 
     def measure(self, way: str) -> tuple[Measured, Steps]:
@@ -497,10 +518,12 @@ class Trainer:
             forward = self._compiled(
                 network, self._train, self.settings.batch_size, learn=True, graphs=way == "graphs"
             )
-            if strict and forward is network:
-                raise RuntimeError("the network cannot be compiled here")
-        kind = WholeSteps if way.startswith("whole") else Steps
-        return kind(self._learner, self._plan, self._sums, forward)
+            if forward is network:
+                if strict:
+                    raise RuntimeError("the network cannot be compiled here")
+                way = "whole" if way.startswith("whole") else "eager"
+        parts = self._learner, self._plan, self._sums, forward, way
+        return WholeSteps(*parts, strict=strict) if way.startswith("whole") else Steps(*parts)
 
     def _compiled(
         self, network: nn.Module, samples: LoadedSamples, size: int, *, learn: bool, graphs: bool = False

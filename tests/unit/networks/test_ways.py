@@ -1,10 +1,12 @@
 """The way that is done first is taken, by made-up timings."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from stronglens.networks.ways import (
     Candidate,
@@ -102,3 +104,37 @@ def test_jobs_share_the_choice_of_the_first(tmp_path: Path) -> None:
     first.path.write_text("{")
     assert first.read() is None
     assert ChoiceFile(None, {}).keep(Choice("whole", {}, {})) == "whole"
+    assert first.keep(Choice("eager", {"eager": EAGER}, {})) == "eager"  # in place of what is damaged
+    assert second.read() == "eager"
+
+
+def test_what_was_refused_and_whether_for_want_of_room_is_said(tmp_path: Path) -> None:
+    full = torch.OutOfMemoryError("CUDA out of memory")
+    choice, _ = chosen(10**6, whole=full, compiled=ValueError("never"))
+    assert (choice.name, choice.had_room) == ("eager", False)
+    choice, _ = chosen(10**6, whole=ValueError("never"), compiled=Measured(60, 0.003))
+    assert choice.had_room
+    kept = ChoiceFile(tmp_path / "choices", {"card": "H100"})
+    kept.keep(choice)
+    assert kept.path is not None
+    assert json.loads(kept.path.read_text())["refused"] == {"whole": "ValueError: never"}
+
+
+def test_a_way_in_which_the_device_was_lost_is_not_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = ChoiceFile(tmp_path / "choices", {"card": "H100"})
+    assert kept.lost() == set()
+    found = {
+        "eager": EAGER,
+        "whole": LostDeviceError("an illegal memory access"),
+        "compiled": Measured(9, 0.02),
+    }
+    with pytest.raises(LostDeviceError):
+        choose(THREE, kept.noting_losses(measuring(found, [])), 10**6)
+    assert "the next try leaves this way out" in caplog.text
+    assert ChoiceFile(tmp_path / "choices", {"card": "A100"}).lost() == set()
+    asked: list[str] = []
+    choice = choose(THREE, kept.noting_losses(measuring(found, asked)), 10**6, lost=kept.lost())
+    assert (choice.name, asked) == ("compiled", ["eager", "compiled"])
+    assert "the device was lost" in choice.refused["whole"]

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from small_trainings import OF_STEPS, STACK, small_network, small_samples, train
 from stronglens.networks.resident import ResidentSamples
 from stronglens.settings.train import TrainSettings
 from stronglens.training import step
-from stronglens.training.step import EpochPlan, Learner, Sums, Turn, learn, unchanged
+from stronglens.training.step import EpochPlan, Learner, Sums, Turn, WholeSteps, learn, unchanged
 from stronglens.training.trainer import Trainer
 
 
@@ -192,6 +193,33 @@ def test_figures_of_the_first_steps_come_back() -> None:
     assert again.losses.tolist() == [0.5, 1.5, 0]
     assert again.n_right.tolist() == [4, 5, 0]
     assert again.lens.tolist() == [[1, 2], [2, 3], [0, 0]]
+
+
+def test_steps_that_cannot_be_recorded_are_taken_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: WholeSteps) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    settings = TrainSettings(epochs=1, batch_size=30)
+    expected = Trainer(small_network(), small_samples(), small_samples(), settings, 1).fit()
+    monkeypatch.setattr(WholeSteps, "_recorded", fail)
+    made = WholeSteps.__init__
+
+    def as_on_a_gpu(self: WholeSteps, *given: Any, **more: Any) -> None:
+        made(self, *given, **more)
+        self._rates = [torch.zeros(())]
+
+    monkeypatch.setattr(WholeSteps, "__init__", as_on_a_gpu)
+    whole = Trainer(small_network(), small_samples(), small_samples(), settings, 1, "whole")
+    with pytest.raises(RuntimeError, match="not permitted"):
+        whole.measure("whole")
+    found = whole.fit()
+    assert (found.way, found.records) == ("eager", expected.records)
+    assert [one for one in caplog.messages if "cannot be recorded here" in one] == [
+        "the step cannot be recorded here, steps are taken one by one, slower: RuntimeError: operation not "
+        "permitted when stream is capturing"
+    ]
 
 
 def test_a_gpu_is_given_few_steps_ahead_and_never_waits() -> None:

@@ -153,11 +153,19 @@ def test_deterministic_training_gives_the_same_bytes_on_a_gpu(data, tmp_path):
     assert (tmp_path / "a/best.pt").read_bytes() == (tmp_path / "b/best.pt").read_bytes()
 
 
-def test_samples_that_are_computed_on_stay_whole(data, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"augment_noise": 0.1}, {"augment_gamma": 0.1}, {"mixup_alpha": 0.2}),
+        *({"augment_any_angle": True}, {"augment_shift_px": 1.0}),
+    ],
+    ids=str,
+)
+def test_samples_that_are_computed_on_stay_whole(data, tmp_path, monkeypatch, option):
     kept = []
     load = train_member.load_samples
     monkeypatch.setattr(train_member, "load_samples", lambda *given: kept.append(given[-1]) or load(*given))
-    assert train(data, tmp_path, with_train(epochs=1, precision="bf16", augment_noise=0.1)) == 0
+    assert train(data, tmp_path, with_train(epochs=1, precision="bf16", **option)) == 0
     assert kept == [torch.float32] * 3
 
 

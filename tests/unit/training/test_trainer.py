@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from small_trainings import (
 from stronglens.formats.train_progress import read_progress
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.ways import Measured
-from stronglens.running.errors import InputError
+from stronglens.running.errors import InputError, StoppedError
 from stronglens.settings.train import TrainSettings
 from stronglens.training import resume, step, train_member, trainer, validation
 from stronglens.training.schedule import Watch
@@ -330,6 +331,89 @@ def test_steps_that_are_set_up_twice_cost_their_set_up_twice(
     assert one._measured()[0] == way
 
 
+@pytest.mark.parametrize(("choice", "way"), [("always", "eager"), ("whole_compiled", "whole")])
+def test_the_record_says_how_steps_were_taken_not_how_they_were_to_be(
+    choice: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "compiled", lambda network, *given, **more: network)  # without a compiler
+    settings = TrainSettings(epochs=1, batch_size=30)
+    assert Trainer(small_network(), small_samples(), small_samples(), settings, 1, choice).fit().way == way
+
+
+class Keeping:
+    """Keeps the state in which a training is stopped."""
+
+    state: Mapping[str, Any]
+
+    def offer(self, state: Any) -> None:
+        pass
+
+    def keep(self, state: Mapping[str, Any]) -> None:
+        self.state = copy.deepcopy(dict(state))
+
+
+def test_no_step_is_taken_with_what_failed_for_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM ends the compiler as well, and without one steps are taken in another way."""
+    settings = TrainSettings(epochs=2, batch_size=30, mixup_alpha=0.2)
+    made, keeper = Trainer._made, Keeping()
+
+    def make_and_end(self: Trainer, way: str, *, strict: bool = False) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made(self, way, strict=strict)
+
+    def new() -> Trainer:
+        return Trainer(small_network(), small_samples(), small_samples(), settings, 1)
+
+    expected = new().fit()
+    with monkeypatch.context() as patch, pytest.raises(StoppedError, match="before step 1 of 3 of epoch 1"):
+        patch.setattr(Trainer, "_made", make_and_end)
+        new().fit(keeper)  # type: ignore[arg-type]
+    assert keeper.state["step"] == 0
+    again = new()
+    again.load_state_dict(keeper.state)
+    found = again.fit()
+    assert found.records == expected.records
+    for key, tensor in expected.last.items():
+        assert torch.equal(tensor, found.last[key]), key
+
+
+def test_a_signal_while_ways_are_measured_leaves_no_choice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail_and_end(self: Trainer, way: str) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("the compiler was killed")
+
+    monkeypatch.setattr(Trainer, "_chosen", Trainer._measured)
+    monkeypatch.setattr(Trainer, "measure", fail_and_end)
+    settings = TrainSettings(epochs=2, batch_size=30)
+    one = Trainer(
+        small_network(), small_samples(), small_samples(), settings, 1, choices=tmp_path / "choices"
+    )
+    with pytest.raises(StoppedError, match="while ways to take steps were measured"):
+        one.fit()
+    assert not (tmp_path / "choices").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "n_kept"), [(torch.OutOfMemoryError("CUDA out of memory"), 0), (RuntimeError("never works"), 1)]
+)
+def test_a_choice_for_want_of_room_is_for_one_job_alone(
+    error: Exception, n_kept: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def measure(self: Trainer, name: str) -> tuple[Measured, None]:
+        if name == "whole":
+            raise error
+        return Measured(0.0, 0.1, (0.7,)), None
+
+    monkeypatch.setattr(trainer, "WAYS", WAYS[:2])
+    monkeypatch.setattr(Trainer, "measure", measure)
+    settings = TrainSettings(epochs=500, batch_size=90)
+    one = Trainer(small_network(), small_samples(), small_samples(), settings, 1, choices=tmp_path)
+    assert one._measured() == ("eager", None)
+    assert len(list(tmp_path.iterdir())) == n_kept
+
+
 def test_trainings_share_a_choice_where_their_steps_cost_the_same(tmp_path: Path) -> None:
     def choice(**more: Any) -> Path | None:
         settings = TrainSettings(**({"epochs": 80, "batch_size": 90} | more))
@@ -339,11 +423,8 @@ def test_trainings_share_a_choice_where_their_steps_cost_the_same(tmp_path: Path
     plain = choice()
     assert choice(lr=1e-3, weight_decay=0.1, epochs=70) == plain
     others = (
-        {"epochs": 4},
-        {"ema_decay": 0.9},
-        {"mixup_alpha": 0.2},
-        {"clip_grad_norm": 1.0},
-        {"crop_px": 8},
+        *({"epochs": 4}, {"ema_decay": 0.9}, {"mixup_alpha": 0.2}, {"clip_grad_norm": 1.0}, {"crop_px": 8}),
+        *({"augment_noise": 0.1}, {"optimiser": "muon"}),
     )
     assert len({plain, *(choice(**more) for more in others)}) == len(others) + 1
 
