@@ -206,28 +206,9 @@ class _Parent:
 
     def run(self) -> None:
         wanted = [name for name in SECTIONS if name in self._options.only.split(",")]
-        timed = [name for name in wanted if name not in (*UNTIMED, "env")]
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sections are ended, too
         try:
-            if "env" in wanted:
-                self._start("env")
-                self._wait("env")
-                if self._left_out:  # without a GPU, what is sized for one would take hours
-                    return
-            together = [name for name in wanted if name in UNTIMED]
-            if not self._options.smoke:
-                together += [f"warm:{name}" for name in self._to_compile(wanted)]
-            for name in together:
-                self._start(name)
-                if self._options.smoke:
-                    self._wait(name)
-            for name in list(self._running):
-                self._wait(name)
-            for name, next_one in zip(timed, [*timed[1:], ""], strict=True):
-                self._start(name)
-                if next_one:
-                    self._make(next_one)
-                self._wait(name)
+            self._run(wanted)
         finally:
             for section in self._running.values():
                 _end(section.process)
@@ -238,6 +219,28 @@ class _Parent:
             note=", ".join(f"{name} {took:.0f}" for name, took in self._took.items()),
             of={"what": "took", "left_out": self._left_out, "whole": wanted == list(SECTIONS)},
         )
+
+    def _run(self, wanted: list[str]) -> None:
+        if "env" in wanted:
+            self._start("env")
+            self._wait("env")
+            if self._left_out:  # without a GPU, what is sized for one would take hours
+                return
+        together = [name for name in wanted if name in UNTIMED]
+        if not self._options.smoke:
+            together += [f"warm:{name}" for name in self._to_compile(wanted)]
+        for name in together:
+            self._start(name)
+            if self._options.smoke:
+                self._wait(name)
+        for name in list(self._running):
+            self._wait(name)
+        timed = [name for name in wanted if name not in (*UNTIMED, "env")]
+        for number, name in enumerate(timed):
+            self._start(name)
+            for next_one in timed[number + 1 : number + 2]:
+                self._make(next_one)
+            self._wait(name)
 
     def _to_compile(self, wanted: list[str]) -> list[str]:
         """What is compiled beforehand: networks that learn, by ways, and those that predict."""
