@@ -143,6 +143,12 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _crops_have_a_size(self) -> Self:
+        if self.crop_px is None and self.crop_share != type(self).model_fields["crop_share"].default:
+            raise ValueError("crop_share: nothing is cropped without crop_px; give it, or leave both out")
+        return self
+
+    @model_validator(mode="after")
     def _crops_hold_what_was_mixed(self) -> Self:
         if self.crop_px is not None and self.cutmix_alpha > 0:
             raise ValueError(

@@ -446,6 +446,8 @@ def test_images_and_networks_that_cannot_be_cropped_so_are_refused(data, tmp_pat
     assert "convnextv2_atto does not take images of 1 x 31 x 31" in caplog.text
     with pytest.raises(ValidationError, match="a crop need not hold the shares"):
         TrainSettings(crop_px=31, cutmix_alpha=1.0)
+    with pytest.raises(ValidationError, match="nothing is cropped without crop_px"):
+        TrainSettings(crop_share=0.5)
 
 
 @pytest.mark.parametrize("name", ["all", "crop"])
