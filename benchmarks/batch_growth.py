@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no training begins after these")
     options = parser.parse_args(argv)
     own = MemberSettings.model_validate(options.settings)
+    options.batches = list(dict.fromkeys([own.train.batch_size, *options.batches]))
     end = time.monotonic() + 60 * options.minutes
     done = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame()
     # All batches of a seed before the next one: what a study that was cut has found is complete in itself.
@@ -151,7 +152,7 @@ def _difference(differences: list[float], error: float) -> str:
     if interval is None:
         return harness.with_interval(differences) if differences else ""
     low, high = interval
-    verdict = "holds" if low > -TOLERANCE * error else "lower" if high < 0 else "not shown to hold"
+    verdict = "holds" if low >= -TOLERANCE * error else "lower" if high < 0 else "not shown to hold"
     return f"{harness.with_interval(differences)}, {verdict}"
 
 

@@ -5,8 +5,8 @@ beside torch and torchvision these packages with what they need: timm, pydantic,
 pyarrow, astropy, scipy.
 
 Each section is a process of its own with a time cap, so that one that fails or hangs takes nothing with it.
-What is compiled for the sections that are timed is compiled before them, beside those that are not; each of
-them imports what it needs while the one before it is timed. `--smoke` runs all of it on a CPU with a handful
+What is compiled for the sections that are timed is compiled before them, beside those that are not, and
+all import what they need meanwhile. `--smoke` runs all of it on a CPU with a handful
 of samples: whether the script works, and nothing else.
 """
 
@@ -64,7 +64,7 @@ _LITTLE = {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32]}
 KINDS = {
     "nano": Kind({"name": "convnextv2_nano", "drop_path": 0.1}, _LITTLE),
     "atto": Kind({"name": "convnextv2_atto", "drop_path": 0.1}, _LITTLE),
-    # As in config/challenge_grizy.yaml.
+    # As in config/challenge_grizy.yaml, but for its crops.
     "recipe": Kind(
         {"name": "cutout_resnet", "timm": {"widths": [64, 128, 256]}},
         {"widths": [8, 16], "depths": [1, 1]},
@@ -221,26 +221,33 @@ class _Parent:
         )
 
     def _run(self, wanted: list[str]) -> None:
-        if "env" in wanted:
+        if "env" in wanted or not self._options.smoke:
             self._start("env")
             self._wait("env")
-            if self._left_out:  # without a GPU, what is sized for one would take hours
+            if self._left_out:  # what is sized for a GPU says nothing of anything else
+                for name in wanted[1:]:
+                    self._leave_out(name, "no GPU")
                 return
         together = [name for name in wanted if name in UNTIMED]
-        if not self._options.smoke:
-            together += [f"warm:{name}" for name in self._to_compile(wanted)]
+        timed = [name for name in wanted if name not in (*UNTIMED, "env")]
+        if self._options.smoke:
+            for name in (*together, *timed):
+                self._start(name)
+                self._wait(name)
+            return
+        together += [f"warm:{name}" for name in self._to_compile(wanted)]
         for name in together:
             self._start(name)
-            if self._options.smoke:
-                self._wait(name)
-        for name in list(self._running):
-            self._wait(name)
-        timed = [name for name in wanted if name not in (*UNTIMED, "env")]
-        for number, name in enumerate(timed):
+        for name in timed:
+            self._make(name)  # they import meanwhile, and nothing does while one of them is timed
+        self._wait(*together)
+        for name in timed:
             self._start(name)
-            for next_one in timed[number + 1 : number + 2]:
-                self._make(next_one)
             self._wait(name)
+
+    def _leave_out(self, name: str, why: str) -> None:
+        self._book.add(f"section {name}", "SKIPPED", note=why)
+        self._left_out.append(name)
 
     def _to_compile(self, wanted: list[str]) -> list[str]:
         """What is compiled beforehand: networks that learn, by ways, and those that predict."""
@@ -276,8 +283,7 @@ class _Parent:
     def _start(self, name: str) -> None:
         """Let a section begin."""
         if self._end - time.monotonic() < 15:
-            self._book.add(f"section {name}", "SKIPPED", note="no time left")
-            self._left_out.append(name)
+            self._leave_out(name, "no time left")
             if made := self._running.pop(name, None):
                 _end(made.process)
             return
@@ -287,21 +293,22 @@ class _Parent:
         section.started = time.monotonic()
         _stream_of(section.process.stdin).close()
 
-    def _wait(self, name: str) -> None:
-        """Wait for a section that was started."""
-        if (section := self._running.pop(name, None)) is None:
-            return
-        process, until = section.process, min(section.started + section.cap_s, self._end - 5)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(1.0, until - time.monotonic()))
-        if process.poll() is None:
-            self._book.add(f"section {name}", "TIMED OUT", ok=False)
-            self._left_out.append(name)
-        elif process.returncode:
-            self._book.add(f"section {name}", f"exit {process.returncode}", ok=False, note="see log.txt")
-            self._left_out.append(name)
-        _end(process)
-        self._took[name] = time.monotonic() - section.started
+    def _wait(self, *names: str) -> None:
+        """Wait for sections that were started, each to its end or its time."""
+        while left := [name for name in names if name in self._running]:
+            for name in left:
+                section, now = self._running[name], time.monotonic()
+                over = now > min(section.started + section.cap_s, self._end - 5)
+                if (code := section.process.poll()) is None and not over:
+                    continue
+                if code != 0:
+                    value, note = ("TIMED OUT", "") if code is None else (f"exit {code}", "see log.txt")
+                    self._book.add(f"section {name}", value, ok=False, note=note)
+                    self._left_out.append(name)
+                self._took[name] = now - section.started
+                _end(section.process)
+                del self._running[name]
+            time.sleep(0.02)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -1072,7 +1079,8 @@ def shared(here: Here) -> None:
     ]
     try:
         for one in workers:
-            _stream_of(one.stdout).readline()  # it is ready
+            if _stream_of(one.stdout).readline() != "ready\n":
+                raise RuntimeError("a training did not begin: see the results of section worker, and log.txt")
         for count in counts:
             for one in workers[:count]:
                 print("go", file=_stream_of(one.stdin))
@@ -1100,13 +1108,15 @@ def worker(here: Here) -> None:
     """One of several trainings: it measures whenever it is told to."""
     from stronglens.training import trainer as module
 
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what results are printed with is no answer
     one = _trainer(here, "atto", here.batch, here.pick(24, 128 * 500))
     one.measure("whole")
-    print("ready", flush=True)
+    print("ready", file=answers)
     module.N_TIMED = here.pick(2, 1000)
     for _ in sys.stdin:
         found, _ = one.measure("whole")
-        print(here.batch / found.step_s, flush=True)
+        print(here.batch / found.step_s, file=answers)
 
 
 def naive(here: Here) -> None:

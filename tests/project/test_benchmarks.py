@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,31 +111,78 @@ sys.exit(3 if section == "wrong" else 0)
 """
 
 
-@pytest.mark.parametrize(
-    ("limit_s", "left_out"), [(300, {"wrong": "exit 3", "slow": "TIMED OUT"}), (10, {"env": "SKIPPED"})]
-)
-def test_sections_of_the_check_of_a_gpu_that_do_not_end_are_named(
-    limit_s: float, left_out: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def parent_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Makes what starts the sections of the check of a GPU; of these each only waits its turn."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     module = importlib.import_module("gpu")
     (tmp_path / "section.py").write_text(WAITS_ITS_TURN)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "section.py"))
-    sections = {"env": 60, "equal": 60, "wrong": 60, "slow": 1, "ways:nano": 60, "predict:nano": 60}
-    monkeypatch.setattr(module, "SECTIONS", sections)
     monkeypatch.setattr("signal.signal", lambda *given: None)
-    common = {"only": ",".join(sections), "ways": "eager,whole_compiled", "batches": "128", "smoke": False}
-    given = argparse.Namespace(out=tmp_path, work=tmp_path, limit=limit_s, **common)
-    parent = module._Parent(given, None)
+
+    def make(sections: dict[str, float], limit_s: float) -> Any:
+        monkeypatch.setattr(module, "SECTIONS", sections)
+        common = {
+            "only": ",".join(sections),
+            "ways": "eager,whole_compiled",
+            "batches": "128",
+            "smoke": False,
+        }
+        given = argparse.Namespace(out=tmp_path, work=tmp_path, limit=limit_s, **common)
+        return module._Parent(given, None)
+
+    return make
+
+
+SECTIONS = {"env": 60.0, "equal": 60.0, "wrong": 60.0, "slow": 1.0, "ways:nano": 60.0, "predict:nano": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("sections", "limit_s", "left_out", "begun"),
+    [
+        (
+            SECTIONS,
+            300,
+            {"wrong": "exit 3", "slow": "TIMED OUT"},
+            {*SECTIONS, "warm:nano:compiled", "warm:nano:look"},
+        ),
+        (SECTIONS, 10, dict.fromkeys(SECTIONS, "SKIPPED"), set()),  # there is no time for any
+        ({"equal": 60.0, "slow": 1.0}, 300, {"slow": "TIMED OUT"}, {"env", "equal", "slow"}),
+    ],
+    ids=["all", "no time", "some"],
+)
+def test_sections_of_the_check_of_a_gpu_that_do_not_end_are_named(
+    sections: dict[str, float],
+    limit_s: float,
+    left_out: dict[str, str],
+    begun: set[str],
+    parent_of: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    parent = parent_of(sections, limit_s)
     parent.run()
     records = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
-    told = {one["name"].removeprefix("section "): one["value"] for one in records[:-1]}
-    assert told == left_out
-    assert set(records[-1]["of"]["left_out"]) == set(told)
-    begun = {*sections, "warm:nano:compiled", "warm:nano:look"}
-    assert set(parent._took) == (begun if limit_s > 15 else set())
-    assert next(row for row in module.goals(records) if row["name"].startswith("all sections"))["ok"] is False
+    assert {one["name"].removeprefix("section "): one["value"] for one in records[:-1]} == left_out
+    assert set(records[-1]["of"]["left_out"]) == set(left_out)
+    assert set(parent._took) == begun
+    assert parent._took.get("equal", 0) < 60
+    goal = next(row for row in sys.modules["gpu"].goals(records) if row["name"].startswith("all sections"))
+    assert goal["ok"] is False
     assert not parent._running
+
+
+def test_sections_of_the_check_of_a_gpu_end_with_it(
+    parent_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    parent = parent_of({"slow": 60.0}, 300)
+    monkeypatch.setattr(parent, "_start", lambda name, start=parent._start: name == "env" or start(name))
+    monkeypatch.setattr(sys.modules["gpu"].time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        parent.run()
+    assert [section.process.poll() for section in parent._running.values()] == [-9]
 
 
 def _way(kind: str, way: str, setup_s: float, step_s: float, *, agrees: bool = True) -> dict[str, Any]:

@@ -161,27 +161,49 @@ def compiled(
     except Exception as error:  # noqa: BLE001 - of Triton, graph trees, subprocesses: any kind
         _fall_back(error, device, probe)
         return network
-    works = True
+    return _Compiled(fast, network, shape, device, graphs, probe)
 
-    def forward(images: Tensor) -> Tensor:
-        nonlocal works
-        if works and tuple(images.shape) == shape:
+
+class _Compiled:
+    """A compiled network, and the network itself for batches of another shape, or once the other fails.
+
+    `works` is false from then on.
+    """
+
+    def __init__(
+        self,
+        fast: Forward,
+        network: nn.Module,
+        shape: tuple[int, ...],
+        device: torch.device,
+        graphs: bool,
+        probe: Callable[[torch.device], None],
+    ) -> None:
+        self._fast, self._network, self._shape = fast, network, shape
+        self._device, self._graphs, self._probe = device, graphs, probe
+        self.works = True
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self.works and tuple(images.shape) == self._shape:
             try:
-                if graphs:
+                if self._graphs:
                     torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-                logits: Tensor = fast(images)
+                logits: Tensor = self._fast(images)
                 # The next replay writes its logits where these lie.
-                return logits.clone() if graphs else logits
+                return logits.clone() if self._graphs else logits
             except Exception as error:
                 # While a graph is recorded the device cannot be asked: who records it deals with this.
-                if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+                if self._device.type == "cuda" and torch.cuda.is_current_stream_capturing():
                     raise
-                _fall_back(error, device, probe)
-                works = False
-        whole: Tensor = network(images)
+                _fall_back(error, self._device, self._probe)
+                self.works = False
+        whole: Tensor = self._network(images)
         return whole
 
-    return forward
+
+def runs_compiled(forward: Forward) -> bool:
+    """Whether that is a compiled network, and has not failed."""
+    return isinstance(forward, _Compiled) and forward.works
 
 
 def _try_out(

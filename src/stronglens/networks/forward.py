@@ -1,6 +1,7 @@
 """Running a network over samples without learning from them."""
 
 import logging
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -14,6 +15,13 @@ from stronglens.networks.precision import autocast
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Room:
+    """How many images a device has room for at once, as far as has been seen; it only becomes less."""
+
+    most: int
+
+
 def outputs_of(
     network: nn.Module,
     samples: LoadedSamples,
@@ -22,6 +30,7 @@ def outputs_of(
     *,
     fill: bool = False,
     forward: Forward | None = None,
+    room: Room | None = None,
 ) -> torch.Tensor:
     """Outputs of a network for each sample.
 
@@ -40,6 +49,8 @@ def outputs_of(
         they do not depend on how many samples there are.
     forward : callable, optional
         The network, compiled; itself if not given.
+    room : Room, optional
+        What was seen in calls before this one, and is seen in this one.
 
     Returns
     -------
@@ -55,28 +66,27 @@ def outputs_of(
     network.eval()
     run = forward or network
     with torch.inference_mode(), autocast(device, dtype):
-        parts, most = list[torch.Tensor](), batch_size
+        parts, room = list[torch.Tensor](), room or Room(batch_size)
         batches = torch.split(torch.arange(len(samples), device=device), batch_size)
         for numbers, images in zip(batches, samples.in_turn(batches), strict=True):
             shown = pad(images, (0, 0, 0, 0, 0, 0, 0, batch_size - len(numbers))) if fill else images
-            outputs, most = _as_many_as_fit(run, shown, most)
-            parts.append(outputs[: len(numbers)].float())
+            parts.append(_as_many_as_fit(run, shown, room)[: len(numbers)].float())
     return torch.cat(parts)
 
 
-def _as_many_as_fit(run: Forward, images: torch.Tensor, most: int) -> tuple[torch.Tensor, int]:
-    """Outputs for a batch, shown in parts of at most so many images, and how many have fitted."""
+def _as_many_as_fit(run: Forward, images: torch.Tensor, room: Room) -> torch.Tensor:
+    """Outputs for a batch, shown in parts that have room."""
     while True:
         try:
-            outputs = [run(part) for part in torch.split(images, most)]
-            return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), most
+            outputs = [run(part) for part in torch.split(images, room.most)]
+            return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         except torch.OutOfMemoryError as error:
             # Bytes depend on the size of a batch.
-            if most == 1 or torch.are_deterministic_algorithms_enabled():
+            if room.most == 1 or torch.are_deterministic_algorithms_enabled():
                 raise
-            reason = first_line(error)
-        log.warning("%d images have no room on the GPU at once, %d are tried: %s", most, most // 2, reason)
-        most //= 2
+            words = "%d images have no room on the GPU at once, %d are tried: %s"
+            log.warning(words, room.most, room.most // 2, first_line(error))
+        room.most //= 2
         torch.cuda.empty_cache()
 
 
@@ -88,6 +98,7 @@ def logits_of(
     *,
     fill: bool = False,
     forward: Forward | None = None,
+    room: Room | None = None,
 ) -> torch.Tensor:
     """Logit of each sample, the first of a network's outputs: float32, shape (n_samples,)."""
-    return outputs_of(network, samples, dtype, batch_size, fill=fill, forward=forward)[:, 0]
+    return outputs_of(network, samples, dtype, batch_size, fill=fill, forward=forward, room=room)[:, 0]

@@ -71,7 +71,7 @@ class Measured:
 class Choice:
     """The way that is taken, what was measured of each, and why others were not taken.
 
-    `had_room` is false where one had no room on the device, which another job may find.
+    `had_room` is false where one had no room on the device: another job may find some.
     """
 
     name: str
@@ -233,14 +233,17 @@ class ChoiceFile:
             path.read_text(encoding="utf-8") for path in self.path.parent.glob(f"{self.path.stem}.lost.*")
         }
 
-    def noting_losses(self, measure: Callable[[str], Measured]) -> Callable[[str], Measured]:
-        """`measure`; a way in which it loses the device is noted, so that the next try leaves it out."""
+    def noting_losses(self, measure: Callable[[str], Measured], first: str) -> Callable[[str], Measured]:
+        """`measure`; a way in which it loses the device is noted, so that the next try leaves it out.
+
+        All but the first: it is what others are compared with.
+        """
 
         def noting(way: str) -> Measured:
             try:
                 return measure(way)
             except LostDeviceError:
-                if self.path is not None:
+                if self.path is not None and way != first:
                     note = self.path.with_name(f"{self.path.stem}.lost.{way.replace(' ', '-')}")
                     with suppress(OSError):
                         note.parent.mkdir(parents=True, exist_ok=True)

@@ -122,8 +122,10 @@ def fastest_batch(
 
     name = kept.read()
     if name is None or name.split()[0] not in sizes:
-        choice = choose(candidates, kept.noting_losses(measure), n_images, FURTHEST, kept.lost())
+        noting = kept.noting_losses(measure, candidates[0].name)
+        choice = choose(candidates, noting, n_images, FURTHEST, kept.lost())
         log.info("%s", in_words(choice, candidates, "images", 1))
+        # Also where a batch had no room: a smaller one is little slower, and all parts are computed alike.
         name = kept.keep(choice)
     else:
         log.info("predicted as other jobs have found to be fastest here: batches of %s", name)

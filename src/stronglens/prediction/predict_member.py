@@ -26,9 +26,9 @@ from stronglens.formats.packed import (
 )
 from stronglens.formats.prediction_files import prediction_files
 from stronglens.formats.split_table import open_splits
-from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
+from stronglens.networks.compiled import Compile, Forward, compiled, runs_compiled, worth_compiling
 from stronglens.networks.device import choose_device
-from stronglens.networks.forward import outputs_of
+from stronglens.networks.forward import Room, outputs_of
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.lens_widths import gaussians_of
 from stronglens.networks.mixture import mixture
@@ -168,18 +168,20 @@ def predict_member(
         batch_size, forward = _ways_to_predict(
             network, settings, device, work, batch_size, compile_choice, choices
         )
-        if device.type == "cuda":
-            compiled_or_not = {"batch_size": batch_size, "compiled": forward is not None}
-            origin["computed"] = computed_on(device, settings.train) | compiled_or_not
+        room = Room(batch_size)
         with (
             prediction_files(out_dir, which, count.n_samples, origin, columns) as files,
             InTurn(files.add) as add,
         ):
             for samples, probs, outputs in predict_pieces(
-                network, pieces, count.n_samples, settings, device, batch_size, forward, n_views
+                network, pieces, count.n_samples, settings, device, batch_size, forward, n_views, room
             ):
                 estimates = scaling.columns(outputs) if scaling else {}
                 add(samples.table, probs, {name: _rounded(name, estimates[name]) for name in columns})
+            if device.type == "cuda":
+                was_compiled = forward is not None and runs_compiled(forward) and room.most == batch_size
+                how = {"batch_size": room.most, "compiled": was_compiled}
+                origin["computed"] = computed_on(device, settings.train) | how
     log.info("%s: %d samples of %d objects", out_dir, files.n_samples, files.n_objects)
 
 
@@ -262,6 +264,7 @@ def predict_pieces(
     batch_size: int,
     forward: Forward | None = None,
     n_views: int = 1,
+    room: Room | None = None,
 ) -> Iterator[tuple[Samples, npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Probability of being a lens for each sample, and its other outputs, streamed from the memory map.
 
@@ -284,6 +287,8 @@ def predict_pieces(
     n_views : int
         The first so many of the eight symmetries of the square are shown, and the mean of their probabilities
         taken; and of the other outputs, since lens parameters stay the same. Of Gaussians it is the mixture.
+    room : Room, optional
+        See `stronglens.networks.forward.outputs_of`.
 
     Yields
     ------
@@ -295,7 +300,7 @@ def predict_pieces(
         What the network gives after the logit: lens parameters, then their standard deviations if it gives
         some, both in units of the outputs.
     """
-    dtype = autocast_dtype(device, settings.train.precision)
+    dtype, room = autocast_dtype(device, settings.train.precision), room or Room(batch_size)
     load, n_at_once = (
         (stream_samples, CHUNK_ON_GPU)
         if device.type == "cuda"
@@ -307,7 +312,7 @@ def predict_pieces(
     shown = progress(chunks, n_samples, "predict", "samples", size_of=lambda chunk: len(chunk[1]))
     for packed, samples, context in shown:
         loaded = load(packed, samples, settings.preprocess, device, context=context)
-        outputs = outputs_of(network, loaded, dtype, batch_size, fill=True, forward=run).double()
+        outputs = outputs_of(network, loaded, dtype, batch_size, fill=True, forward=run, room=room).double()
         of_views = outputs.view(len(samples), n_views, settings.n_outputs).unbind(dim=1)
         of_lens = [torch.sigmoid(outputs[:, 0]) for outputs in of_views]
         probs = torch.stack(of_lens).mean(dim=0).cpu().numpy()

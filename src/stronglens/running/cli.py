@@ -137,7 +137,7 @@ def _for_the_user(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}; give the job more"
     if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which most steps do without
-        reason = str(error).partition(". ")[0]
+        reason = ". ".join(str(error).split(". ")[:3])  # how much was asked for, and how much there is
         return f"not enough memory on the GPU: {reason}; take smaller batches, or let fewer jobs share it"
     return ""
 

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.networks.augment import augment, centre
 from stronglens.networks.batch_norm import in_batches
-from stronglens.networks.compiled import Forward
+from stronglens.networks.compiled import Forward, runs_compiled
 from stronglens.networks.device import check_after, compute_a_little, first_line, sent
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast
@@ -341,18 +341,18 @@ class Steps:
         The network, compiled if it is.
     way : str
         What this way to take steps is called.
-
-    Attributes
-    ----------
-    way : str
-        How they are taken.
     """
 
     def __init__(
         self, learner: Learner, plan: EpochPlan, sums: Sums, forward: Forward, way: str = "eager"
     ) -> None:
         self._learner, self._plan, self._sums, self._forward = learner, plan, sums, forward
-        self.way = way
+        self._way = way
+
+    @property
+    def way(self) -> str:
+        """How they are taken: as it was meant, or another way where that has failed."""
+        return self._way if self._way == "eager" or runs_compiled(self._forward) else "eager"
 
     def each(self, numbers: range) -> Iterator[None]:
         """Take the steps of these numbers, each as it is asked for; what is streamed is read meanwhile."""
@@ -457,6 +457,13 @@ class WholeSteps(Steps):
             self._rates = [torch.zeros((), device=learner.device) for _ in learner.optimiser.param_groups]
         self._queue = Queue(QUEUED, lambda: _mark(learner.device))
 
+    @property
+    def way(self) -> str:
+        """How they are taken: as it was meant, or another way where that has failed."""
+        if self._one_by_one:
+            return "compiled" if runs_compiled(self._forward) else "eager"
+        return "whole_compiled" if runs_compiled(self._forward) else "whole"
+
     def take(self, step: int, images: Tensor | None = None) -> None:
         """Take the step of that number; its images, if they have been taken already."""
         if step >= self._plan.n_whole or self._one_by_one:
@@ -482,7 +489,7 @@ class WholeSteps(Steps):
                 check_after(error, self._learner.device, compute_a_little)
                 why = f"{type(error).__name__}: {first_line(error)}"
                 log.warning("the step cannot be recorded here, steps are taken one by one, slower: %s", why)
-                self._one_by_one, self.way = True, "compiled" if "compiled" in self.way else "eager"
+                self._one_by_one = True
                 super().take(step, images)
                 return
             self._at.fill_(step)
@@ -520,11 +527,17 @@ class WholeSteps(Steps):
                 group["capturable"] = True
             current = torch.cuda.current_stream(learner.device)
             # The outer one puts the stream back where recording fails, which the inner one does not.
-            with (
-                torch.cuda.stream(current),
-                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
-            ):
-                self._whole()
+            try:
+                with (
+                    torch.cuda.stream(current),
+                    torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+                ):
+                    self._whole()
+            except Exception:
+                # Generators would go on as if they were recorded, and refuse to draw.
+                for generator in (learner.generator, torch.cuda.default_generators[current.device_index]):
+                    generator.graphsafe_set_state(torch.Generator(learner.device).graphsafe_get_state())
+                raise
             current.wait_stream(stream)
         return graph
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from stronglens.formats.train_progress import EndedEpoch, ProgressFile, TrainProgress
 from stronglens.networks.augment import computes_on_pixels
 from stronglens.networks.compiled import Compile, Forward, compiled, worth_compiling
-from stronglens.networks.device import check_after, compute_a_little
+from stronglens.networks.device import LostDeviceError, check_after, compute_a_little
+from stronglens.networks.forward import Room
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype, gradient_scaler, resolved
 from stronglens.networks.ways import (
@@ -76,7 +77,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class FitResult:
-    """State dicts of the best and the last epoch, the figures of all, and the way steps were taken, or ways.
+    """State dicts of the best and the last epoch, the figures of all, and the way or ways steps were taken.
 
     `lens_losses` are the training losses of lens parameters, an epoch each; empty where there are none.
     """
@@ -178,7 +179,7 @@ class Trainer:
         self._step = 0
         self._drawn: dict[str, Tensor] | None = None
         self._compile_choice, self._way, self._ways_taken = compile_choice, "", list[str]()
-        self._stop_signal = StopSignal()
+        self._stop_signal, self._room = StopSignal(), Room(scoring_batch_size(device))
         self._steps: dict[int | None, Steps] = {}  # by the side that they see
         self._choices = ChoiceFile(choices, card_of(device) | self._work() | dict(about or {}))
 
@@ -276,7 +277,7 @@ class Trainer:
         if self._drawn is not None:
             self._set_generators(self._drawn)
             self._drawn = None
-        if stop.requested:
+        if stop.requested and self._step < n_steps:
             # A compiler may have been ended with this job: no step is taken in another way for that.
             self._stop(f"before step {self._step + 1} of {n_steps} of epoch {number}; {_GOES_ON}")
         self._learner.network.train()
@@ -290,7 +291,8 @@ class Trainer:
                 self._stop(f"after {self._step} of {n_steps} steps of epoch {number}; {_GOES_ON}")
             if self._keeper is not None and self._step < n_steps:
                 self._keeper.offer(self.state_dict)
-        scores = _score_until(stop, self._scored, self._val, self.settings.precision, scoring)
+        precision = self.settings.precision
+        scores = _score_until(stop, self._scored, self._val, precision, scoring, self._room)
         if scores is None:
             self._stop(f"after all steps of epoch {number}; {_GOES_ON}")
         self._end_epoch(scores, time.monotonic() - started)
@@ -452,11 +454,12 @@ class Trainer:
             nonlocal least_s
             try:
                 found, steps = self.measure(way)
-            finally:
-                if self._stop_signal.requested:  # what was asked to end may have failed for it
-                    raise StoppedError(
-                        f"stopped by SIGTERM while ways to take steps were measured; {_GOES_ON}"
-                    )
+            except LostDeviceError:
+                raise
+            except Exception:
+                self._stop_before_steps()  # what was asked to end may have failed for it
+                raise
+            self._stop_before_steps()
             found = replace(found, setup_s=n_setups * found.setup_s)
             if found.cost_s(n_steps) < least_s:
                 # Of the others none is kept: a recorded step holds all memory that it needs.
@@ -466,10 +469,16 @@ class Trainer:
             return found
 
         kept = self._choices
-        choice = choose(candidates, kept.noting_losses(measure), n_steps, lost=kept.lost())
+        choice = choose(
+            candidates, kept.noting_losses(measure, candidates[0].name), n_steps, lost=kept.lost()
+        )
         log.info("%s", in_words(choice, candidates, "images", self.settings.batch_size))
         way = kept.keep(choice) if choice.had_room else choice.name
         return way, made.get(way)
+
+    def _stop_before_steps(self) -> None:
+        if self._stop_signal.requested:
+            raise StoppedError("stopped by SIGTERM before the first step; the same command begins anew")
 
     def measure(self, way: str) -> tuple[Measured, Steps]:
         """Try a way, and give what was found and its steps; weights, optimiser, generators stay as they are.
@@ -508,6 +517,8 @@ class Trainer:
                 pass
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+        if steps.way != way:
+            raise RuntimeError(f"steps were taken otherwise: {_words(steps.way)}")
         return Measured(setup_s, (time.monotonic() - started) / n_timed, means), steps
 
     def _made(self, way: str, *, strict: bool = False) -> Steps:
@@ -518,10 +529,8 @@ class Trainer:
             forward = self._compiled(
                 network, self._train, self.settings.batch_size, learn=True, graphs=way == "graphs"
             )
-            if forward is network:
-                if strict:
-                    raise RuntimeError("the network cannot be compiled here")
-                way = "whole" if way.startswith("whole") else "eager"
+            if strict and forward is network:
+                raise RuntimeError("the network cannot be compiled here")
         parts = self._learner, self._plan, self._sums, forward, way
         return WholeSteps(*parts, strict=strict) if way.startswith("whole") else Steps(*parts)
 
@@ -554,7 +563,12 @@ def _finite(record: EpochRecord, settings: TrainSettings) -> EpochRecord:
 
 
 def _score_until(
-    stop: StopSignal, network: nn.Module, samples: LoadedSamples, precision: Precision, forward: Forward
+    stop: StopSignal,
+    network: nn.Module,
+    samples: LoadedSamples,
+    precision: Precision,
+    forward: Forward,
+    room: Room,
 ) -> Scores | None:
     """The scores; None if it was to stop before they were there, which may take longer than servers wait."""
 
@@ -564,7 +578,7 @@ def _score_until(
         return forward(images)
 
     try:
-        return score(network, samples, precision, forward_until)
+        return score(network, samples, precision, forward_until, room)
     except StoppedError:
         return None
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from stronglens.networks.compiled import Forward
-from stronglens.networks.forward import logits_of
+from stronglens.networks.forward import Room, logits_of
 from stronglens.networks.loaded import LoadedSamples
 from stronglens.networks.precision import autocast_dtype
 from stronglens.settings.train import Precision
@@ -32,15 +32,20 @@ def scoring_batch_size(device: torch.device) -> int:
 
 
 def score(
-    network: nn.Module, samples: LoadedSamples, precision: Precision, forward: Forward | None = None
+    network: nn.Module,
+    samples: LoadedSamples,
+    precision: Precision,
+    forward: Forward | None = None,
+    room: Room | None = None,
 ) -> Scores:
     """Mean loss, accuracy at probability 0.5 and area under the ROC curve, over samples.
 
-    `forward` is the network compiled, if it is, for batches of `scoring_batch_size`.
+    `forward` is the network compiled, if it is, for batches of `scoring_batch_size`; for `room` see
+    `stronglens.networks.forward.outputs_of`.
     """
     device = samples.rows.device
     dtype = autocast_dtype(device, precision)
-    logit = logits_of(network, samples, dtype, scoring_batch_size(device), forward=forward)
+    logit = logits_of(network, samples, dtype, scoring_batch_size(device), forward=forward, room=room)
     loss = binary_cross_entropy_with_logits(logit, samples.labels)
     acc = ((logit > 0).float() == samples.labels).float().mean()
     # Read once, at the very end: a GPU is not waited for in between.

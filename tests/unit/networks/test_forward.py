@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stronglens.networks.forward import logits_of, outputs_of
+from stronglens.networks.forward import Room, logits_of, outputs_of
 from stronglens.networks.precision import algorithms
 from stronglens.networks.resident import ResidentSamples
 from stronglens.settings.train import TrainSettings
@@ -84,6 +84,14 @@ def test_fewer_are_shown_where_a_batch_has_no_room(
     assert [len(images) for images in network.shown] == [5, 2, 2, 1, 2, 2, 1]
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("5 images have no room on the GPU at once, 2 are tried: CUDA out of")
+
+
+def test_what_has_fitted_is_known_the_next_time(samples: ResidentSamples) -> None:
+    network, room = Small(), Room(5)
+    for _ in range(2):
+        logits_of(network, samples, None, 5, room=room)
+    assert room.most == 2
+    assert [len(images) for images in network.shown] == [5, 2, 2, 1, 2, 2, 2, 1, 2]
 
 
 def test_no_room_is_an_error_where_bytes_count(samples: ResidentSamples) -> None:

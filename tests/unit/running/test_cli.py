@@ -207,10 +207,11 @@ def test_a_gpu_that_fails_is_said_to_be_lost_to_this_process(capsys: pytest.Capt
 
 
 def test_a_gpu_without_room_is_said_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 9.50 GiB of which …"
-    assert run(Step, failing(torch.OutOfMemoryError(text)), ["--out-dir", "o"]) == 1
+    text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 9.50 GiB of which 1.00 GiB is free"
+    more = ". Including non-PyTorch memory, this process has 8.00 GiB in use. If reserved …"
+    assert run(Step, failing(torch.OutOfMemoryError(text + more)), ["--out-dir", "o"]) == 1
     assert capsys.readouterr().err.splitlines()[1:] == [
-        "not enough memory on the GPU: CUDA out of memory; take smaller batches, or let fewer jobs share it"
+        f"not enough memory on the GPU: {text}; take smaller batches, or let fewer jobs share it"
     ]
 
 

@@ -222,6 +222,38 @@ def test_steps_that_cannot_be_recorded_are_taken_one_by_one(
     ]
 
 
+class Asking(nn.Module):
+    """Drops out on the device, and reads it, which no recorded step may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = small_network()
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        if torch.cuda.is_current_stream_capturing():
+            images.sum().item()
+        return self.layers(self.dropout(images))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recording_that_failed_on_a_gpu_leaves_no_trace() -> None:
+    device = torch.device("cuda")
+    samples = small_samples()
+    there = ResidentSamples(
+        samples.images.to(device), samples.rows.to(device), samples.labels.to(device), has_gaps=False
+    )
+    settings = TrainSettings(epochs=2, batch_size=30)
+    found = []
+    for choice in ("never", "whole"):
+        torch.manual_seed(1)
+        network = Asking().to(device)
+        found.append(Trainer(network, there, there, settings, 1, choice).fit())  # type: ignore[arg-type]
+    assert [one.way for one in found] == ["eager", "eager"]
+    assert found[0].records == found[1].records
+
+
 def test_a_gpu_is_given_few_steps_ahead_and_never_waits() -> None:
     given, done = [0], [0]
 

@@ -30,6 +30,7 @@ from small_trainings import (
     with_train,
 )
 from stronglens.formats.train_progress import read_progress
+from stronglens.networks.compiled import _Compiled
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.ways import Measured
 from stronglens.running.errors import InputError, StoppedError
@@ -331,13 +332,41 @@ def test_steps_that_are_set_up_twice_cost_their_set_up_twice(
     assert one._measured()[0] == way
 
 
-@pytest.mark.parametrize(("choice", "way"), [("always", "eager"), ("whole_compiled", "whole")])
+@pytest.mark.parametrize(
+    ("choice", "fails", "way"),
+    [
+        ("always", "at once", "eager"),
+        ("whole_compiled", "at once", "whole"),
+        ("always", "later", "compiled, then eager"),
+        ("whole_compiled", "later", "whole_compiled, then whole"),
+        ("whole_compiled", "never", "whole_compiled"),
+    ],
+)
 def test_the_record_says_how_steps_were_taken_not_how_they_were_to_be(
-    choice: Any, way: str, monkeypatch: pytest.MonkeyPatch
+    choice: Any, fails: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "compiled", lambda network, *given, **more: network)  # without a compiler
-    settings = TrainSettings(epochs=1, batch_size=30)
+    n_calls = 0
+
+    def compile_with(network: nn.Module, shape: Any, device: Any, *given: Any, **more: Any) -> Any:
+        def fast(images: Tensor) -> Any:
+            nonlocal n_calls
+            n_calls += 1
+            if fails == "later" and n_calls == 3:
+                raise RuntimeError("no compiler any more")
+            return network(images)
+
+        return (
+            network if fails == "at once" else _Compiled(fast, network, shape, device, False, lambda at: None)
+        )
+
+    monkeypatch.setattr(trainer, "compiled", compile_with)
+    settings = TrainSettings(epochs=2, batch_size=30)
     assert Trainer(small_network(), small_samples(), small_samples(), settings, 1, choice).fit().way == way
+    if fails == "later":
+        n_calls = 0
+        one = Trainer(small_network(), small_samples(), small_samples(), settings, 1)
+        with pytest.raises(RuntimeError, match="steps were taken otherwise"):
+            one.measure({"always": "compiled"}.get(choice, choice))
 
 
 class Keeping:
@@ -390,7 +419,7 @@ def test_a_signal_while_ways_are_measured_leaves_no_choice(
     one = Trainer(
         small_network(), small_samples(), small_samples(), settings, 1, choices=tmp_path / "choices"
     )
-    with pytest.raises(StoppedError, match="while ways to take steps were measured"):
+    with pytest.raises(StoppedError, match="before the first step; the same command begins anew"):
         one.fit()
     assert not (tmp_path / "choices").exists()
 
