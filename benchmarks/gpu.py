@@ -825,7 +825,7 @@ def _trainer(here: Here, kind: str, batch: int, n: int, **more: Any) -> Any:
     from stronglens.training.trainer import Trainer
 
     known = KINDS[kind]
-    own = TrainSettings(batch_size=batch, epochs=80, precision=PRECISION, **known.train, **more)
+    own = TrainSettings(**({"batch_size": batch, "epochs": 80, "precision": PRECISION} | known.train | more))
     samples = here.random_samples(n, known.n_channels)
     return Trainer(
         here.network(kind),
@@ -858,6 +858,7 @@ def ways(here: Here, kind: str) -> None:
     import torch
 
     from stronglens.networks.compiled import n_operations
+    from stronglens.networks.precision import algorithms
     from stronglens.networks.ways import FURTHEST
     from stronglens.training import trainer as module
 
@@ -913,6 +914,12 @@ def ways(here: Here, kind: str) -> None:
             "images/s",
             of={"what": "limit", "kind": kind, "batch": here.batch},
         )
+    with here.book.guard(f"{kind}, TF32"):
+        one = _trainer(here, kind, here.batch, here.batch * here.pick(3, 300), precision="tf32")
+        with algorithms(one.settings):
+            rate = here.batch / one.measure("whole")[0].step_s
+        add(f"{kind}, batch {here.batch}, whole, in TF32 for {PRECISION}", rate, "images/s")
+        del one
     with here.book.guard(f"{kind}, auto"):
         batch = here.batch
         one = _trainer(here, kind, batch, batch * here.pick(3, 800))
