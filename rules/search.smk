@@ -73,7 +73,8 @@ rule run_trial:
     shell:
         'python {input.script:q} --packed "$(dirname {input.summary:q})" --splits "$(dirname {input.split:q})"'
         " --out {output.trial:q} --search {wildcards.search} --trial {wildcards.trial} --settings {params.settings:q}"
-        " --device {resources.device:q} --compile {resources.compile:q} --threads {threads} --log {log:q}"
+        " --device {resources.device:q} --compile {resources.compile:q} --threads {threads}"
+        f" --choices {CHOICES} --log {{log:q}}"
 
 
 def conclude_options(wildcards):

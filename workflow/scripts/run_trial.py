@@ -33,6 +33,8 @@ class RunTrial(Command):
     """auto, cpu, cuda or cuda:N."""
     threads: int | None = None
     """Threads on a CPU; all cores if not given."""
+    choices: Path | None = None
+    """Folder where jobs share what they have measured on a GPU; see train.py."""
     compile: Literal["auto", "always", "graphs", "never"] = "auto"
     """Whether to compile the network; see train.py."""
 
@@ -61,6 +63,7 @@ def _run_trial(options: RunTrial) -> None:
                 device_name=options.device,
                 n_threads=options.threads,
                 compile_choice=options.compile,
+                choices=options.choices,
             )
 
 

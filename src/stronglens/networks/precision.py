@@ -17,8 +17,8 @@ def resolved(device: torch.device, precision: Precision) -> Precision:
     """What is computed in on this device: `auto` chosen, and `tf32` only where there is such a thing.
 
     `auto` means bf16 on a GPU that has it. On a CPU it means float32: without hardware for it, bfloat16 was
-    ten times slower there (measured: two AVX2 cores). It goes by the card and is not measured, as ways to take
-    steps are: what samples are kept in there follows from it, before there is a network.
+    ten times slower there (measured: two AVX2 cores). It goes by the card and is not measured, as ways to
+    take steps are: what samples are kept in there follows from it, before there is a network.
 
     Notes
     -----

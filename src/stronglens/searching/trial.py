@@ -49,6 +49,7 @@ def run_trial(
     device_name: str = "auto",
     n_threads: int | None = None,
     compile_choice: Compile = "auto",
+    choices: Path | None = None,
 ) -> None:
     """Take a trial of a search, train its setting, and write what came of it.
 
@@ -69,7 +70,7 @@ def run_trial(
         Name of the search.
     trial : int
         Number of the trial in the search.
-    device_name, n_threads, compile_choice
+    device_name, n_threads, compile_choice, choices
         See `stronglens.training.train_member.train_member`.
 
     Raises
@@ -86,7 +87,7 @@ def run_trial(
     taken = take_trial(study, storage, trial)
     if isinstance(taken, Trial):
         taken = _Job(study, taken, settings, folder / RESUME).run(
-            packed_folder, splits_folder, device_name, n_threads, compile_choice
+            packed_folder, splits_folder, device_name, n_threads, compile_choice, choices
         )
     else:
         log.info("trial %d has ended before: what the study knows of it is written again", trial)
@@ -125,6 +126,7 @@ class _Job:
         device_name: str,
         n_threads: int | None,
         compile_choice: Compile,
+        choices: Path | None,
     ) -> FrozenTrial:
         values = suggest(self._trial, self._settings.space)
         log.info("trial with %s", ", ".join(f"{key} {in_words(value)}" for key, value in values.items()))
@@ -161,6 +163,7 @@ class _Job:
                 self._resume_folder,
                 compile_choice=compile_choice,
                 observe=lambda state: self._observe(state, member),
+                choices=choices,
             )
         except _Pruned:
             return self._tell(state=TrialState.PRUNED)

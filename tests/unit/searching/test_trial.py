@@ -71,6 +71,20 @@ def test_a_trial_may_tell_domains_apart(data: tuple[Path, Path], tmp_path: Path)
     assert (found["state"], found["settings"]["train"]["domain_weight"]) == ("complete", 0.5)
 
 
+def test_trials_share_what_is_measured_on_a_gpu(
+    data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def chosen(self: trainer.Trainer) -> tuple[str, None]:
+        found.append(self._choices.folder)
+        return "eager", None
+
+    monkeypatch.setattr(trainer.Trainer, "_chosen", chosen)
+    assert call(data, tmp_path, 0, SETTINGS, f"--choices={tmp_path / 'choices'}") == 0
+    assert found == [tmp_path / "choices"]
+
+
 def test_data_that_are_wrong_fail_the_job_and_not_the_trial(
     data: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
