@@ -534,7 +534,8 @@ class WholeSteps(Steps):
                 ):
                     self._whole()
             except Exception:
-                # Generators would go on as if they were recorded, and refuse to draw.
+                # PyTorch leaves generators as if they were still recorded, and they refuse to draw
+                # (https://github.com/pytorch/pytorch/pull/171265): they get states of their own.
                 for generator in (learner.generator, torch.cuda.default_generators[current.device_index]):
                     generator.graphsafe_set_state(torch.Generator(learner.device).graphsafe_get_state())
                 raise
