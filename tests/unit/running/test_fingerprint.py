@@ -662,7 +662,8 @@ def test_words_for_wrong_settings_are_for_those_who_set_them() -> None:
 
 def test_fingerprints_are_of_identities_and_records() -> None:
     assert users_of("fingerprint") == {
-        *("training/train_member.py", "searching/trial.py", "submitting/surroundings.py")
+        *("training/train_member.py", "searching/trial.py", "submitting/surroundings.py"),
+        "prediction/predict_member.py",
     }
     for name in USED["fingerprint"]:
         for _, parent in calls_of(name):  # as the value of a key, "code" or "sha256"
@@ -673,9 +674,10 @@ def test_which_gpu_is_claimed_is_not_asked() -> None:
     for _, parent in calls_of("claim_gpu"):
         assert isinstance(parent, ast.withitem)
         assert parent.optional_vars is None
-    # How many jobs share a GPU decides where samples are kept, and nothing else.
-    for _, parent in calls_of("jobs_per_gpu"):
-        assert ast.unparse(parent) == "LARGEST_SHARE * torch.cuda.mem_get_info(device)[0] / jobs_per_gpu()"
+    # How many jobs share a GPU decides where samples are kept and which jobs share a choice, nothing else.
+    told = [parent for _, parent in calls_of("jobs_per_gpu") if not isinstance(parent, ast.Dict)]
+    assert [ast.unparse(parent) for parent in told] == ["LARGEST_SHARE * free / jobs_per_gpu()"]
+    assert len(calls_of("jobs_per_gpu")) == 3
     # Which device files there are decides whether a GPU is expected, and is told in errors.
     assert len(calls_of("own_device_files")) == 1
     assert users_of("gpu_lock") >= {"networks/device.py", "networks/loaded.py"}

@@ -99,7 +99,7 @@ def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
     assert train(data, tmp_path / "whole") == 0
     n_scored, batches = [], []
 
-    def score_until_told(network, samples, precision, forward):
+    def score_until_told(network, samples, precision, forward, room):
         n_scored.append(len(samples))
 
         def forward_until_told(images):
@@ -108,7 +108,7 @@ def test_after_sigterm_in_validation_training_goes_on_to_the_same_bytes(
                 os.kill(os.getpid(), signal.SIGTERM)
             return forward(images)
 
-        return score(network, samples, precision, forward_until_told)
+        return score(network, samples, precision, forward_until_told, room)
 
     with monkeypatch.context() as patch:
         score = trainer.score
