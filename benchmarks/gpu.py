@@ -5,9 +5,9 @@ beside torch and torchvision these packages with what they need: timm, pydantic,
 pyarrow, astropy, scipy.
 
 Each section is a process of its own with a time cap, so that one that fails or hangs takes nothing with it.
-What is compiled for the sections that are timed is compiled before them, beside those that are not, and
-all import what they need meanwhile. `--smoke` runs all of it on a CPU with a handful
-of samples: whether the script works, and nothing else.
+What is compiled for the sections that are timed is compiled before them, beside those that are not, and all
+import what they need meanwhile. `--smoke` runs all of it on a CPU with a handful of samples: whether the
+script works, and nothing else.
 """
 
 # mypy: disable-error-code="no-untyped-call,arg-type,call-arg,operator,assignment,var-annotated"

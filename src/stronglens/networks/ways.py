@@ -225,6 +225,28 @@ class ChoiceFile:
             aside.unlink(missing_ok=True)
         return self.read() or choice.name
 
+    def choose(
+        self,
+        candidates: Sequence[Candidate],
+        measure: Callable[[str], Measured],
+        n_steps: int,
+        furthest: float = FURTHEST,
+    ) -> Choice:
+        """As the function of this name; a way in which the device is lost is left out by the next try.
+
+        All but the first way: it is what others are compared with.
+        """
+
+        def noting(way: str) -> Measured:
+            try:
+                return measure(way)
+            except LostDeviceError:
+                if way != candidates[0].name:
+                    self._note_lost(way)
+                raise
+
+        return choose(candidates, noting, n_steps, furthest, self.lost())
+
     def lost(self) -> set[str]:
         """Ways in which the device was lost."""
         if self.path is None:
@@ -233,25 +255,14 @@ class ChoiceFile:
             path.read_text(encoding="utf-8") for path in self.path.parent.glob(f"{self.path.stem}.lost.*")
         }
 
-    def noting_losses(self, measure: Callable[[str], Measured], first: str) -> Callable[[str], Measured]:
-        """`measure`; a way in which it loses the device is noted, so that the next try leaves it out.
-
-        All but the first: it is what others are compared with.
-        """
-
-        def noting(way: str) -> Measured:
-            try:
-                return measure(way)
-            except LostDeviceError:
-                if self.path is not None and way != first:
-                    note = self.path.with_name(f"{self.path.stem}.lost.{way.replace(' ', '-')}")
-                    with suppress(OSError):
-                        note.parent.mkdir(parents=True, exist_ok=True)
-                        note.write_text(way, encoding="utf-8")
-                        log.error("%s: the next try leaves this way out; remove it to try it again", note)
-                raise
-
-        return noting
+    def _note_lost(self, way: str) -> None:
+        if self.path is None:
+            return
+        note = self.path.with_name(f"{self.path.stem}.lost.{way.replace(' ', '-')}")
+        with suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(way, encoding="utf-8")
+            log.error("%s: the next try leaves this way out; remove it to try it again", note)
 
 
 def card_of(device: torch.device) -> dict[str, Any]:

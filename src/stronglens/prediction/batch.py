@@ -11,7 +11,7 @@ from torch import nn
 from stronglens.networks.compiled import Compile, Forward, compiled
 from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.precision import autocast
-from stronglens.networks.ways import Candidate, ChoiceFile, Measured, choose, in_words
+from stronglens.networks.ways import Candidate, ChoiceFile, Measured, in_words
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +122,7 @@ def fastest_batch(
 
     name = kept.read()
     if name is None or name.split()[0] not in sizes:
-        noting = kept.noting_losses(measure, candidates[0].name)
-        choice = choose(candidates, noting, n_images, FURTHEST, kept.lost())
+        choice = kept.choose(candidates, measure, n_images, FURTHEST)
         log.info("%s", in_words(choice, candidates, "images", 1))
         # Also where a batch had no room: a smaller one is little slower, and all parts are computed alike.
         name = kept.keep(choice)

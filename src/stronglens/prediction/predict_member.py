@@ -221,7 +221,6 @@ def _ways_to_predict(
         "code": step_sha256(__file__),
         "network": settings.network.model_dump(mode="json"),
         "shape": list(image_shape),
-        "dtype": str(dtype),
         "precision": resolved(device, train.precision),
         "compile": compile_choice,
         "sizes": list(sizes),

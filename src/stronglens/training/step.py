@@ -352,7 +352,7 @@ class Steps:
     @property
     def way(self) -> str:
         """How they are taken: as it was meant, or another way where that has failed."""
-        return self._way if self._way == "eager" or runs_compiled(self._forward) else "eager"
+        return self._way if runs_compiled(self._forward) else "eager"
 
     def each(self, numbers: range) -> Iterator[None]:
         """Take the steps of these numbers, each as it is asked for; what is streamed is read meanwhile."""
@@ -429,7 +429,7 @@ class WholeSteps(Steps):
 
     Parameters
     ----------
-    learner, plan, sums, forward, way
+    learner, plan, sums, forward
         See `Steps`.
     strict : bool
         Raise where a step cannot be recorded.
@@ -441,11 +441,10 @@ class WholeSteps(Steps):
         plan: EpochPlan,
         sums: Sums,
         forward: Forward,
-        way: str = "whole",
         *,
         strict: bool = False,
     ) -> None:
-        super().__init__(learner, plan, sums, forward, way)
+        super().__init__(learner, plan, sums, forward)
         self._strict, self._one_by_one = strict, False
         self._at = torch.zeros(1, dtype=torch.int64, device=learner.device)
         self._next = 0

@@ -25,7 +25,6 @@ from stronglens.networks.ways import (
     ChoiceFile,
     Measured,
     card_of,
-    choose,
     in_words,
 )
 from stronglens.running.errors import InputError, StoppedError
@@ -398,7 +397,6 @@ class Trainer:
         """
         settings, learner = self.settings, self._learner
         return {
-            "dtype": str(learner.dtype),
             "batch_size": settings.batch_size,
             "crop_px": settings.crop_px,
             "n_steps_below_2_to": (settings.epochs * self._plan.n_steps).bit_length(),
@@ -468,12 +466,9 @@ class Trainer:
                 made[way] = steps
             return found
 
-        kept = self._choices
-        choice = choose(
-            candidates, kept.noting_losses(measure, candidates[0].name), n_steps, lost=kept.lost()
-        )
+        choice = self._choices.choose(candidates, measure, n_steps)
         log.info("%s", in_words(choice, candidates, "images", self.settings.batch_size))
-        way = kept.keep(choice) if choice.had_room else choice.name
+        way = self._choices.keep(choice) if choice.had_room else choice.name
         return way, made.get(way)
 
     def _stop_before_steps(self) -> None:
@@ -531,8 +526,8 @@ class Trainer:
             )
             if strict and forward is network:
                 raise RuntimeError("the network cannot be compiled here")
-        parts = self._learner, self._plan, self._sums, forward, way
-        return WholeSteps(*parts, strict=strict) if way.startswith("whole") else Steps(*parts)
+        parts = self._learner, self._plan, self._sums, forward
+        return WholeSteps(*parts, strict=strict) if way.startswith("whole") else Steps(*parts, way)
 
     def _compiled(
         self, network: nn.Module, samples: LoadedSamples, size: int, *, learn: bool, graphs: bool = False

@@ -131,14 +131,14 @@ def test_a_way_in_which_the_device_was_lost_is_not_tried_again(
         "compiled": Measured(9, 0.02),
     }
     with pytest.raises(LostDeviceError):
-        choose(THREE, kept.noting_losses(measuring(found, []), "eager"), 10**6)
+        kept.choose(THREE, measuring(found, []), 10**6)
     assert "the next try leaves this way out" in caplog.text
     assert ChoiceFile(tmp_path / "choices", {"card": "A100"}).lost() == set()
     asked: list[str] = []
-    choice = choose(THREE, kept.noting_losses(measuring(found, asked), "eager"), 10**6, lost=kept.lost())
+    choice = kept.choose(THREE, measuring(found, asked), 10**6)
     assert (choice.name, asked) == ("compiled", ["eager", "compiled"])
     assert "the device was lost" in choice.refused["whole"]
     found["eager"] = LostDeviceError("an illegal memory access")
     with pytest.raises(LostDeviceError):
-        choose(THREE, kept.noting_losses(measuring(found, []), "eager"), 10**6)
+        kept.choose(THREE, measuring(found, []), 10**6)
     assert kept.lost() == {"whole"}

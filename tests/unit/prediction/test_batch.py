@@ -35,7 +35,7 @@ def test_a_batch_of_prediction_is_measured_within_memory_and_kept(
     size, forward = batch.fastest_batch(Unlike(16), *arguments, compile_choice="never")
     assert size in (4, 16)
     assert forward is None
-    monkeypatch.setattr(batch, "choose", None)  # the next job measures nothing
+    monkeypatch.setattr(ChoiceFile, "choose", None)  # the next job measures nothing
     assert batch.fastest_batch(Unlike(16), *arguments)[0] == size
 
 
