@@ -225,8 +225,9 @@ class _Parent:
             self._start("env")
             self._wait("env")
             if self._left_out:  # what is sized for a GPU says nothing of anything else
-                for name in wanted[1:]:
-                    self._leave_out(name, "no GPU")
+                for name in wanted:
+                    if name != "env":
+                        self._leave_out(name, "env did not pass")
                 return
         together = [name for name in wanted if name in UNTIMED]
         timed = [name for name in wanted if name not in (*UNTIMED, "env")]
@@ -783,10 +784,8 @@ def train(here: Here) -> None:
     )
     again = start("second", 2, epochs)
     again.wait(100)
-    agreed, gone_on = (
-        read_json(here.work / "second/best.json")["way"],
-        lines("second", "going on after epoch"),
-    )
+    agreed = read_json(here.work / "second/best.json")["way"]
+    gone_on = lines("second", "going on after epoch")
     add(
         "train.py: gone on, the same way",
         agreed,
@@ -1044,9 +1043,8 @@ def stream(here: Here) -> None:
     packed, samples_of = here.packed(here.pick(8, 1000))
     settings, samples = PreprocessSettings(smoothing="gaussian"), samples_of()
     order = torch.randperm(len(samples), device=here.device)
-    load_resident(
-        packed, samples, settings, here.device, here.dtype
-    )  # what is made on first use is not timed
+    # What is made on first use is not timed.
+    load_resident(packed, samples, settings, here.device, here.dtype)
     here.sync()
     started = time.perf_counter()
     resident = load_resident(packed, samples, settings, here.device, here.dtype)

@@ -147,9 +147,10 @@ SECTIONS = {"env": 60.0, "equal": 60.0, "wrong": 60.0, "slow": 1.0, "ways:nano":
             {*SECTIONS, "warm:nano:compiled", "warm:nano:look"},
         ),
         (SECTIONS, 10, dict.fromkeys(SECTIONS, "SKIPPED"), set()),  # there is no time for any
+        ({"equal": 60.0}, 10, {"env": "SKIPPED", "equal": "SKIPPED"}, set()),
         ({"equal": 60.0, "slow": 1.0}, 300, {"slow": "TIMED OUT"}, {"env", "equal", "slow"}),
     ],
-    ids=["all", "no time", "some"],
+    ids=["all", "no time", "no time for some", "some"],
 )
 def test_sections_of_the_check_of_a_gpu_that_do_not_end_are_named(
     sections: dict[str, float],
