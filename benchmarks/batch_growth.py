@@ -96,7 +96,7 @@ def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> 
         started = time.perf_counter(), time.process_time()
         # On a CPU eager: with few images compiling takes longer than it saves, and it is not what is asked.
         way: Compile = "never" if device.type == "cpu" else "auto"
-        result = fit_network(network, data, settings, seed, Path(folder) / "resume", compile_choice=way)
+        result = fit_network(network, data, seed, Path(folder) / "resume", compile_choice=way)
         seconds = time.perf_counter() - started[0], time.process_time() - started[1]
         network.load_state_dict(result.best)
         heldout = load_samples(data.packed, data.chosen["test"], settings.preprocess, device)

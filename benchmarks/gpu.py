@@ -857,9 +857,10 @@ def ways(here: Here, kind: str) -> None:
     import torch
 
     from stronglens.networks.compiled import n_operations
-    from stronglens.networks.precision import algorithms
     from stronglens.networks.ways import FURTHEST
+    from stronglens.settings.train import TrainSettings
     from stronglens.training import trainer as module
+    from stronglens.training.precision_choice import with_chosen_precision
 
     add, n_timed = here.book.add, module.N_TIMED
     n_samples, n_epochs = MEMBERS[kind]
@@ -913,12 +914,25 @@ def ways(here: Here, kind: str) -> None:
             "images/s",
             of={"what": "limit", "kind": kind, "batch": here.batch},
         )
-    with here.book.guard(f"{kind}, TF32"):
-        one = _trainer(here, kind, here.batch, here.batch * here.pick(3, 300), precision="tf32")
-        with algorithms(one.settings):
-            rate = here.batch / one.measure("whole")[0].step_s
-        add(f"{kind}, batch {here.batch}, whole, in TF32 for {PRECISION}", rate, "images/s")
-        del one
+    with here.book.guard(f"{kind}, precision"):
+        started, known, folder = time.monotonic(), KINDS[kind], here.work / f"precision_{kind}"
+        found = with_chosen_precision(
+            TrainSettings(batch_size=here.batch, epochs=n_epochs, **known.train),
+            lambda: here.network(kind, device="cpu"),
+            (known.n_channels, SIDE_PX, SIDE_PX),
+            n_samples,
+            here.device,
+            folder,
+            {"network": kind},
+        )
+        measured = [json.loads(path.read_text())["measured"] for path in folder.glob("*.json")]
+        rates = {name: here.batch / one["step_s"] for all_ in measured for name, one in all_.items()}
+        add(
+            f"{kind}, batch {here.batch}, precision that `auto` takes",
+            found.precision,
+            note=", ".join(f"{name} {rate:,.0f} images/s" for name, rate in rates.items())
+            + f"; {time.monotonic() - started:.0f} s",
+        )
     with here.book.guard(f"{kind}, auto"):
         batch = here.batch
         one = _trainer(here, kind, batch, batch * here.pick(3, 800))

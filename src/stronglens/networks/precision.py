@@ -14,23 +14,44 @@ _FIRST_WITH_BF16_AND_TF32 = (8, 0)
 
 
 def resolved(device: torch.device, precision: Precision) -> Precision:
-    """What is computed in on this device: `auto` chosen, and `tf32` only where there is such a thing.
+    """What is computed in on this device: `tf32` only where there is such a thing, `auto` by the device.
 
-    `auto` means bf16 on a GPU that has it. On a CPU it means float32: without hardware for it, bfloat16 was
-    ten times slower there (measured: two AVX2 cores). It goes by the card and is not measured, as ways to
-    take steps are: what samples are kept in there follows from it, before there is a network.
+    That is `candidates_for_auto`'s first. What training has found to be faster, it says before it comes here
+    (`stronglens.training.precision_choice`).
 
     Notes
     -----
     Largest differences of probabilities from a CPU's float32, measured on an H100 with torch 2.11, nano and
     atto: float32 6e-7 and 4e-7, tf32 3.2e-4 and 1.7e-4, fp16 4.8e-4 and 3.2e-4, bf16 4.7e-3 and 2.5e-3.
     """
-    if precision not in ("auto", "tf32"):
-        return precision
-    new = device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_WITH_BF16_AND_TF32
-    if not new:
-        return "float32"
-    return "bf16" if precision == "auto" else "tf32"
+    if precision == "auto":
+        return candidates_for_auto(device)[0]
+    return "float32" if precision == "tf32" and not _has_bf16_and_tf32(device) else precision
+
+
+def candidates_for_auto(device: torch.device) -> tuple[Precision, ...]:
+    """What `auto` can be on this device; the first where nothing is measured.
+
+    On a GPU that has bfloat16, that or TF32; on an older one float32 or float16. On a CPU float32: without
+    hardware for it, bfloat16 was ten times slower there (measured: two AVX2 cores).
+    """
+    if device.type != "cuda":
+        return ("float32",)
+    return ("bf16", "tf32") if _has_bf16_and_tf32(device) else ("float32", "fp16")
+
+
+def _has_bf16_and_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_WITH_BF16_AND_TF32
+
+
+def as_trained(device: torch.device, settings: TrainSettings, trained_in: str | None) -> TrainSettings:
+    """Settings to predict with: `auto` is what the member was trained in, where that was chosen by measuring.
+
+    `trained_in` is what `best.json` holds. float32 may be that of a CPU: a GPU has faster ones.
+    """
+    if settings.precision == "auto" and device.type == "cuda" and trained_in in ("tf32", "fp16"):
+        return settings.model_copy(update={"precision": trained_in})
+    return settings
 
 
 def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:

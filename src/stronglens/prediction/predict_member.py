@@ -33,7 +33,7 @@ from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.lens_widths import gaussians_of
 from stronglens.networks.mixture import mixture
 from stronglens.networks.network import build_to_load
-from stronglens.networks.precision import algorithms, autocast_dtype, computed_on, resolved
+from stronglens.networks.precision import algorithms, as_trained, autocast_dtype, computed_on, resolved
 from stronglens.networks.preprocess import CutoutContext, context_of
 from stronglens.networks.resident import load_resident
 from stronglens.networks.samples import Samples, report_unseen
@@ -125,6 +125,8 @@ def predict_member(
         torch.set_num_threads(n_threads)
     description, weights = read_member(member_folder)
     settings = MemberSettings.model_validate(description.settings)
+    train = as_trained(device, settings.train, description.precision)
+    settings = settings.model_copy(update={"train": train})
     packed = open_pieces(packed_folder)
     _check_size(member_folder, description, packed)
     chosen, objects_sha256 = None, None

@@ -148,8 +148,9 @@ class _Job:
                 device,
                 name=f"trial {self._trial.number}",
                 splits=("train", "val"),
+                choices=choices,
             )
-            made_with = computed_on(device, member.train)
+            made_with = computed_on(device, data.computing.train)
             patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
             try:
                 network = make_network(data, member, seed)
@@ -158,7 +159,6 @@ class _Job:
             result = fit_network(
                 network,
                 data,
-                member,
                 seed,
                 self._resume_folder,
                 compile_choice=compile_choice,

@@ -111,8 +111,10 @@ class TrainSettings(Settings):
     precision: Precision = Field("auto", examples=["auto"])
     """What the network computes in: `float32` is IEEE single precision everywhere; `tf32` rounds the factors
     of its products to 10 bits on a GPU that can, and is `float32` elsewhere; `bf16` and `fp16` take these
-    types where autocast does; `auto` takes `bf16` on a GPU that has it and `float32` elsewhere. `best.json`
-    holds what it was."""
+    types where autocast does. `auto` is `float32` on a CPU; on a GPU the faster of `bf16` and `tf32`, or of
+    `float32` and `fp16` where it has no bfloat16, found by measuring as training begins; the first of the two
+    where training is short, or `deterministic`. `best.json` holds what it was; on a GPU, predictions take
+    the same."""
     deterministic: bool = Field(False, examples=[True])
     """On a GPU, training and prediction take only algorithms that give the same bytes each time, on the same
     card with the same libraries; training that is cut short and goes on included. Without, bytes may differ

@@ -26,12 +26,11 @@ from stronglens.formats.member_files import (
 from stronglens.formats.packed import CUTOUTS, INDEX, PARAMETERS, PackedSet, open_packed
 from stronglens.formats.split_table import SplitTable, open_splits
 from stronglens.formats.train_progress import ProgressFile
-from stronglens.networks.augment import computes_on_pixels
 from stronglens.networks.compiled import Compile
 from stronglens.networks.device import choose_device
 from stronglens.networks.loaded import LoadedSamples, Residence, load_samples
 from stronglens.networks.network import build_network, build_to_load, check_input
-from stronglens.networks.precision import autocast_dtype, computed_on, device_in_words, resolved
+from stronglens.networks.precision import algorithms, computed_on, device_in_words
 from stronglens.networks.samples import Samples, join_samples, make_samples, refuse_unseen_classes
 from stronglens.networks.starting import start, with_known_start
 from stronglens.running.errors import InputError
@@ -42,7 +41,7 @@ from stronglens.settings.train import Precision
 from stronglens.training.balance import balancing_weights
 from stronglens.training.domain_task import DomainTargets, make_domain_targets, take_weights, without_more
 from stronglens.training.lens_task import LensTask, make_lens_task
-from stronglens.training.mixing import mixes
+from stronglens.training.precision_choice import kept_in, with_chosen_precision
 from stronglens.training.resume import StateKeeper, clear_state, load_state
 from stronglens.training.softening import with_measured_softening
 from stronglens.training.teacher import Lesson, read_lesson
@@ -122,10 +121,11 @@ def train_member(
         device,
         residence,
         name=f"{model}, seed {seed}",
+        choices=choices,
         teacher=teacher,
         unlabelled=unlabelled,
     )
-    settings = data.settings
+    settings, computing = data.settings, data.computing
     network = make_network(data, settings, seed)
     # Not before data and weights are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
@@ -135,7 +135,6 @@ def train_member(
         result = fit_network(
             network,
             data,
-            settings,
             seed,
             resume_folder,
             compile_choice=compile_choice,
@@ -149,22 +148,22 @@ def train_member(
             result, best=without_more(result.best, network), last=without_more(result.last, network)
         )
     network.load_state_dict(result.best)
-    precision = settings.train.precision
-    dtype = _kept_in(device, settings)
+    precision, dtype = computing.train.precision, kept_in(device, computing.train)
     loaded = data.loaded | {
         "test": load_samples(data.packed, data.chosen["test"], settings.preprocess, device, residence, dtype)
     }
-    scores: dict[str, Any] = {"test": _plain(score(network, loaded["test"], precision))}
     more: dict[str, Any] = {}
-    if data.lens is not None:
-        more["lens_parameters"] = data.lens.scaling.model_dump(mode="json")
-        scores["lens_parameters"] = _lens_scores(data.lens, network, loaded, result, precision)
+    with algorithms(computing.train):
+        scores: dict[str, Any] = {"test": _plain(score(network, loaded["test"], precision))}
+        if data.lens is not None:
+            more["lens_parameters"] = data.lens.scaling.model_dump(mode="json")
+            scores["lens_parameters"] = _lens_scores(data.lens, network, loaded, result, precision)
     _write(
         out_dir,
         settings,
         model,
         seed,
-        data=data.sha256 | computed_on(device, settings.train) | {"way": result.way},
+        data=data.sha256 | computed_on(device, computing.train) | {"way": result.way},
         packed=data.packed,
         chosen=data.chosen,
         result=result,
@@ -208,6 +207,8 @@ class MemberData:
         Samples without labels that are learnt from.
     settings : MemberSettings
         Those that were given, with all that is measured on the training samples.
+    computing : MemberSettings
+        These, with the precision that is computed in here.
     """
 
     packed: PackedSet
@@ -220,6 +221,7 @@ class MemberData:
     domains: DomainTargets | None
     n_unlabelled: int
     settings: MemberSettings
+    computing: MemberSettings
 
 
 def load_data(
@@ -231,6 +233,7 @@ def load_data(
     *,
     name: str,
     splits: Sequence[str] = ("train", "val", "test"),
+    choices: Path | None = None,
     teacher: Path | None = None,
     unlabelled: Mapping[str, UnlabelledFiles] | None = None,
 ) -> MemberData:
@@ -246,7 +249,7 @@ def load_data(
         Of what is trained, for the log.
     splits : sequence of str
         Splits whose samples are chosen: train, val, and test where that is to be scored.
-    teacher, unlabelled
+    choices, teacher, unlabelled
         See `train_member`.
 
     Raises
@@ -278,7 +281,18 @@ def load_data(
     if lesson is not None and more is not None:
         lesson = dataclasses.replace(lesson, targets=torch.cat([lesson.targets, more.targets]))
         sources["train"] = _followed(packed, chosen["train"], more)
-    dtype = _kept_in(device, settings)
+    side = side_px(packed, settings)
+    training = with_chosen_precision(
+        settings.train,
+        lambda: _built(settings, side),
+        (settings.in_chans, side, side),
+        len(sources["train"][1]),
+        device,
+        choices,
+        _about(settings),
+    )
+    computing = settings.model_copy(update={"train": training})
+    dtype = kept_in(device, computing.train)
     loaded = {
         split: load_samples(source, samples, settings.preprocess, device, residence, dtype)
         for split, (source, samples) in sources.items()
@@ -294,7 +308,9 @@ def load_data(
     n_unlabelled = 0 if more is None else len(more.samples)
     weight = settings.train.domain_weight
     domains = make_domain_targets(chosen["train"].table, weight, device, n_unlabelled)
-    return MemberData(packed, chosen, loaded, sha256, device, lens, lesson, domains, n_unlabelled, settings)
+    return MemberData(
+        packed, chosen, loaded, sha256, device, lens, lesson, domains, n_unlabelled, settings, computing
+    )
 
 
 def _followed(packed: PackedSet, samples: Samples, more: Unlabelled) -> tuple[AnySet, Samples]:
@@ -312,7 +328,17 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
         There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
     torch.manual_seed(seed)
-    side = side_px(data.packed, settings)
+    network = _built(settings, side_px(data.packed, settings))
+    start(network, settings)
+    if data.domains is not None:
+        weights = network.state_dict()
+        network = build_to_load(settings, data.packed.summary.size_px, data.domains.n_domains)
+        take_weights(network, weights)
+    return _moved(network, data)
+
+
+def _built(settings: MemberSettings, side: int) -> torch.nn.Module:
+    """The network for images of `side` pixels, which are more than those that it is to learn from."""
     network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
     if (crop_px := settings.train.crop_px) is not None:
         if crop_px >= side:
@@ -320,12 +346,7 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
                 f"train.crop_px: expected less than the {side} pixels of an image, found {crop_px}"
             )
         check_input(network, settings.network.name, settings.in_chans, crop_px, settings.n_outputs)
-    start(network, settings)
-    if data.domains is not None:
-        weights = network.state_dict()
-        network = build_to_load(settings, data.packed.summary.size_px, data.domains.n_domains)
-        take_weights(network, weights)
-    return _moved(network, data)
+    return network
 
 
 def _moved(network: torch.nn.Module, data: MemberData) -> torch.nn.Module:
@@ -335,7 +356,6 @@ def _moved(network: torch.nn.Module, data: MemberData) -> torch.nn.Module:
 def fit_network(
     network: torch.nn.Module,
     data: MemberData,
-    settings: MemberSettings,
     seed: int,
     resume_folder: Path,
     *,
@@ -350,7 +370,7 @@ def fit_network(
     ----------
     network, data
         From `make_network` and `load_data`.
-    settings, seed, compile_choice, choices
+    seed, compile_choice, choices
         See `train_member`.
     resume_folder : Path
         Where a state is kept. It stays: `clear_state` removes it.
@@ -364,6 +384,7 @@ def fit_network(
     InputError, DivergedError, StoppedError
         See `stronglens.training.trainer.Trainer`.
     """
+    settings, train = data.settings, data.computing.train
     identity = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
@@ -373,24 +394,20 @@ def fit_network(
         "timm": timm.__version__,
         "device": data.device.type,
         # What `auto` takes depends on the card, and a retry may meet another one.
-        "precision": resolved(data.device, settings.train.precision),
+        "precision": train.precision,
     }
 
     trainer = Trainer(
         network,
         data.loaded["train"],
         data.loaded["val"],
-        settings.train,
+        train,
         seed,
         compile_choice,
-        balancing_weights(data.chosen["train"].table, settings.train.balance, data.n_unlabelled),
+        balancing_weights(data.chosen["train"].table, train.balance, data.n_unlabelled),
         None if data.lens is None else data.lens.targets("train", data.device, data.n_unlabelled),
         choices,
-        {
-            "network": settings.network.model_dump(mode="json"),
-            "shape": list(data.loaded["train"].image_shape),
-            "code": identity["code"],
-        },
+        _about(settings) | {"shape": list(data.loaded["train"].image_shape)},
         None if data.lesson is None else data.lesson.targets,
         data.domains,
     )
@@ -399,8 +416,13 @@ def fit_network(
         trainer.load_state_dict(state)
         if observe is not None:
             observe(state)
-    with StateKeeper(resume_folder, identity) as keeper:
+    with StateKeeper(resume_folder, identity) as keeper, algorithms(train):
         return trainer.fit(keeper, observe, progress_file)
+
+
+def _about(settings: MemberSettings) -> dict[str, Any]:
+    """What of a member's network its speed depends on, for choices that jobs share."""
+    return {"network": settings.network.model_dump(mode="json"), "code": step_sha256(__file__)}
 
 
 def side_px(packed: PackedSet, settings: MemberSettings) -> int:
@@ -444,14 +466,6 @@ def _choose(
 
 def _of(settings: MemberSettings) -> str:
     return f" of {' and '.join(settings.domains)}" if settings.domains else ""
-
-
-def _kept_in(device: torch.device, settings: MemberSettings) -> torch.dtype:
-    """What samples live in: what the network casts them to, if nothing is computed on them before."""
-    train = settings.train
-    changed_before = computes_on_pixels(train) or mixes(train)
-    dtype = None if changed_before else autocast_dtype(device, train.precision)
-    return torch.float32 if dtype is None else dtype
 
 
 def _lens_scores(

@@ -180,7 +180,13 @@ class Trainer:
         self._compile_choice, self._way, self._ways_taken = compile_choice, "", list[str]()
         self._stop_signal, self._room = StopSignal(), Room(scoring_batch_size(device))
         self._steps: dict[int | None, Steps] = {}  # by the side that they see
-        self._choices = ChoiceFile(choices, card_of(device) | self._work() | dict(about or {}))
+        work = work_of(settings, settings.epochs * self._plan.n_steps) | {
+            "precision": resolved(device, settings.precision),
+            "learns_lens_parameters": lens is not None,
+            "learns_domains": domains is not None,
+            "samples": type(train).__name__,
+        }
+        self._choices = ChoiceFile(choices, card_of(device) | work | dict(about or {}))
 
     def state_dict(self) -> dict[str, Any]:
         """All that going on needs, at any step: tensors (not copies of them), numbers, strings."""
@@ -390,28 +396,10 @@ class Trainer:
             self._steps = {side: self._made(self._way)}
         return self._steps[side]
 
-    def _work(self) -> dict[str, Any]:
-        """What the costs of ways depend on, beside the card and the network: jobs alike in it share a choice.
-
-        Steps to come are given to a factor of two.
-        """
-        settings, learner = self.settings, self._learner
-        return {
-            "batch_size": settings.batch_size,
-            "crop_px": settings.crop_px,
-            "n_steps_below_2_to": (settings.epochs * self._plan.n_steps).bit_length(),
-            "precision": resolved(self._device, settings.precision),
-            "optimiser": settings.optimiser,
-            "in_layers": settings.layer_decay is not None,
-            "computes_on_pixels": computes_on_pixels(settings),
-            "clipped": settings.clip_grad_norm is not None,
-            "mixed": mixes(settings),
-            "averaged": learner.average is not None,
-            "learns_lens_parameters": learner.lens is not None,
-            "learns_domains": learner.domains is not None,
-            "samples": type(self._train).__name__,
-            "jobs_on_the_card": jobs_per_gpu(),
-        }
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """See `stronglens.networks.precision.autocast`."""
+        return self._learner.dtype
 
     def _chosen(self) -> tuple[str, Steps | None]:
         """The way that is demanded, or the fastest: by estimate on a CPU, by measuring on a GPU."""
@@ -439,7 +427,7 @@ class Trainer:
 
     def _measured(self) -> tuple[str, Steps | None]:
         """The fastest way by measuring, and its steps."""
-        candidates = [one for one in WAYS if "whole" not in one.name or self._learner.dtype != torch.float16]
+        candidates = ways_with(self.dtype)
         epochs = range(len(self.records), self.settings.epochs)
         n_steps = len(epochs) * self._plan.n_steps
         # Steps that see another part of the images are set up anew.
@@ -538,6 +526,30 @@ class Trainer:
         seen = self._plan.side_px if learn else None
         shape = (size, channels, *(sides if seen is None else (seen, seen)))
         return compiled(network, shape, self._device, self._learner.dtype, learn=learn, graphs=graphs)
+
+
+def work_of(settings: TrainSettings, n_steps: int) -> dict[str, Any]:
+    """What of settings the costs of so many steps depend on, beside the precision: whose jobs share a choice.
+
+    Their number is given to a factor of two.
+    """
+    return {
+        "batch_size": settings.batch_size,
+        "crop_px": settings.crop_px,
+        "n_steps_below_2_to": n_steps.bit_length(),
+        "optimiser": settings.optimiser,
+        "in_layers": settings.layer_decay is not None,
+        "computes_on_pixels": computes_on_pixels(settings),
+        "clipped": settings.clip_grad_norm is not None,
+        "mixed": mixes(settings),
+        "averaged": settings.ema_decay is not None,
+        "jobs_on_the_card": jobs_per_gpu(),
+    }
+
+
+def ways_with(dtype: torch.dtype | None) -> list[Candidate]:
+    """Ways to take steps that are tried in a type; for None see `stronglens.networks.precision.autocast`."""
+    return [one for one in WAYS if "whole" not in one.name or dtype != torch.float16]
 
 
 _GOES_ON = "the same command goes on there"

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 
 from stronglens.networks.precision import (
     algorithms,
+    as_trained,
     autocast,
     autocast_dtype,
+    candidates_for_auto,
     computed_on,
     gradient_scaler,
     resolved,
@@ -37,6 +39,8 @@ def test_auto_takes_bf16_only_of_gpus_that_have_it(
 ) -> None:
     _pretend(monkeypatch, capability)
     assert resolved(GPU, "auto") == chosen
+    assert candidates_for_auto(GPU) == (("bf16", "tf32") if chosen == "bf16" else ("float32", "fp16"))
+    assert candidates_for_auto(CPU) == ("float32",)
     assert resolved(GPU, "tf32") == ("float32" if chosen == "float32" else "tf32")
     assert resolved(CPU, "auto") == resolved(CPU, "tf32") == "float32"
 
@@ -53,6 +57,29 @@ def test_each_value_is_itself_on_any_device(
     assert gradient_scaler(CPU, dtype).is_enabled() == (precision == "fp16")
     with autocast(CPU, dtype):
         assert torch.is_autocast_enabled("cpu") == (dtype is not None)
+
+
+@pytest.mark.parametrize(
+    ("given", "trained_in", "on_gpu"),
+    [
+        ("auto", "tf32", "tf32"),
+        ("auto", "fp16", "fp16"),
+        ("auto", "bf16", "bf16"),
+        ("auto", "float32", "bf16"),  # on a CPU, it may be
+        ("auto", None, "bf16"),  # imported
+        ("bf16", "bf16", "bf16"),
+        ("float32", "tf32", "float32"),
+    ],
+)
+def test_a_gpu_predicts_in_what_training_has_chosen(
+    given: Precision, trained_in: str | None, on_gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pretend(monkeypatch, (9, 0))
+    settings = TrainSettings(precision=given)
+    assert resolved(GPU, as_trained(GPU, settings, trained_in).precision) == on_gpu
+    assert as_trained(CPU, settings, trained_in) == settings
+    _pretend(monkeypatch, (7, 5))  # which has no such thing
+    assert resolved(GPU, as_trained(GPU, TrainSettings(), "tf32").precision) == "float32"
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "tf32", "bf16", "fp16"])

@@ -261,6 +261,18 @@ def test_predictions_are_made_in_ieee_float32(data, members, tmp_path, monkeypat
     assert seen == [False]
 
 
+def test_a_member_is_predicted_in_what_training_has_chosen(data, members, tmp_path, monkeypatch):
+    def as_trained(device, settings, trained_in):
+        assert (device.type, settings.precision, trained_in) == ("cpu", "auto", "float32")
+        return settings.model_copy(update={"precision": "bf16"})
+
+    assert predict(members / "each", data, tmp_path / "plain") == 0
+    monkeypatch.setattr(predict_member, "as_trained", as_trained)
+    assert predict(members / "each", data, tmp_path / "chosen") == 0
+    plain, chosen = (np.load(tmp_path / name / "probs_test.npy") for name in ("plain", "chosen"))
+    assert 0 < np.abs(plain - chosen).max() < 2e-2
+
+
 def test_test_time_augmentation_prepares_images_once(data, members, tmp_path, monkeypatch):
     prepared = []
     load = predict_member.load_resident

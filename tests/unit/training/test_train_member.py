@@ -116,7 +116,7 @@ def test_samples_in_half_precision_change_nothing(data, tmp_path, monkeypatch, b
     monkeypatch.setattr(train_member, "load_samples", lambda *given: kept.append(given[-1]) or load(*given))
     assert train(data, tmp_path / "half", settings) == 0
     assert kept == [torch.bfloat16] * 3
-    monkeypatch.setattr(train_member, "_kept_in", lambda *_: torch.float32)
+    monkeypatch.setattr(train_member, "kept_in", lambda *_: torch.float32)
     assert train(data, tmp_path / "whole", settings) == 0
     assert kept[3:] == [torch.float32] * 3
     for name in PRODUCTS:
@@ -192,7 +192,11 @@ def test_state_of_another_training_is_not_used(data, tmp_path, monkeypatch, capl
         if other == "code":
             patch.setattr(train_member, "step_sha256", lambda module: "before the edit")
         if other == "precision":  # chosen for another card
-            patch.setattr(train_member, "resolved", lambda device, precision: "bf16")
+            patch.setattr(
+                train_member,
+                "with_chosen_precision",
+                lambda settings, *_: settings.model_copy(update={"precision": "bf16"}),
+            )
         if other == "timm":
             patch.setattr(train_member.timm, "__version__", "0.1")
         train((packed, splits), tmp_path / "a", settings, seed)
