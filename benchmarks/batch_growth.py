@@ -92,7 +92,7 @@ def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> 
     with tempfile.TemporaryDirectory() as folder, algorithms(settings.train):
         data = load_data(options.packed, options.splits, settings, device, name=f"seed {seed}")
         settings = data.settings  # with all that is measured on what is learnt from
-        network = make_network(data, settings, seed)
+        network = make_network(data, seed)
         started = time.perf_counter(), time.process_time()
         # On a CPU eager: with few images compiling takes longer than it saves, and it is not what is asked.
         way: Compile = "never" if device.type == "cpu" else "auto"

@@ -932,6 +932,7 @@ def ways(here: Here, kind: str) -> None:
             found.precision,
             note=", ".join(f"{name} {rate:,.0f} images/s" for name, rate in rates.items())
             + f"; {time.monotonic() - started:.0f} s",
+            ok=not here.gpu or len(rates) == 2,
         )
     with here.book.guard(f"{kind}, auto"):
         batch = here.batch

@@ -40,7 +40,8 @@ class Train(Command):
     resident: Literal["auto", "always", "never"] = "auto"
     """Whether the samples live on the device, instead of being streamed to it. auto: where they fit."""
     choices: Path | None = None
-    """Folder where jobs share what they have measured, so that all seeds compute alike."""
+    """Folder where jobs share what they have measured, so that all seeds compute alike. Without,
+    the precision `auto` goes by the card, unmeasured."""
     teacher: Path | None = None
     """train_ens.csv of the ensemble that the setting distil_from names, from ensemble.py."""
     unlabelled: dict[str, Path] = Field({})

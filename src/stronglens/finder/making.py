@@ -20,6 +20,7 @@ from stronglens.formats.packed import SUMMARY, PackSummary
 from stronglens.formats.prediction_files import Member
 from stronglens.formats.score_files import GLOBAL, Metrics
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
+from stronglens.networks.precision import CHOSEN_BY_MEASURING
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
 from stronglens.scoring.paired import lost
@@ -184,6 +185,7 @@ def _members(
                 "weights_sha256": member.weights_sha256,
                 "test_time_augmentation": member.test_time_augmentation,
                 "lens_scaling": description.lens_parameters,
+                "trained_in": description.precision if description.precision in CHOSEN_BY_MEASURING else None,
                 "trained_on": description.model_dump(include=_DATA_HASHES, exclude_none=True),
             }
         )

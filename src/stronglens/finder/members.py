@@ -22,7 +22,7 @@ from stronglens.networks.device import choose_device
 from stronglens.networks.lens_scaling import LensScaling
 from stronglens.networks.mixture import mixture_by_group
 from stronglens.networks.network import build_to_load
-from stronglens.networks.precision import algorithms
+from stronglens.networks.precision import algorithms, as_trained
 from stronglens.networks.samples import make_samples
 from stronglens.networks.symmetries import N_SYMMETRIES
 from stronglens.prediction.batch import BATCH_SIZE
@@ -65,7 +65,10 @@ class TorchMember:
         each_band : bool
             Whether logits of bands are wanted, one by one.
         """
+        device = next(self.network.parameters()).device
         settings = self.stated.settings
+        train = as_trained(device, settings.train, self.stated.trained_in)
+        settings = settings.model_copy(update={"train": train})
         index = pd.DataFrame(
             {
                 "object": pixels.objects,
@@ -89,7 +92,6 @@ class TorchMember:
         # As many as there are: filling a batch of 512 up for one object takes as long as 512.
         size = batch_size or max(1, min(BATCH_SIZE, len(samples)))
         n_views = N_SYMMETRIES if self.stated.test_time_augmentation else 1
-        device = next(self.network.parameters()).device
         probs, outputs = [np.empty(0)], [np.empty((0, settings.n_outputs - 1))]
         with algorithms(settings.train):
             for _, of_chunk, others in predict_pieces(

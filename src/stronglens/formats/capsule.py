@@ -59,6 +59,8 @@ class CapsuleMember(Settings):
     """Whether the mean over the eight symmetries of the square is taken."""
     lens_scaling: Scaling | None = None
     """Units of its estimates of lens parameters, if it gives some."""
+    trained_in: str | None = Field(None, exclude_if=lambda value: value is None)
+    """What `precision: auto` was chosen to be on a GPU, where that is not what it is by the card."""
     trained_on: dict[str, str | None] = Field({})
     """SHA-256 of the cutouts, their index and their split; without values where it was trained elsewhere."""
 

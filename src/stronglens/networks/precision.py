@@ -9,6 +9,8 @@ import torch
 from stronglens.settings.train import Precision, TrainSettings
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+CHOSEN_BY_MEASURING = ("tf32", "fp16")
+"""What `auto` is on a GPU only where it was measured: see `candidates_for_auto`."""
 _FIRST_WITH_BF16_AND_TF32 = (8, 0)
 """Compute capability. PyTorch says that older cards support bfloat16 too, but they emulate it."""
 
@@ -49,7 +51,7 @@ def as_trained(device: torch.device, settings: TrainSettings, trained_in: str | 
 
     `trained_in` is what `best.json` holds. float32 may be that of a CPU: a GPU has faster ones.
     """
-    if settings.precision == "auto" and device.type == "cuda" and trained_in in ("tf32", "fp16"):
+    if settings.precision == "auto" and device.type == "cuda" and trained_in in CHOSEN_BY_MEASURING:
         return settings.model_copy(update={"precision": trained_in})
     return settings
 

@@ -149,7 +149,8 @@ def in_words(choice: Choice, candidates: Sequence[Candidate], unit: str, units_a
     """One line for the log: what is taken, and the rate of each."""
     words = {one.name: one.words for one in candidates}
     rates = [
-        f"{words[name]} {units_a_step / found.step_s:,.0f} {unit}/s (set up in {found.setup_s:.0f} s)"
+        f"{words[name]} {units_a_step / found.step_s:,.0f} {unit}/s"
+        + (f" (set up in {found.setup_s:.0f} s)" if found.setup_s else "")
         for name, found in choice.measured.items()
     ]
     refused = [f"{words[name]}: {why}" for name, why in choice.refused.items()]
@@ -223,7 +224,10 @@ class ChoiceFile:
             log.warning("%s: the choice is not kept for other jobs: %s", self.path, error)
         finally:
             aside.unlink(missing_ok=True)
-        return self.read() or choice.name
+        way = self.read() or choice.name
+        if way != choice.name:
+            log.info("taken as another job has found meanwhile: %s", way)
+        return way
 
     def choose(
         self,

@@ -148,12 +148,14 @@ class _Job:
                 device,
                 name=f"trial {self._trial.number}",
                 splits=("train", "val"),
+                compile_choice=compile_choice,
+                resume_folder=self._resume_folder,
                 choices=choices,
             )
-            made_with = computed_on(device, data.computing.train)
+            made_with = computed_on(device, data.computing)
             patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
             try:
-                network = make_network(data, member, seed)
+                network = make_network(data, seed)
             except InputError as error:
                 return self._fail(error)
             result = fit_network(

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from stronglens.networks.augment import computes_on_pixels
+from stronglens.networks.compiled import Compile
+from stronglens.networks.device import check_after, compute_a_little
 from stronglens.networks.precision import algorithms, autocast_dtype, candidates_for_auto, resolved
 from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.ways import Candidate, ChoiceFile, Measured, card_of, in_words
@@ -27,9 +29,6 @@ FURTHEST = 0.1
 """A precision is refused if its losses are further than that from those of the first: that is nonsense, not
 rounding. float16 passes over the first steps, until its gradients are finite."""
 
-N_BATCHES = 4
-"""Batches of made-up images that are learnt from meanwhile."""
-
 
 def with_chosen_precision(
     settings: TrainSettings,
@@ -39,10 +38,13 @@ def with_chosen_precision(
     device: torch.device,
     choices: Path | None,
     about: Mapping[str, Any],
+    compile_choice: Compile = "auto",
+    begun_in: str | None = None,
 ) -> TrainSettings:
     """Settings with the precision that is computed in on this device, which is never `auto`.
 
     Comes before samples are loaded, as what they are kept in follows from it: so it is measured on noise.
+    That in float32 they may have no room on the device where in bfloat16 they have, is not weighed.
 
     Parameters
     ----------
@@ -62,47 +64,68 @@ def with_chosen_precision(
         Folder where jobs share what they have measured.
     about : dict of JSON values
         What the network is, as far as its speed depends on it.
+    compile_choice : str
+        How steps are to be taken: one of `stronglens.networks.compiled.Compile`.
+    begun_in : str, optional
+        What an earlier try of this training was computed in: `auto` stays that, on another card too, where
+        the device has it.
+
+    Raises
+    ------
+    LostDeviceError
+        The GPU does not answer any more.
     """
-    n_steps = settings.epochs * math.ceil(n_samples / settings.batch_size)
     tried = candidates_for_auto(device)
-    # Some hundred steps in all, which are to be a small part of what follows.
-    long_enough = n_steps >= 50 * len(tried) * len(NEED_NO_COMPILER) * (N_COMPARED + N_TIMED)
+    by_name: dict[str, Precision] = {str(precision): precision for precision in tried}
+    if settings.precision == "auto" and begun_in in by_name:
+        return _with(settings, by_name[begun_in])
+    ways = NEED_NO_COMPILER if compile_choice != "never" else NEED_NO_COMPILER[:1]
+    n_steps = settings.epochs * math.ceil(n_samples / settings.batch_size)
+    # What is tried is to be a small part of what follows.
+    long_enough = n_steps >= 50 * len(tried) * len(ways) * (N_COMPARED + N_TIMED)
     measurable = settings.precision == "auto" and not settings.deterministic and choices is not None
     if not measurable or len(tried) == 1 or not long_enough:
         return _with(settings, resolved(device, settings.precision))
 
-    by_name = {str(precision): precision for precision in tried}
     key = card_of(device) | work_of(settings, n_steps) | {"shape": list(image_shape)} | dict(about)
+    key |= {"precision_for": list(ways)}
 
     def measure(name: str) -> Measured:
-        own = _with(settings, by_name[name])
+        try:
+            return tried_in(by_name[name])
+        except Exception as error:
+            check_after(error, device, compute_a_little)
+            raise
+
+    def tried_in(precision: Precision) -> Measured:
+        # Twice through the noise, so that enough steps are timed however few epochs there are.
+        own = settings.model_copy(update={"precision": precision, "epochs": max(2, settings.epochs)})
         torch.manual_seed(1)  # alike in all
-        samples = _noise(image_shape, N_BATCHES * own.batch_size, device, kept_in(device, own))
+        samples = _noise(image_shape, N_COMPARED * own.batch_size, device, kept_in(device, own))
         network = build().to(device).to(memory_format=torch.channels_last)
         trainer = Trainer(network, samples, samples, own, seed=1)
-        ways = [one for one in ways_with(trainer.dtype) if one.name in NEED_NO_COMPILER]
-        noting_lost = ChoiceFile(choices, key | {"measured_for_auto": name})
+        candidates = [one for one in ways_with(autocast_dtype(device, precision)) if one.name in ways]
+        noting_lost = ChoiceFile(choices, key | {"measured": precision})
         with algorithms(own):
-            choice = noting_lost.choose(ways, lambda way: trainer.measure(way)[0], n_steps)
+            choice = noting_lost.choose(candidates, lambda way: trainer.measure(way)[0], n_steps)
         if not choice.measured:
             raise RuntimeError("; ".join(choice.refused.values()))
         # Without the set-up: the first pays for all that a process does once.
         return replace(choice.measured[choice.name], setup_s=0.0)
 
-    kept = ChoiceFile(choices, key | {"measured_for_auto": list(by_name)})
-    name = kept.read()
+    kept = ChoiceFile(choices, key | {"measured": list(by_name)})
+    if (name := kept.read()) in by_name:
+        log.info("precision: %s, as other jobs have found to be fastest here", name)
+        return _with(settings, by_name[name])
+    among = [Candidate(name, name) for name in by_name]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        if name in by_name:
-            log.info("precision: %s, as other jobs have found to be fastest here", name)
-        else:
-            among = [Candidate(name, name) for name in by_name]
-            choice = kept.choose(among, measure, n_steps, FURTHEST)
-            log.info("precision: %s", in_words(choice, among, "images", settings.batch_size))
-            # Also where one had no room: all seeds compute alike, and the next try of this job as this one.
-            name = kept.keep(choice)
+        choice = kept.choose(among, measure, n_steps, FURTHEST)
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    return _with(settings, by_name[name])
+    log.info("precision: %s", in_words(choice, among, "images", settings.batch_size))
+    # Also where one had no room: all seeds compute alike, and the next try of this job as this one.
+    name = kept.keep(choice) if choice.measured else choice.name
+    return _with(settings, by_name.get(name, tried[0]))
 
 
 def _with(settings: TrainSettings, precision: Precision) -> TrainSettings:

@@ -53,12 +53,10 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | No
     dict or None
         The state, or None if training starts anew.
     """
-    path = folder / STATE
-    if not path.is_file():
+    if not (folder / STATE).is_file():
         return None
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        found = json.loads(kept["identity"])
+        found, state = _read(folder)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, training must not fail for it
         _set_aside(folder, f"it cannot be read ({type(error).__name__})")
         return None
@@ -70,8 +68,20 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | No
     if differing:
         _set_aside(folder, f"it belongs to a training with other {', '.join(differing)}")
         return None
-    state: dict[str, Any] = kept["state"]
     return state
+
+
+def kept_identity(folder: Path) -> dict[str, Any]:
+    """The identity of the training that a state belongs to; empty where there is none that can be read."""
+    try:
+        return _read(folder)[0]
+    except Exception:  # noqa: BLE001 - `load_state` says what is wrong with it
+        return {}
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    kept = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    return json.loads(kept["identity"]), kept["state"]
 
 
 class StateKeeper:

@@ -37,12 +37,12 @@ from stronglens.running.errors import InputError
 from stronglens.running.fingerprint import step_sha256
 from stronglens.running.tracker import Tracker
 from stronglens.settings.member import MemberSettings
-from stronglens.settings.train import Precision
+from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.balance import balancing_weights
 from stronglens.training.domain_task import DomainTargets, make_domain_targets, take_weights, without_more
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.precision_choice import kept_in, with_chosen_precision
-from stronglens.training.resume import StateKeeper, clear_state, load_state
+from stronglens.training.resume import StateKeeper, clear_state, kept_identity, load_state
 from stronglens.training.softening import with_measured_softening
 from stronglens.training.teacher import Lesson, read_lesson
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
@@ -114,6 +114,7 @@ def train_member(
     if n_threads is not None:
         torch.set_num_threads(n_threads)
     settings = with_known_start(settings, seed)
+    resume_folder = out_dir / RESUME
     data = load_data(
         packed_folder,
         splits_folder,
@@ -121,16 +122,17 @@ def train_member(
         device,
         residence,
         name=f"{model}, seed {seed}",
+        compile_choice=compile_choice,
+        resume_folder=resume_folder,
         choices=choices,
         teacher=teacher,
         unlabelled=unlabelled,
     )
     settings, computing = data.settings, data.computing
-    network = make_network(data, settings, seed)
+    network = make_network(data, seed)
     # Not before data and weights are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
     progress_file.begin()
-    resume_folder = out_dir / RESUME
     with Tracker(out_dir, settings.train.tracker) as tracker:
         result = fit_network(
             network,
@@ -148,12 +150,12 @@ def train_member(
             result, best=without_more(result.best, network), last=without_more(result.last, network)
         )
     network.load_state_dict(result.best)
-    precision, dtype = computing.train.precision, kept_in(device, computing.train)
+    precision, dtype = computing.precision, kept_in(device, computing)
     loaded = data.loaded | {
         "test": load_samples(data.packed, data.chosen["test"], settings.preprocess, device, residence, dtype)
     }
     more: dict[str, Any] = {}
-    with algorithms(computing.train):
+    with algorithms(computing):
         scores: dict[str, Any] = {"test": _plain(score(network, loaded["test"], precision))}
         if data.lens is not None:
             more["lens_parameters"] = data.lens.scaling.model_dump(mode="json")
@@ -163,7 +165,7 @@ def train_member(
         settings,
         model,
         seed,
-        data=data.sha256 | computed_on(device, computing.train) | {"way": result.way},
+        data=data.sha256 | computed_on(device, computing) | {"way": result.way},
         packed=data.packed,
         chosen=data.chosen,
         result=result,
@@ -207,8 +209,8 @@ class MemberData:
         Samples without labels that are learnt from.
     settings : MemberSettings
         Those that were given, with all that is measured on the training samples.
-    computing : MemberSettings
-        These, with the precision that is computed in here.
+    computing : TrainSettings
+        Those of training, with the precision that is computed in here.
     """
 
     packed: PackedSet
@@ -221,7 +223,7 @@ class MemberData:
     domains: DomainTargets | None
     n_unlabelled: int
     settings: MemberSettings
-    computing: MemberSettings
+    computing: TrainSettings
 
 
 def load_data(
@@ -233,6 +235,8 @@ def load_data(
     *,
     name: str,
     splits: Sequence[str] = ("train", "val", "test"),
+    compile_choice: Compile = "auto",
+    resume_folder: Path | None = None,
     choices: Path | None = None,
     teacher: Path | None = None,
     unlabelled: Mapping[str, UnlabelledFiles] | None = None,
@@ -249,7 +253,9 @@ def load_data(
         Of what is trained, for the log.
     splits : sequence of str
         Splits whose samples are chosen: train, val, and test where that is to be scored.
-    choices, teacher, unlabelled
+    resume_folder : Path, optional
+        Where there is a state if this training goes on: it stays in the precision of that.
+    compile_choice, choices, teacher, unlabelled
         See `train_member`.
 
     Raises
@@ -282,7 +288,9 @@ def load_data(
         lesson = dataclasses.replace(lesson, targets=torch.cat([lesson.targets, more.targets]))
         sources["train"] = _followed(packed, chosen["train"], more)
     side = side_px(packed, settings)
-    training = with_chosen_precision(
+    begun = {} if resume_folder is None else kept_identity(resume_folder)
+    of_this = begun.get("settings") == settings.model_dump(mode="json")
+    computing = with_chosen_precision(
         settings.train,
         lambda: _built(settings, side),
         (settings.in_chans, side, side),
@@ -290,9 +298,10 @@ def load_data(
         device,
         choices,
         _about(settings),
+        compile_choice,
+        begun.get("precision") if of_this else None,
     )
-    computing = settings.model_copy(update={"train": training})
-    dtype = kept_in(device, computing.train)
+    dtype = kept_in(device, computing)
     loaded = {
         split: load_samples(source, samples, settings.preprocess, device, residence, dtype)
         for split, (source, samples) in sources.items()
@@ -319,7 +328,7 @@ def _followed(packed: PackedSet, samples: Samples, more: Unlabelled) -> tuple[An
     return joined, join_samples([samples, more.samples], [len(packed.index), more.n_cutouts])
 
 
-def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch.nn.Module:
+def make_network(data: MemberData, seed: int) -> torch.nn.Module:
     """The network before its first step, on the device; outputs for domains, if it learns them, are the last.
 
     Raises
@@ -327,6 +336,7 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
     InputError
         There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
+    settings = data.settings
     torch.manual_seed(seed)
     network = _built(settings, side_px(data.packed, settings))
     start(network, settings)
@@ -338,7 +348,7 @@ def make_network(data: MemberData, settings: MemberSettings, seed: int) -> torch
 
 
 def _built(settings: MemberSettings, side: int) -> torch.nn.Module:
-    """The network for images of `side` pixels, which are more than those that it is to learn from."""
+    """The network for images of `side` pixels; crops that it learns from, if any, are smaller and fit it."""
     network = build_network(settings.network, settings.in_chans, side, settings.n_outputs)
     if (crop_px := settings.train.crop_px) is not None:
         if crop_px >= side:
@@ -384,7 +394,7 @@ def fit_network(
     InputError, DivergedError, StoppedError
         See `stronglens.training.trainer.Trainer`.
     """
-    settings, train = data.settings, data.computing.train
+    settings, train = data.settings, data.computing
     identity = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,

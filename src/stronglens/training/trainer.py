@@ -396,11 +396,6 @@ class Trainer:
             self._steps = {side: self._made(self._way)}
         return self._steps[side]
 
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """See `stronglens.networks.precision.autocast`."""
-        return self._learner.dtype
-
     def _chosen(self) -> tuple[str, Steps | None]:
         """The way that is demanded, or the fastest: by estimate on a CPU, by measuring on a GPU."""
         n_whole, choice = self._plan.n_whole, self._compile_choice
@@ -427,7 +422,7 @@ class Trainer:
 
     def _measured(self) -> tuple[str, Steps | None]:
         """The fastest way by measuring, and its steps."""
-        candidates = ways_with(self.dtype)
+        candidates = ways_with(self._learner.dtype)
         epochs = range(len(self.records), self.settings.epochs)
         n_steps = len(epochs) * self._plan.n_steps
         # Steps that see another part of the images are set up anew.

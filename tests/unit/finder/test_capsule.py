@@ -1,8 +1,10 @@
 """A capsule: complete, the same bytes again, and refused where a byte of it was changed."""
 
+import dataclasses
 import hashlib
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from capsule_files import TinyRun, write_run
+from stronglens.finder import members
 from stronglens.finder.commands import main
 from stronglens.finder.finder import load
 from stronglens.finder.model_card import model_card
 from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
 from stronglens.formats.digits import stated
 from stronglens.running.errors import InputError
+from stronglens.settings.train import TrainSettings
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +71,32 @@ def test_the_model_card_states_scores_with_intervals_and_limits(capsule: Path) -
     assert "embedded simulation" in card
     assert "Doe et al. (2026)" in card
     assert "asinh normalisation (softening in counts: g " in card
+
+
+@pytest.mark.parametrize(("precision", "stated"), [("tf32", "tf32"), ("bf16", None), ("float32", None)])
+def test_a_capsule_is_computed_in_what_was_chosen_for_training(
+    precision: str, stated: str | None, run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the workflow's predictions are; what follows from the card anyway is not stated."""
+    shutil.copytree(run.root, tmp_path / "run")
+    here = dataclasses.replace(run, root=tmp_path / "run")
+    best = here.member("each") / "best.json"
+    best.write_text(json.dumps(json.loads(best.read_text()) | {"precision": precision}))
+    path = tmp_path / "x.capsule"
+    assert here.make_capsule(path) == 0
+    assert [member.trained_in for member in read_capsule(path).manifest.members] == [stated]
+    with zipfile.ZipFile(path) as content:  # otherwise capsules keep the bytes they had
+        assert (b"trained_in" in content.read(MANIFEST)) == (stated is not None)
+
+    def as_trained(device: torch.device, settings: TrainSettings, trained_in: str | None) -> TrainSettings:
+        assert trained_in == stated
+        return settings.model_copy(update={"precision": "bf16"})
+
+    images = np.random.default_rng(1).normal(size=(4, 1, 33, 33))
+    plain = load(path, backend="torch").predict(images, bands=["g"])
+    monkeypatch.setattr(members, "as_trained", as_trained)
+    chosen = load(path, backend="torch").predict(images, bands=["g"])
+    assert 0 < np.abs(plain.prob - chosen.prob).max() < 2e-2
 
 
 def test_drift_that_was_measured_is_stated(run: TinyRun, tmp_path: Path) -> None:

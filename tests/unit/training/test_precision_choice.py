@@ -2,16 +2,20 @@
 
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from small_trainings import small_network, train, with_train
+from small_trainings import die_once_kept, small_network, train, with_train
 from stronglens.networks import precision as precisions
+from stronglens.networks.compiled import Compile
 from stronglens.networks.device import LostDeviceError
-from stronglens.networks.ways import Measured
+from stronglens.networks.ways import Choice, ChoiceFile, Measured
 from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training import precision_choice, train_member, trainer
 from stronglens.training.precision_choice import with_chosen_precision
@@ -48,10 +52,17 @@ def pretend(monkeypatch: pytest.MonkeyPatch, steps: Steps) -> list[tuple[Precisi
     return tried
 
 
-def choose(folder: Path | None, settings: TrainSettings = SETTINGS, n_samples: int = MANY) -> Precision:
-    found = with_chosen_precision(
-        settings, small_network, (1, 9, 9), n_samples, CPU, folder, {"network": "small"}
-    )
+def choose(
+    folder: Path | None,
+    settings: TrainSettings = SETTINGS,
+    n_samples: int = MANY,
+    *,
+    build: Callable[[], nn.Module] = small_network,
+    way: Compile = "auto",
+    begun_in: str | None = None,
+) -> Precision:
+    about = {"network": "small"}
+    found = with_chosen_precision(settings, build, (1, 9, 9), n_samples, CPU, folder, about, way, begun_in)
     assert found.model_copy(update={"precision": settings.precision}) == settings
     return found.precision
 
@@ -129,12 +140,77 @@ def test_what_does_not_work_is_not_taken(
 ) -> None:
     broken = RuntimeError("no kernel for it")
     steps: Steps = {(name, way): broken for name in ("float32", "bf16") for way in ("eager", "whole")}
-    pretend(monkeypatch, steps)
-    assert choose(tmp_path / "none") == "float32"
     pretend(monkeypatch, steps | {("bf16", "eager"): 0.01})
     assert choose(tmp_path / "one") == "bf16"
     pretend(monkeypatch, steps | {("float32", "whole"): 0.01})
     assert choose(tmp_path / "other") == "float32"
+
+
+def test_where_nothing_works_nothing_is_kept(
+    candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What failed may work for the next job."""
+
+    def build() -> nn.Module:
+        raise RuntimeError("the weights cannot be fetched")
+
+    steps: Steps = {(name, way): 0.01 for name in ("float32", "bf16") for way in ("eager", "whole")}
+    tried = pretend(monkeypatch, steps | {("bf16", "whole"): 0.001})
+    assert choose(tmp_path, build=build) == "float32"
+    assert (tried, list(tmp_path.iterdir())) == ([], [])
+    assert choose(tmp_path) == "bf16"
+
+
+def test_a_device_that_is_lost_before_the_first_step_is_not_gone_on_with(
+    candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def is_lost(*_: object) -> None:
+        raise LostDeviceError("lost")
+
+    def build() -> nn.Module:
+        raise RuntimeError("an error of the device")
+
+    monkeypatch.setattr(precision_choice, "check_after", is_lost)
+    with pytest.raises(LostDeviceError):
+        choose(tmp_path, build=build)
+
+
+def test_only_the_eager_way_counts_where_nothing_else_is_allowed(
+    candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    steps: Steps = {("float32", "eager"): 0.02, ("float32", "whole"): 0.01, ("bf16", "eager"): 0.03}
+    tried = pretend(monkeypatch, steps | {("bf16", "whole"): 0.001})
+    assert choose(tmp_path, way="never") == "float32"
+    assert tried == [("float32", "eager"), ("bf16", "eager")]
+    assert choose(tmp_path) == "bf16"  # not that of the other jobs
+
+
+@pytest.mark.parametrize(("begun_in", "chosen"), [("bf16", "bf16"), ("float32", "float32"), ("fp16", "bf16")])
+def test_a_training_that_has_begun_goes_on_in_its_precision(
+    begun_in: str, chosen: str, candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On another card, too; where that has no such thing, it begins anew in another."""
+    steps: Steps = {(name, way): 0.01 for name in ("float32", "bf16") for way in ("eager", "whole")}
+    pretend(monkeypatch, steps | {("bf16", "whole"): 0.001})
+    assert choose(tmp_path, begun_in=begun_in) == chosen
+    assert choose(tmp_path, SETTINGS.model_copy(update={"precision": "fp16"}), begun_in=begun_in) == "fp16"
+
+
+def test_another_job_that_was_first_decides(
+    candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    keep = ChoiceFile.keep
+
+    def keep_after_another(self: ChoiceFile, choice: Choice) -> str:
+        keep(self, replace(choice, name="bf16"))
+        return keep(self, choice)
+
+    steps: Steps = {(name, way): 0.01 for name in ("float32", "bf16") for way in ("eager", "whole")}
+    pretend(monkeypatch, steps)
+    monkeypatch.setattr(ChoiceFile, "keep", keep_after_another)
+    assert choose(tmp_path) == "bf16"
+    assert caplog.messages[-1] == "taken as another job has found meanwhile: bf16"
 
 
 def test_where_the_device_was_lost_the_next_try_leaves_that_out(
@@ -202,3 +278,15 @@ def test_members_are_computed_in_it_and_say_so(
     described = json.loads((tmp_path / "best.json").read_text())
     assert (described["precision"], described["settings"]["train"]["precision"]) == (chosen, "auto")
     assert seen == {(torch.bfloat16, False) if chosen == "bf16" else (None, True)}
+
+
+def test_a_retry_goes_on_in_the_precision_of_its_state(
+    candidates: object, data: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(precision_choice, "resolved", lambda device, precision: "bf16")
+        die_once_kept(patch, 1)
+        train(data, tmp_path, with_train(epochs=2))
+    assert train(data, tmp_path, with_train(epochs=2)) == 0
+    assert json.loads((tmp_path / "best.json").read_text())["precision"] == "bf16"
+    assert not (tmp_path / "resume.stale").exists()
