@@ -610,6 +610,7 @@ def equal(here: Here) -> None:
     # All that a step can do, as it is and recorded.
     options: dict[str, dict[str, Any]] = {
         "plain": {},
+        "fp16": {"precision": "fp16"},
         "mixed, averaged, weighted, clipped, all of augmentation": {
             "mixup_alpha": 0.2,
             "cutmix_alpha": 1.0,
@@ -629,7 +630,7 @@ def equal(here: Here) -> None:
     }
     for name, more in (options | with_tasks).items():
         with guard(f"whole steps, {name}"):
-            own = TrainSettings(batch_size=here.pick(8, 32), epochs=2, precision="bf16", **more)
+            own = TrainSettings(**({"batch_size": here.pick(8, 32), "epochs": 2, "precision": "bf16"} | more))
             kind, n_lens = ("recipe", 2) if name in with_tasks else ("atto", 0)
             lens = here.random_lenses(len(few), n_lens, uncertain=True)
             domains = here.domains(len(few), KINDS[kind].n_domains)
@@ -694,7 +695,8 @@ def resume(here: Here) -> None:
     packed, samples_of = here.packed(here.pick(8, 40))
     loaded = load_resident(packed, samples_of(), PreprocessSettings(), here.device)
     cases = [(precision, "never", "adamw") for precision in ("bf16", "float32", "tf32", "fp16")]
-    cases += [("bf16", "whole", "adamw"), ("bf16", "never", "muon"), ("bf16", "whole", "muon")]
+    cases += [(precision, "whole", "adamw") for precision in ("bf16", "fp16")]
+    cases += [("bf16", way, "muon") for way in ("never", "whole")]
     for precision, way, optimiser in cases:
         with here.book.guard(f"cut and gone on, {precision}, {way}, {optimiser}"):
             deterministic = way == "never"

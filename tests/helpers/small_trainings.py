@@ -63,6 +63,7 @@ def die_once_kept(patch: pytest.MonkeyPatch, n_epochs: int, n_steps: int = 0) ->
 
 OF_STEPS = {
     "plain": TrainSettings(epochs=2, batch_size=16),
+    "fp16": TrainSettings(epochs=2, batch_size=16, precision="fp16", clip_grad_norm=0.5),
     "muon": TrainSettings(epochs=2, batch_size=16, optimiser="muon"),
     "crop": TrainSettings(epochs=2, batch_size=16, crop_px=8, mixup_alpha=0.4),
     "all": TrainSettings(

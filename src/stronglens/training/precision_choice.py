@@ -18,7 +18,7 @@ from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.ways import Candidate, ChoiceFile, Measured, card_of, in_words
 from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.mixing import mixes
-from stronglens.training.trainer import N_COMPARED, N_TIMED, Trainer, ways_with, work_of
+from stronglens.training.trainer import N_COMPARED, N_TIMED, WAYS, Trainer, work_of
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def with_chosen_precision(
         samples = _noise(image_shape, N_COMPARED * own.batch_size, device, kept_in(device, own))
         network = build().to(device).to(memory_format=torch.channels_last)
         trainer = Trainer(network, samples, samples, own, seed=1)
-        candidates = [one for one in ways_with(autocast_dtype(device, precision)) if one.name in ways]
+        candidates = [one for one in WAYS if one.name in ways]
         noting_lost = ChoiceFile(choices, key | {"measured": precision})
         with algorithms(own):
             choice = noting_lost.choose(candidates, lambda way: trainer.measure(way)[0], n_steps)

@@ -422,12 +422,11 @@ class Trainer:
 
     def _measured(self) -> tuple[str, Steps | None]:
         """The fastest way by measuring, and its steps."""
-        candidates = ways_with(self._learner.dtype)
         epochs = range(len(self.records), self.settings.epochs)
         n_steps = len(epochs) * self._plan.n_steps
         # Steps that see another part of the images are set up anew.
         n_setups = len({side_seen(self.settings, epoch) for epoch in epochs})
-        candidates = [replace(one, setup_s=n_setups * one.setup_s) for one in candidates]
+        candidates = [replace(one, setup_s=n_setups * one.setup_s) for one in WAYS]
         made: dict[str, Steps] = {}
         least_s = math.inf
 
@@ -540,11 +539,6 @@ def work_of(settings: TrainSettings, n_steps: int) -> dict[str, Any]:
         "averaged": settings.ema_decay is not None,
         "jobs_on_the_card": jobs_per_gpu(),
     }
-
-
-def ways_with(dtype: torch.dtype | None) -> list[Candidate]:
-    """Ways to take steps that are tried in a type; for None see `stronglens.networks.precision.autocast`."""
-    return [one for one in WAYS if "whole" not in one.name or dtype != torch.float16]
 
 
 _GOES_ON = "the same command goes on there"

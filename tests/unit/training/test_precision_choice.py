@@ -228,15 +228,6 @@ def test_where_the_device_was_lost_the_next_try_leaves_that_out(
     assert tried[5:] == [("float32", "eager")]
 
 
-def test_whole_steps_are_not_tried_in_fp16(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(precision_choice, "candidates_for_auto", lambda device: ("float32", "fp16"))
-    tried = pretend(
-        monkeypatch, {("float32", "eager"): 0.02, ("float32", "whole"): 0.01, ("fp16", "eager"): 0.009}
-    )
-    assert choose(tmp_path) == "fp16"
-    assert ("fp16", "whole") not in tried
-
-
 def test_measuring_itself(
     candidates: tuple[Precision, Precision], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
