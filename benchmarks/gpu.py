@@ -928,12 +928,15 @@ def ways(here: Here, kind: str) -> None:
             {"network": kind},
         )
         measured = [json.loads(path.read_text())["measured"] for path in folder.glob("*.json")]
-        rates = {name: here.batch / one["step_s"] for all_ in measured for name, one in all_.items()}
+        rates = {
+            name: f"{name} {here.batch / one['step_s']:,.0f} images/s"
+            for all_ in measured
+            for name, one in all_.items()
+        }
         add(
             f"{kind}, batch {here.batch}, precision that `auto` takes",
             found.precision,
-            note=", ".join(f"{name} {rate:,.0f} images/s" for name, rate in rates.items())
-            + f"; {time.monotonic() - started:.0f} s",
+            note=", ".join([*rates.values(), f"{time.monotonic() - started:.0f} s"]),
             ok=not here.gpu or len(rates) == 2,
         )
     with here.book.guard(f"{kind}, auto"):
