@@ -107,7 +107,7 @@ schema: $(INSTALLED)
 $(INSTALLED):
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
-	        echo "Installing into $(VENV) with $$($$python --version): 6 GB, some minutes"; \
+	        echo "Installing into $(VENV) with $$($$python --version): 7 GB, some minutes"; \
 	        exec $$python -m venv --clear $(VENV); \
 	    fi; \
 	done; \

@@ -90,13 +90,13 @@ def _train(options: argparse.Namespace, settings: MemberSettings, seed: int) -> 
     """Train a network and score its best epoch on the held-out samples."""
     device = choose_device(options.device)
     with tempfile.TemporaryDirectory() as folder, algorithms(settings.train):
-        data = load_data(options.packed, options.splits, settings, device, name=f"seed {seed}")
+        data = load_data(options.packed, options.splits, settings, device, seed=seed, name=f"seed {seed}")
         settings = data.settings  # with all that is measured on what is learnt from
-        network = make_network(data, seed)
+        network = make_network(data)
         started = time.perf_counter(), time.process_time()
         # On a CPU eager: with few images compiling takes longer than it saves, and it is not what is asked.
         way: Compile = "never" if device.type == "cpu" else "auto"
-        result = fit_network(network, data, seed, Path(folder) / "resume", compile_choice=way)
+        result = fit_network(network, data, Path(folder) / "resume", compile_choice=way)
         seconds = time.perf_counter() - started[0], time.process_time() - started[1]
         network.load_state_dict(result.best)
         heldout = load_samples(data.packed, data.chosen["test"], settings.preprocess, device)

@@ -185,11 +185,18 @@ def _members(
                 "weights_sha256": member.weights_sha256,
                 "test_time_augmentation": member.test_time_augmentation,
                 "lens_scaling": description.lens_parameters,
-                "trained_in": description.precision if description.precision in CHOSEN_BY_MEASURING else None,
+                "trained_in": _chosen_precision(description),
                 "trained_on": description.model_dump(include=_DATA_HASHES, exclude_none=True),
             }
         )
     return members, files
+
+
+def _chosen_precision(description: MemberDescription) -> str | None:
+    measured = description.precision in CHOSEN_BY_MEASURING
+    return (
+        description.precision if measured and description.settings["train"]["precision"] == "auto" else None
+    )
 
 
 def _scores(origins: CapsuleOrigins) -> tuple[float, dict[str, Any]]:

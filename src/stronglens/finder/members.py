@@ -66,9 +66,7 @@ class TorchMember:
             Whether logits of bands are wanted, one by one.
         """
         device = next(self.network.parameters()).device
-        settings = self.stated.settings
-        train = as_trained(device, settings.train, self.stated.trained_in)
-        settings = settings.model_copy(update={"train": train})
+        settings = as_trained(device, self.stated.settings, self.stated.trained_in)
         index = pd.DataFrame(
             {
                 "object": pixels.objects,

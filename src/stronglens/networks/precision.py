@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision, TrainSettings
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -46,14 +47,15 @@ def _has_bf16_and_tf32(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= _FIRST_WITH_BF16_AND_TF32
 
 
-def as_trained(device: torch.device, settings: TrainSettings, trained_in: str | None) -> TrainSettings:
+def as_trained(device: torch.device, settings: MemberSettings, trained_in: str | None) -> MemberSettings:
     """Settings to predict with: `auto` is what the member was trained in, where that was chosen by measuring.
 
     `trained_in` is what `best.json` holds. float32 may be that of a CPU: a GPU has faster ones.
     """
-    if settings.precision == "auto" and device.type == "cuda" and trained_in in CHOSEN_BY_MEASURING:
-        return settings.model_copy(update={"precision": trained_in})
-    return settings
+    train = settings.train
+    if train.precision == "auto" and device.type == "cuda" and trained_in in CHOSEN_BY_MEASURING:
+        train = train.model_copy(update={"precision": trained_in})
+    return settings.model_copy(update={"train": train})
 
 
 def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:

@@ -125,8 +125,7 @@ def predict_member(
         torch.set_num_threads(n_threads)
     description, weights = read_member(member_folder)
     settings = MemberSettings.model_validate(description.settings)
-    train = as_trained(device, settings.train, description.precision)
-    settings = settings.model_copy(update={"train": train})
+    settings = as_trained(device, settings, description.precision)
     packed = open_pieces(packed_folder)
     _check_size(member_folder, description, packed)
     chosen, objects_sha256 = None, None

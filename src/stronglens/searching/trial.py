@@ -146,6 +146,7 @@ class _Job:
                 splits_folder,
                 member,
                 device,
+                seed=seed,
                 name=f"trial {self._trial.number}",
                 splits=("train", "val"),
                 compile_choice=compile_choice,
@@ -155,13 +156,12 @@ class _Job:
             made_with = computed_on(device, data.computing)
             patiently(lambda: self._trial.set_user_attr(MADE_WITH, made_with))
             try:
-                network = make_network(data, seed)
+                network = make_network(data)
             except InputError as error:
                 return self._fail(error)
             result = fit_network(
                 network,
                 data,
-                seed,
                 self._resume_folder,
                 compile_choice=compile_choice,
                 observe=lambda state: self._observe(state, member),

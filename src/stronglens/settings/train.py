@@ -113,8 +113,8 @@ class TrainSettings(Settings):
     of its products to 10 bits on a GPU that can, and is `float32` elsewhere; `bf16` and `fp16` take these
     types where autocast does. `auto` is `float32` on a CPU; on a GPU the faster of `bf16` and `tf32`, or of
     `float32` and `fp16` where it has no bfloat16, found by measuring as training begins; the first of the two
-    where that takes longer than it can save, and with `deterministic`. `best.json` holds what it was, and
-    predictions take the same on a GPU that has it."""
+    where training is short, and with `deterministic`. `best.json` holds what it was; predictions on such a
+    card take the same."""
     deterministic: bool = Field(False, examples=[True])
     """On a GPU, training and prediction take only algorithms that give the same bytes each time, on the same
     card with the same libraries; training that is cut short and goes on included. Without, bytes may differ

@@ -37,7 +37,7 @@ class Muon(torch.optim.Optimizer):
     take many times as long (`benchmarks/optimisers.py`). PyTorch's takes no kernels. Matrices of one shape
     are worked on together, and all other parameters by one kernel: a step of a small network is hundreds of
     operations otherwise, more than forward and backward have. No step asks the device for anything, so that
-    it can be recorded.
+    it can be recorded; but a `GradScaler` does before it.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float) -> None:

@@ -18,7 +18,7 @@ from stronglens.networks.resident import ResidentSamples
 from stronglens.networks.ways import Candidate, ChoiceFile, Measured, card_of, in_words
 from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training.mixing import mixes
-from stronglens.training.trainer import N_COMPARED, N_TIMED, WAYS, Trainer, work_of
+from stronglens.training.trainer import N_COMPARED, N_TIMED, Trainer, work_of
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ NEED_NO_COMPILER = ("eager", "whole")
 """Ways in which each precision is tried: those that are set up in seconds."""
 
 FURTHEST = 0.1
-"""A precision is refused if its losses are further than that from those of the first: that is nonsense, not
-rounding. float16 passes over the first steps, until its gradients are finite."""
+"""What is further than that from the losses of the first is refused: that is nonsense, not rounding. float16
+passes over the first steps, until its gradients are finite."""
 
 
 def with_chosen_precision(
@@ -87,37 +87,31 @@ def with_chosen_precision(
     if not measurable or len(tried) == 1 or not long_enough:
         return _with(settings, resolved(device, settings.precision))
 
-    key = card_of(device) | work_of(settings, n_steps) | {"shape": list(image_shape)} | dict(about)
-    key |= {"precision_for": list(ways)}
-
     def measure(name: str) -> Measured:
         try:
-            return tried_in(by_name[name])
+            return tried_in(*words[name])
         except Exception as error:
             check_after(error, device, compute_a_little)
             raise
 
-    def tried_in(precision: Precision) -> Measured:
+    def tried_in(precision: Precision, way: str) -> Measured:
         # Twice through the noise, so that enough steps are timed however few epochs there are.
         own = settings.model_copy(update={"precision": precision, "epochs": max(2, settings.epochs)})
         torch.manual_seed(1)  # alike in all
         samples = _noise(image_shape, N_COMPARED * own.batch_size, device, kept_in(device, own))
         network = build().to(device).to(memory_format=torch.channels_last)
-        trainer = Trainer(network, samples, samples, own, seed=1)
-        candidates = [one for one in WAYS if one.name in ways]
-        noting_lost = ChoiceFile(choices, key | {"measured": precision})
         with algorithms(own):
-            choice = noting_lost.choose(candidates, lambda way: trainer.measure(way)[0], n_steps)
-        if not choice.measured:
-            raise RuntimeError("; ".join(choice.refused.values()))
+            found, _ = Trainer(network, samples, samples, own, seed=1).measure(way)
         # Without the set-up: the first pays for all that a process does once.
-        return replace(choice.measured[choice.name], setup_s=0.0)
+        return replace(found, setup_s=0.0)
 
-    kept = ChoiceFile(choices, key | {"measured": list(by_name)})
-    if (name := kept.read()) in by_name:
-        log.info("precision: %s, as other jobs have found to be fastest here", name)
-        return _with(settings, by_name[name])
-    among = [Candidate(name, name) for name in by_name]
+    words = {f"{precision} {way}": (precision, way) for precision in tried for way in ways}
+    key = card_of(device) | work_of(settings, n_steps) | {"shape": list(image_shape)} | dict(about)
+    kept = ChoiceFile(choices, key | {"precisions": list(words)})
+    if (name := kept.read()) in words:
+        log.info("precision: taken as other jobs have found to be fastest here: %s", name)
+        return _with(settings, words[name][0])
+    among = [Candidate(name, name) for name in words]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         choice = kept.choose(among, measure, n_steps, FURTHEST)
     if device.type == "cuda":
@@ -125,7 +119,7 @@ def with_chosen_precision(
     log.info("precision: %s", in_words(choice, among, "images", settings.batch_size))
     # Also where one had no room: all seeds compute alike, and the next try of this job as this one.
     name = kept.keep(choice) if choice.measured else choice.name
-    return _with(settings, by_name.get(name, tried[0]))
+    return _with(settings, words.get(name, words[choice.name])[0])
 
 
 def _with(settings: TrainSettings, precision: Precision) -> TrainSettings:

@@ -60,28 +60,35 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | No
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, training must not fail for it
         _set_aside(folder, f"it cannot be read ({type(error).__name__})")
         return None
-    differing = sorted(
-        key
-        for key in identity.keys() | found.keys()
-        if json.dumps(identity.get(key), sort_keys=True) != json.dumps(found.get(key), sort_keys=True)
-    )
-    if differing:
+    if differing := _differing(identity, found):
         _set_aside(folder, f"it belongs to a training with other {', '.join(differing)}")
         return None
     return state
 
 
-def kept_identity(folder: Path) -> dict[str, Any]:
-    """The identity of the training that a state belongs to; empty where there is none that can be read."""
+def begun_in(folder: Path, identity: Mapping[str, Any]) -> str | None:
+    """The precision of a state, if there is one of this training; its identity here is without one."""
+    if not (folder / STATE).is_file():
+        return None
     try:
-        return _read(folder)[0]
+        found, _ = _read(folder)
     except Exception:  # noqa: BLE001 - `load_state` says what is wrong with it
-        return {}
+        return None
+    precision: str | None = found.pop("precision", None)
+    return None if _differing(identity, found) else precision
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     kept = torch.load(folder / STATE, map_location="cpu", weights_only=True)
     return json.loads(kept["identity"]), kept["state"]
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    return sorted(
+        key
+        for key in one.keys() | other.keys()
+        if json.dumps(one.get(key), sort_keys=True) != json.dumps(other.get(key), sort_keys=True)
+    )
 
 
 class StateKeeper:

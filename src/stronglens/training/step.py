@@ -261,7 +261,7 @@ class Sums:
 
 
 def learn(learner: Learner, forward: Forward, turn: Turn, sums: Sums, images: Tensor | None = None) -> None:
-    """Take one step, without asking the device for anything.
+    """Take one step, without asking the device for anything, unless float16 is learnt in by Muon.
 
     Parameters
     ----------
@@ -416,6 +416,11 @@ class Queue:
             before, self._last = self._last, self._mark()
             if before is not None:
                 before.synchronize()
+
+
+def can_be_recorded(learner: Learner) -> bool:
+    """Whether steps ask the device for nothing: of float16, whether the optimiser passes over steps."""
+    return not learner.scaler.is_enabled() or hasattr(learner.optimiser, "_step_supports_amp_scaling")
 
 
 class WholeSteps(Steps):
@@ -574,7 +579,16 @@ def unchanged(learner: Learner, sums: Sums) -> Iterator[None]:
         for group, (rate, capturable) in zip(learner.optimiser.param_groups, rates, strict=True):
             group.update(lr=rate, capturable=capturable)
         learner.scaler.load_state_dict(scaler)
+        _forget_half_a_step(learner)
         learner.generator.set_state(own)
+
+
+def _forget_half_a_step(learner: Learner) -> None:
+    """Of a step that has failed, PyTorch would take what it found of the gradients for that of the next."""
+    if learner.scaler.is_enabled():
+        learner.scaler._per_optimizer_states.clear()
+        for name in ("grad_scale", "found_inf"):
+            learner.optimiser.__dict__.pop(name, None)
 
 
 def _clones(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ from stronglens.training.balance import balancing_weights
 from stronglens.training.domain_task import DomainTargets, make_domain_targets, take_weights, without_more
 from stronglens.training.lens_task import LensTask, make_lens_task
 from stronglens.training.precision_choice import kept_in, with_chosen_precision
-from stronglens.training.resume import StateKeeper, clear_state, kept_identity, load_state
+from stronglens.training.resume import StateKeeper, begun_in, clear_state, load_state
 from stronglens.training.softening import with_measured_softening
 from stronglens.training.teacher import Lesson, read_lesson
 from stronglens.training.trainer import EpochRecord, FitResult, Trainer
@@ -121,6 +121,7 @@ def train_member(
         settings,
         device,
         residence,
+        seed=seed,
         name=f"{model}, seed {seed}",
         compile_choice=compile_choice,
         resume_folder=resume_folder,
@@ -129,7 +130,7 @@ def train_member(
         unlabelled=unlabelled,
     )
     settings, computing = data.settings, data.computing
-    network = make_network(data, seed)
+    network = make_network(data)
     # Not before data and weights are known to be right: a step that refuses them leaves nothing behind.
     progress_file = ProgressFile(out_dir)
     progress_file.begin()
@@ -137,7 +138,6 @@ def train_member(
         result = fit_network(
             network,
             data,
-            seed,
             resume_folder,
             compile_choice=compile_choice,
             observe=tracker,
@@ -211,6 +211,10 @@ class MemberData:
         Those that were given, with all that is measured on the training samples.
     computing : TrainSettings
         Those of training, with the precision that is computed in here.
+    seed : int
+        Of the initial weights, and of all that is drawn.
+    identity : dict of JSON values
+        All that must be the same for a state of the training to be gone on from.
     """
 
     packed: PackedSet
@@ -224,6 +228,8 @@ class MemberData:
     n_unlabelled: int
     settings: MemberSettings
     computing: TrainSettings
+    seed: int
+    identity: dict[str, Any]
 
 
 def load_data(
@@ -233,6 +239,7 @@ def load_data(
     device: torch.device,
     residence: Residence = "auto",
     *,
+    seed: int,
     name: str,
     splits: Sequence[str] = ("train", "val", "test"),
     compile_choice: Compile = "auto",
@@ -249,6 +256,8 @@ def load_data(
         See `train_member`.
     device : torch.device
         What is computed on.
+    seed : int
+        See `train_member`.
     name : str
         Of what is trained, for the log.
     splits : sequence of str
@@ -287,9 +296,24 @@ def load_data(
     if lesson is not None and more is not None:
         lesson = dataclasses.replace(lesson, targets=torch.cat([lesson.targets, more.targets]))
         sources["train"] = _followed(packed, chosen["train"], more)
+    sha256 = {
+        "cutouts_sha256": packed.summary.sha256[CUTOUTS],
+        "index_sha256": packed.summary.sha256[INDEX],
+        "objects_sha256": table.description.objects_sha256,
+        **({} if lens is None else {"parameters_sha256": packed.summary.sha256[PARAMETERS]}),
+        **({} if lesson is None else {"teacher_sha256": lesson.sha256}),
+        **({} if more is None else {"unlabelled": more.stated}),
+    }
+    identity = {
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        **sha256,
+        "code": step_sha256(__file__),
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+        "device": device.type,
+    }
     side = side_px(packed, settings)
-    begun = {} if resume_folder is None else kept_identity(resume_folder)
-    of_this = begun.get("settings") == settings.model_dump(mode="json")
     computing = with_chosen_precision(
         settings.train,
         lambda: _built(settings, side),
@@ -299,26 +323,21 @@ def load_data(
         choices,
         _about(settings),
         compile_choice,
-        begun.get("precision") if of_this else None,
+        None if resume_folder is None else begun_in(resume_folder, identity),
     )
     dtype = kept_in(device, computing)
     loaded = {
         split: load_samples(source, samples, settings.preprocess, device, residence, dtype)
         for split, (source, samples) in sources.items()
     }
-    sha256 = {
-        "cutouts_sha256": packed.summary.sha256[CUTOUTS],
-        "index_sha256": packed.summary.sha256[INDEX],
-        "objects_sha256": table.description.objects_sha256,
-        **({} if lens is None else {"parameters_sha256": packed.summary.sha256[PARAMETERS]}),
-        **({} if lesson is None else {"teacher_sha256": lesson.sha256}),
-        **({} if more is None else {"unlabelled": more.stated}),
-    }
     n_unlabelled = 0 if more is None else len(more.samples)
     weight = settings.train.domain_weight
     domains = make_domain_targets(chosen["train"].table, weight, device, n_unlabelled)
+    # What `auto` takes depends on the card, and a retry may meet another one.
+    identity["precision"] = computing.precision
     return MemberData(
-        packed, chosen, loaded, sha256, device, lens, lesson, domains, n_unlabelled, settings, computing
+        *(packed, chosen, loaded, sha256, device, lens, lesson, domains, n_unlabelled),
+        *(settings, computing, seed, identity),
     )
 
 
@@ -328,7 +347,7 @@ def _followed(packed: PackedSet, samples: Samples, more: Unlabelled) -> tuple[An
     return joined, join_samples([samples, more.samples], [len(packed.index), more.n_cutouts])
 
 
-def make_network(data: MemberData, seed: int) -> torch.nn.Module:
+def make_network(data: MemberData) -> torch.nn.Module:
     """The network before its first step, on the device; outputs for domains, if it learns them, are the last.
 
     Raises
@@ -337,7 +356,7 @@ def make_network(data: MemberData, seed: int) -> torch.nn.Module:
         There is no such network, it does not take these images, or the weights it starts from do not fit.
     """
     settings = data.settings
-    torch.manual_seed(seed)
+    torch.manual_seed(data.seed)
     network = _built(settings, side_px(data.packed, settings))
     start(network, settings)
     if data.domains is not None:
@@ -366,7 +385,6 @@ def _moved(network: torch.nn.Module, data: MemberData) -> torch.nn.Module:
 def fit_network(
     network: torch.nn.Module,
     data: MemberData,
-    seed: int,
     resume_folder: Path,
     *,
     compile_choice: Compile = "auto",
@@ -380,7 +398,7 @@ def fit_network(
     ----------
     network, data
         From `make_network` and `load_data`.
-    seed, compile_choice, choices
+    compile_choice, choices
         See `train_member`.
     resume_folder : Path
         Where a state is kept. It stays: `clear_state` removes it.
@@ -394,39 +412,27 @@ def fit_network(
     InputError, DivergedError, StoppedError
         See `stronglens.training.trainer.Trainer`.
     """
-    settings, train = data.settings, data.computing
-    identity = {
-        "settings": settings.model_dump(mode="json"),
-        "seed": seed,
-        **data.sha256,
-        "code": step_sha256(__file__),
-        "torch": torch.__version__,
-        "timm": timm.__version__,
-        "device": data.device.type,
-        # What `auto` takes depends on the card, and a retry may meet another one.
-        "precision": train.precision,
-    }
-
+    train = data.computing
     trainer = Trainer(
         network,
         data.loaded["train"],
         data.loaded["val"],
         train,
-        seed,
+        data.seed,
         compile_choice,
         balancing_weights(data.chosen["train"].table, train.balance, data.n_unlabelled),
         None if data.lens is None else data.lens.targets("train", data.device, data.n_unlabelled),
         choices,
-        _about(settings) | {"shape": list(data.loaded["train"].image_shape)},
+        _about(data.settings) | {"shape": list(data.loaded["train"].image_shape)},
         None if data.lesson is None else data.lesson.targets,
         data.domains,
     )
-    state = load_state(resume_folder, identity)
+    state = load_state(resume_folder, data.identity)
     if state is not None:
         trainer.load_state_dict(state)
         if observe is not None:
             observe(state)
-    with StateKeeper(resume_folder, identity) as keeper, algorithms(train):
+    with StateKeeper(resume_folder, data.identity) as keeper, algorithms(train):
         return trainer.fit(keeper, observe, progress_file)
 
 

@@ -37,7 +37,7 @@ from stronglens.training.mixing import mixes
 from stronglens.training.muon import Muon, matrices_apart
 from stronglens.training.resume import StateKeeper
 from stronglens.training.schedule import Watch, layer_groups, side_seen
-from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, unchanged
+from stronglens.training.step import EpochPlan, Learner, Steps, Sums, WholeSteps, can_be_recorded, unchanged
 from stronglens.training.stop_signal import StopSignal
 from stronglens.training.validation import Scores, score, scoring_batch_size
 
@@ -426,7 +426,11 @@ class Trainer:
         n_steps = len(epochs) * self._plan.n_steps
         # Steps that see another part of the images are set up anew.
         n_setups = len({side_seen(self.settings, epoch) for epoch in epochs})
-        candidates = [replace(one, setup_s=n_setups * one.setup_s) for one in WAYS]
+        candidates = [
+            replace(one, setup_s=n_setups * one.setup_s)
+            for one in WAYS
+            if "whole" not in one.name or can_be_recorded(self._learner)
+        ]
         made: dict[str, Steps] = {}
         least_s = math.inf
 

@@ -23,7 +23,7 @@ from stronglens.finder.model_card import model_card
 from stronglens.formats.capsule import CARD, MANIFEST, read_capsule, write_capsule
 from stronglens.formats.digits import stated
 from stronglens.running.errors import InputError
-from stronglens.settings.train import TrainSettings
+from stronglens.settings.member import MemberSettings
 
 
 @pytest.fixture(scope="module")
@@ -73,24 +73,34 @@ def test_the_model_card_states_scores_with_intervals_and_limits(capsule: Path) -
     assert "asinh normalisation (softening in counts: g " in card
 
 
-@pytest.mark.parametrize(("precision", "stated"), [("tf32", "tf32"), ("bf16", None), ("float32", None)])
+@pytest.mark.parametrize(
+    ("given", "precision", "stated"),
+    [("auto", "tf32", "tf32"), ("tf32", "tf32", None), ("auto", "bf16", None), ("auto", "float32", None)],
+)
 def test_a_capsule_is_computed_in_what_was_chosen_for_training(
-    precision: str, stated: str | None, run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: str,
+    precision: str,
+    stated: str | None,
+    run: TinyRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As the workflow's predictions are; what follows from the card anyway is not stated."""
     shutil.copytree(run.root, tmp_path / "run")
     here = dataclasses.replace(run, root=tmp_path / "run")
     best = here.member("each") / "best.json"
-    best.write_text(json.dumps(json.loads(best.read_text()) | {"precision": precision}))
+    described = json.loads(best.read_text()) | {"precision": precision}
+    described["settings"]["train"]["precision"] = given
+    best.write_text(json.dumps(described))
     path = tmp_path / "x.capsule"
     assert here.make_capsule(path) == 0
     assert [member.trained_in for member in read_capsule(path).manifest.members] == [stated]
     with zipfile.ZipFile(path) as content:  # otherwise capsules keep the bytes they had
         assert (b"trained_in" in content.read(MANIFEST)) == (stated is not None)
 
-    def as_trained(device: torch.device, settings: TrainSettings, trained_in: str | None) -> TrainSettings:
+    def as_trained(device: torch.device, settings: MemberSettings, trained_in: str | None) -> MemberSettings:
         assert trained_in == stated
-        return settings.model_copy(update={"precision": "bf16"})
+        return settings.model_copy(update={"train": settings.train.model_copy(update={"precision": "bf16"})})
 
     images = np.random.default_rng(1).normal(size=(4, 1, 33, 33))
     plain = load(path, backend="torch").predict(images, bands=["g"])

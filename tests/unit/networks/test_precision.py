@@ -19,6 +19,7 @@ from stronglens.networks.precision import (
     gradient_scaler,
     resolved,
 )
+from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision, TrainSettings
 
 SCRIPTS = Path(__file__).parents[3] / "workflow" / "scripts"
@@ -75,11 +76,11 @@ def test_a_gpu_predicts_in_what_training_has_chosen(
     given: Precision, trained_in: str | None, on_gpu: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pretend(monkeypatch, (9, 0))
-    settings = TrainSettings(precision=given)
-    assert resolved(GPU, as_trained(GPU, settings, trained_in).precision) == on_gpu
+    settings = MemberSettings(train=TrainSettings(precision=given))
+    assert resolved(GPU, as_trained(GPU, settings, trained_in).train.precision) == on_gpu
     assert as_trained(CPU, settings, trained_in) == settings
     _pretend(monkeypatch, (7, 5))  # which has no such thing
-    assert resolved(GPU, as_trained(GPU, TrainSettings(), "tf32").precision) == "float32"
+    assert resolved(GPU, as_trained(GPU, MemberSettings(), "tf32").train.precision) == "float32"
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "tf32", "bf16", "fp16"])

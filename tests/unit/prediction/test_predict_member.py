@@ -263,8 +263,8 @@ def test_predictions_are_made_in_ieee_float32(data, members, tmp_path, monkeypat
 
 def test_a_member_is_predicted_in_what_training_has_chosen(data, members, tmp_path, monkeypatch):
     def as_trained(device, settings, trained_in):
-        assert (device.type, settings.precision, trained_in) == ("cpu", "auto", "float32")
-        return settings.model_copy(update={"precision": "bf16"})
+        assert (device.type, settings.train.precision, trained_in) == ("cpu", "auto", "float32")
+        return settings.model_copy(update={"train": settings.train.model_copy(update={"precision": "bf16"})})
 
     assert predict(members / "each", data, tmp_path / "plain") == 0
     monkeypatch.setattr(predict_member, "as_trained", as_trained)

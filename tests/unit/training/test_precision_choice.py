@@ -19,6 +19,7 @@ from stronglens.networks.ways import Choice, ChoiceFile, Measured
 from stronglens.settings.train import Precision, TrainSettings
 from stronglens.training import precision_choice, train_member, trainer
 from stronglens.training.precision_choice import with_chosen_precision
+from stronglens.training.resume import begun_in, save_state
 from stronglens.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -89,13 +90,13 @@ def test_all_jobs_take_what_the_first_has_found(
     assert choose(tmp_path) == "bf16"
     assert [
         len(tried),
-        caplog.messages[-1].startswith("precision: taken: bf16; measured: float32 1,600"),
+        caplog.messages[-1].startswith("precision: taken: bf16 whole; measured: float32 eager 1,600"),
     ] == [4, True]
     tried = pretend(monkeypatch, {})
     assert choose(tmp_path) == "bf16"
     assert (tried, caplog.messages[-1]) == (
         [],
-        "precision: bf16, as other jobs have found to be fastest here",
+        "precision: taken as other jobs have found to be fastest here: bf16 whole",
     )
     # Of other work it says nothing.
     tried = pretend(monkeypatch, steps)
@@ -203,14 +204,14 @@ def test_another_job_that_was_first_decides(
     keep = ChoiceFile.keep
 
     def keep_after_another(self: ChoiceFile, choice: Choice) -> str:
-        keep(self, replace(choice, name="bf16"))
+        keep(self, replace(choice, name="bf16 whole"))
         return keep(self, choice)
 
     steps: Steps = {(name, way): 0.01 for name in ("float32", "bf16") for way in ("eager", "whole")}
     pretend(monkeypatch, steps)
     monkeypatch.setattr(ChoiceFile, "keep", keep_after_another)
     assert choose(tmp_path) == "bf16"
-    assert caplog.messages[-1] == "taken as another job has found meanwhile: bf16"
+    assert caplog.messages[-1] == "taken as another job has found meanwhile: bf16 whole"
 
 
 def test_where_the_device_was_lost_the_next_try_leaves_that_out(
@@ -225,7 +226,7 @@ def test_where_the_device_was_lost_the_next_try_leaves_that_out(
             choose(tmp_path)
         assert len(tried) == n_tried
     assert choose(tmp_path) == "float32"
-    assert tried[5:] == [("float32", "eager")]
+    assert tried[5:] == [("float32", "eager"), ("bf16", "eager")]
 
 
 def test_measuring_itself(
@@ -239,9 +240,11 @@ def test_measuring_itself(
     found = choose(tmp_path)
     assert torch.equal(torch.rand(3), expected)
     (kept,) = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
-    assert (set(kept["measured"]), kept["refused"], kept["way"]) == (set(candidates), {}, found)
-    assert found == min(candidates, key=lambda name: kept["measured"][name]["step_s"])
-    float32, bf16 = (kept["measured"][name]["losses"] for name in candidates)
+    tried = {f"{precision} {way}" for precision in candidates for way in ("eager", "whole")}
+    assert (set(kept["measured"]), kept["refused"]) == (tried, {})
+    assert kept["way"] == min(tried, key=lambda name: kept["measured"][name]["step_s"])
+    assert kept["way"].startswith(found)
+    float32, bf16 = (kept["measured"][f"{name} eager"]["losses"] for name in candidates)
     # Alike in all but rounding: of float32, bfloat16 keeps 8 bits.
     assert 0 < max(abs(one - other) for one, other in zip(float32, bf16, strict=True)) < 1e-2
 
@@ -281,3 +284,13 @@ def test_a_retry_goes_on_in_the_precision_of_its_state(
     assert train(data, tmp_path, with_train(epochs=2)) == 0
     assert json.loads((tmp_path / "best.json").read_text())["precision"] == "bf16"
     assert not (tmp_path / "resume.stale").exists()
+
+
+@pytest.mark.parametrize("change", [{}, {"seed": 2}])
+def test_only_a_state_of_this_training_decides(change: dict[str, int], tmp_path: Path) -> None:
+    identity = {"settings": {"epochs": 2}, "seed": 1}
+    assert begun_in(tmp_path, identity) is None
+    save_state(tmp_path, identity | change | {"precision": "bf16"}, {})
+    assert begun_in(tmp_path, identity) == (None if change else "bf16")
+    (tmp_path / "state.pt").write_bytes(b"nothing")
+    assert begun_in(tmp_path, identity) is None

@@ -13,7 +13,16 @@ from small_trainings import OF_STEPS, STACK, small_network, small_samples, train
 from stronglens.networks.resident import ResidentSamples
 from stronglens.settings.train import TrainSettings
 from stronglens.training import step
-from stronglens.training.step import EpochPlan, Learner, Sums, Turn, WholeSteps, learn, unchanged
+from stronglens.training.step import (
+    EpochPlan,
+    Learner,
+    Sums,
+    Turn,
+    WholeSteps,
+    can_be_recorded,
+    learn,
+    unchanged,
+)
 from stronglens.training.trainer import Trainer
 
 
@@ -66,6 +75,45 @@ def test_what_is_tried_is_put_back_in_place() -> None:
     assert all(not tensor.any() for state in learner.optimiser.state.values() for tensor in state.values())
     assert all(parameter.grad is None for parameter in learner.network.parameters())
     assert torch.equal(trainer._sums.losses, torch.full_like(trainer._sums.losses, 0.5))
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_half_a_step_in_float16_leaves_no_trace(
+    optimiser: str, clip: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a recording that fails leaves: the next step neither takes old gradients for its own nor refuses."""
+    settings = TrainSettings(
+        epochs=2,
+        batch_size=16,
+        precision="fp16",
+        optimiser=optimiser,
+        clip_grad_norm=clip,  # type: ignore[arg-type]
+    )
+
+    def new() -> Trainer:
+        return Trainer(small_network(), small_samples(), small_samples(), settings, 1)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("cannot be recorded")
+
+    expected, one = new().fit(), new()
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="cannot be recorded"):
+        patch.setattr(one._learner.optimiser, "step", fail)
+        one.measure("eager")
+    found = one.fit()
+    assert found.records == expected.records
+    assert all(torch.equal(tensor, found.last[key]) for key, tensor in expected.last.items())
+
+
+@pytest.mark.parametrize(
+    ("precision", "optimiser", "can"),
+    [("fp16", "adamw", True), ("fp16", "muon", False), ("bf16", "muon", True), ("float32", "adamw", True)],
+)
+def test_which_steps_ask_the_device_for_nothing(precision: str, optimiser: str, can: bool) -> None:
+    settings = TrainSettings(precision=precision, optimiser=optimiser)  # type: ignore[arg-type]
+    learner = Trainer(small_network(), small_samples(), small_samples(), settings, 1)._learner
+    assert can_be_recorded(learner) == can
 
 
 def one_pixel_learner(settings: TrainSettings, rate: float = 0.5, **more: object) -> Learner:
