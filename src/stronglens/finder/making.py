@@ -26,6 +26,7 @@ from stronglens.scoring.completeness import read_completeness
 from stronglens.scoring.paired import lost
 from stronglens.scoring.scored import read_scored_csv
 from stronglens.scoring.threshold import METRICS_JSON
+from stronglens.settings.member import MemberSettings
 from stronglens.settings.products import CapsuleSettings
 from stronglens.submitting.surroundings import code_state, versions
 
@@ -193,10 +194,8 @@ def _members(
 
 
 def _chosen_precision(description: MemberDescription) -> str | None:
-    measured = description.precision in CHOSEN_BY_MEASURING
-    return (
-        description.precision if measured and description.settings["train"]["precision"] == "auto" else None
-    )
+    asked = MemberSettings.model_validate(description.settings).train.precision
+    return description.precision if asked == "auto" and description.precision in CHOSEN_BY_MEASURING else None
 
 
 def _scores(origins: CapsuleOrigins) -> tuple[float, dict[str, Any]]:
