@@ -20,7 +20,7 @@ from stronglens.formats.packed import SUMMARY, PackSummary
 from stronglens.formats.prediction_files import Member
 from stronglens.formats.score_files import GLOBAL, Metrics
 from stronglens.formats.threshold_file import THRESHOLD_TXT, read_threshold
-from stronglens.networks.precision import CHOSEN_BY_MEASURING
+from stronglens.networks.precision import chosen_by_measuring
 from stronglens.running.errors import InputError
 from stronglens.scoring.completeness import read_completeness
 from stronglens.scoring.paired import lost
@@ -186,16 +186,13 @@ def _members(
                 "weights_sha256": member.weights_sha256,
                 "test_time_augmentation": member.test_time_augmentation,
                 "lens_scaling": description.lens_parameters,
-                "trained_in": _chosen_precision(description),
+                "trained_in": chosen_by_measuring(
+                    MemberSettings.model_validate(description.settings), description.precision
+                ),
                 "trained_on": description.model_dump(include=_DATA_HASHES, exclude_none=True),
             }
         )
     return members, files
-
-
-def _chosen_precision(description: MemberDescription) -> str | None:
-    asked = MemberSettings.model_validate(description.settings).train.precision
-    return description.precision if asked == "auto" and description.precision in CHOSEN_BY_MEASURING else None
 
 
 def _scores(origins: CapsuleOrigins) -> tuple[float, dict[str, Any]]:

@@ -10,8 +10,6 @@ from stronglens.settings.member import MemberSettings
 from stronglens.settings.train import Precision, TrainSettings
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-CHOSEN_BY_MEASURING = ("tf32", "fp16")
-"""What `auto` is on a GPU only where it was measured: see `candidates_for_auto`."""
 _FIRST_WITH_BF16_AND_TF32 = (8, 0)
 """Compute capability. PyTorch says that older cards support bfloat16 too, but they emulate it."""
 
@@ -52,10 +50,15 @@ def as_trained(device: torch.device, settings: MemberSettings, trained_in: str |
 
     `trained_in` is what `best.json` holds. float32 may be that of a CPU: a GPU has faster ones.
     """
-    train = settings.train
-    if train.precision == "auto" and device.type == "cuda" and trained_in in CHOSEN_BY_MEASURING:
-        train = train.model_copy(update={"precision": trained_in})
-    return settings.model_copy(update={"train": train})
+    chosen = chosen_by_measuring(settings, trained_in)
+    if chosen is None or device.type != "cuda":
+        return settings
+    return settings.model_copy(update={"train": settings.train.model_copy(update={"precision": chosen})})
+
+
+def chosen_by_measuring(settings: MemberSettings, trained_in: str | None) -> str | None:
+    """What a member was trained in if `auto` is that on a GPU only where it was measured, else None."""
+    return trained_in if settings.train.precision == "auto" and trained_in in ("tf32", "fp16") else None
 
 
 def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:

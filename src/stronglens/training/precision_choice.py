@@ -39,7 +39,7 @@ def with_chosen_precision(
     choices: Path | None,
     about: Mapping[str, Any],
     compile_choice: Compile = "auto",
-    begun_in: str | None = None,
+    begun_in: Precision | None = None,
 ) -> TrainSettings:
     """Settings with the precision that is computed in on this device, which is never `auto`.
 
@@ -66,7 +66,7 @@ def with_chosen_precision(
         What the network is, as far as its speed depends on it.
     compile_choice : str
         How steps are to be taken: one of `stronglens.networks.compiled.Compile`.
-    begun_in : str, optional
+    begun_in : Precision, optional
         What an earlier try of this training was computed in: `auto` stays that, on another card too, where
         the device has it.
 
@@ -76,9 +76,8 @@ def with_chosen_precision(
         The GPU does not answer any more.
     """
     tried = candidates_for_auto(device)
-    by_name: dict[str, Precision] = {str(precision): precision for precision in tried}
-    if settings.precision == "auto" and begun_in in by_name:
-        return _with(settings, by_name[begun_in])
+    if settings.precision == "auto" and begun_in in tried:
+        return _with(settings, begun_in)
     ways = NEED_NO_COMPILER if compile_choice != "never" else NEED_NO_COMPILER[:1]
     n_steps = settings.epochs * math.ceil(n_samples / settings.batch_size)
     # What is tried is to be a small part of what follows.

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from stronglens.formats.artefact import write_aside
+from stronglens.settings.train import Precision
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def load_state(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | No
     return state
 
 
-def begun_in(folder: Path, identity: Mapping[str, Any]) -> str | None:
+def begun_in(folder: Path, identity: Mapping[str, Any]) -> Precision | None:
     """The precision of a state, if there is one of this training; its identity here is without one."""
     if not (folder / STATE).is_file():
         return None
@@ -74,7 +75,7 @@ def begun_in(folder: Path, identity: Mapping[str, Any]) -> str | None:
         found, _ = _read(folder)
     except Exception:  # noqa: BLE001 - `load_state` says what is wrong with it
         return None
-    precision: str | None = found.pop("precision", None)
+    precision: Precision | None = found.pop("precision", None)
     return None if _differing(identity, found) else precision
 
 

@@ -60,7 +60,7 @@ def choose(
     *,
     build: Callable[[], nn.Module] = small_network,
     way: Compile = "auto",
-    begun_in: str | None = None,
+    begun_in: Precision | None = None,
 ) -> Precision:
     about = {"network": "small"}
     found = with_chosen_precision(settings, build, (1, 9, 9), n_samples, CPU, folder, about, way, begun_in)
@@ -188,7 +188,7 @@ def test_only_the_eager_way_counts_where_nothing_else_is_allowed(
 
 @pytest.mark.parametrize(("begun_in", "chosen"), [("bf16", "bf16"), ("float32", "float32"), ("fp16", "bf16")])
 def test_a_training_that_has_begun_goes_on_in_its_precision(
-    begun_in: str, chosen: str, candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    begun_in: Precision, chosen: str, candidates: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On another card, too; where that has no such thing, it begins anew in another."""
     steps: Steps = {(name, way): 0.01 for name in ("float32", "bf16") for way in ("eager", "whole")}
